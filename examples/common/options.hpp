@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The command line that every example shares, and a main() that turns what goes wrong into one line on stderr.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <thread>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+namespace examples {
+
+/// The options of every example, with the example's own defaults filled in before add_common_options().
+struct CommonOptions {
+  std::uint64_t seed = 1;
+  int threads = 0;  ///< 0 on the command line: as many as the machine has; at least 1 once parsed
+  int steps = 10;
+  std::string out;
+  bool quiet = false;
+};
+
+/// A check for an option's value: a number of at least `least`.
+inline CLI::Validator at_least(double least) {
+  const auto check = [least](const std::string& text) {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && value >= least) return std::string();
+    return fmt::format("must be at least {}, got {}", least, text);
+  };
+  return CLI::Validator(check, fmt::format(">= {}", least));
+}
+
+/// A check for an option's value: a number above zero.
+inline CLI::Validator positive() {
+  const auto check = [](const std::string& text) {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && value > 0) return std::string();
+    return fmt::format("must be a positive number, got {}", text);
+  };
+  return CLI::Validator(check, "> 0");
+}
+
+/// Adds --seed, --threads, --steps, --out and --quiet to an example's command line.
+inline void add_common_options(CLI::App& app, CommonOptions& options) {
+  app.add_option("--seed", options.seed, "seed of every random number")->check(at_least(0))->capture_default_str();
+  app.add_option("--threads", options.threads, "threads; 0: as many as the machine has")->check(at_least(0))->capture_default_str();
+  app.add_option("--steps", options.steps, "JKO steps")->check(at_least(1))->capture_default_str();
+  app.add_option("--out", options.out, "folder for the report and the pictures")->capture_default_str();
+  app.add_flag("--quiet", options.quiet, "print the result alone, no progress");
+  app.parse_complete_callback([&options] {
+    if (options.threads == 0) options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  });
+}
+
+/// Parses the command line and runs `body()`; the exit status is 0, 2 for a wrong command line or 1 for anything thrown, which becomes one
+/// line on stderr: "name: what happened".
+template <class Body>
+int run_main(CLI::App& app, int argc, char** argv, Body&& body) {
+  const auto fail = [&app](std::string what, int status) {
+    std::replace(what.begin(), what.end(), '\n', ' ');
+    fmt::print(stderr, "{}: {}\n", app.get_name(), what);
+    return status;
+  };
+  try {
+    app.parse(argc, argv);
+    body();
+    return std::fflush(stdout) == 0 ? 0 : fail("cannot write to standard output", 1);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    return fail(fmt::format("{} (--help lists the options)", error.what()), 2);
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory", 1);
+  } catch (const std::exception& error) {
+    return fail(error.what(), 1);
+  } catch (...) {
+    return fail("an unknown error", 1);
+  }
+}
+
+}  // namespace examples

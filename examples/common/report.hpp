@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The report of a run: settings, seed, times and measured metrics, as one JSON file.
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "options.hpp"
+
+namespace examples {
+
+/// Collects what a run was asked for and what came out, then writes it:
+/// {"program": …, "seed": …, "settings": {…}, "seconds": {…}, "metrics": {…}, "notes": […]}. Names are snake_case.
+class Report {
+ public:
+  Report(std::string program, const CommonOptions& options) {
+    content_ = {{"program", std::move(program)}, {"seed", options.seed}};
+    for (const char* part : {"settings", "seconds", "metrics"}) content_[part] = nlohmann::ordered_json::object();
+    content_["notes"] = nlohmann::ordered_json::array();
+    setting("threads", options.threads);
+    setting("steps", options.steps);
+  }
+
+  /// Anything that nlohmann::json converts: numbers, strings, vectors of them.
+  template <class T>
+  void setting(const std::string& name, const T& value) {
+    content_["settings"][snake_case(name)] = value;
+  }
+  /// A measured result; one that is not finite is written as null, with a note.
+  void metric(const std::string& name, double value) {
+    if (!std::isfinite(value)) note(fmt::format("{} is not finite", name));
+    content_["metrics"][snake_case(name)] = value;
+  }
+  /// A result of another shape: a list over steps, an object a parameter, a string.
+  void metric(const std::string& name, nlohmann::ordered_json value) { content_["metrics"][snake_case(name)] = std::move(value); }
+  void seconds(const std::string& name, double value) { content_["seconds"][snake_case(name)] = std::round(value * 1e4) / 1e4; }
+  /// Runs `work` and records how long it took. \return what `work` returns
+  template <class Work>
+  auto timed(const std::string& name, Work&& work) {
+    seconds(name, 0);
+    const struct Watch {
+      Report& report;
+      const std::string& name;
+      std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+      ~Watch() { report.seconds(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()); }
+    } watch{*this, name};
+    return work();
+  }
+  /// A remark for the reader: a picture that could not be made, a value that was clamped.
+  void note(std::string text) { content_["notes"].push_back(std::move(text)); }
+
+  const nlohmann::ordered_json& content() const { return content_; }
+
+  /// Writes the report; the file is complete or not there at all. \throws std::runtime_error naming the file
+  void write(const std::filesystem::path& file) const {
+    std::filesystem::path unfinished = file;
+    unfinished += ".unfinished";
+    std::error_code error;
+    {
+      std::ofstream out(unfinished);
+      out << content_.dump(2) << '\n';
+      if (!out.flush()) error = std::make_error_code(std::errc::io_error);
+    }
+    if (!error) std::filesystem::rename(unfinished, file, error);
+    if (!error) return;
+    std::error_code ignored;
+    std::filesystem::remove(unfinished, ignored);
+    throw std::runtime_error(fmt::format("cannot write {}: {}", file.string(), error.message()));
+  }
+
+ private:
+  static const std::string& snake_case(const std::string& name) {
+    const bool good = !name.empty() && name.front() >= 'a' && name.front() <= 'z' &&
+                      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
+    if (!good) throw std::invalid_argument(fmt::format("Report: the name \"{}\" is not in snake_case", name));
+    return name;
+  }
+
+  nlohmann::ordered_json content_;
+};
+
+}  // namespace examples

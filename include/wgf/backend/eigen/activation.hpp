@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The arithmetic of the activations. forward gives the activation of z and what backward wants kept of it; backward gives dz from dy.
+#include "../../network/activation.hpp"
+#include "simd.hpp"
+
+namespace wgf::eigen {
+
+using namespace simd;
+
+template <class Activation, class Scalar>
+struct ActivationKernel;
+
+template <class Scalar>
+struct ActivationKernel<PRelu, Scalar> {
+  static constexpr bool learned = true, keeps = true;  // keeps z: the slope's gradient needs it
+  static WGF_INLINE Vec<Scalar> forward(Vec<Scalar> z, Vec<Scalar> slope, Vec<Scalar>& kept) {
+    kept = z;
+    return if_negative(z, slope * z, z);
+  }
+  static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar> z, Vec<Scalar> slope, Vec<Scalar>& dslope) {
+    dslope = fma(dy, min_with_zero(z), dslope);
+    return if_negative(z, slope * dy, dy);
+  }
+};
+
+/// An activation without parameters keeps its derivative.
+template <class Scalar>
+struct SmoothKernel {
+  static constexpr bool learned = false, keeps = true;
+  static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar> derivative, Vec<Scalar>, Vec<Scalar>&) { return dy * derivative; }
+  /// 1 / (1 + e^{−z}); e^{−z} may overflow to infinity, which gives the right 0.
+  static WGF_INLINE Vec<Scalar> logistic(Vec<Scalar> z) {
+    const Vec<Scalar> one = broadcast(Scalar(1));
+    return one / (one + exp<Scalar>(-z));
+  }
+};
+
+template <class Scalar>
+struct ActivationKernel<Silu, Scalar> : SmoothKernel<Scalar> {
+  static WGF_INLINE Vec<Scalar> forward(Vec<Scalar> z, Vec<Scalar>, Vec<Scalar>& kept) {
+    const Vec<Scalar> one = broadcast(Scalar(1)), s = SmoothKernel<Scalar>::logistic(z), y = z * s;
+    kept = s + y * (one - s);
+    return y;
+  }
+};
+
+template <class Scalar>
+struct ActivationKernel<Softplus, Scalar> : SmoothKernel<Scalar> {
+  static WGF_INLINE Vec<Scalar> forward(Vec<Scalar> z, Vec<Scalar>, Vec<Scalar>& kept) {
+    const Vec<Scalar> one = broadcast(Scalar(1)), positive = z - min_with_zero(z);
+    kept = SmoothKernel<Scalar>::logistic(z);
+    return positive + log<Scalar>(one + exp<Scalar>(if_negative(z, z, -z)));
+  }
+};
+
+template <class Scalar>
+struct ActivationKernel<Identity, Scalar> {
+  static constexpr bool learned = false, keeps = false;
+  static WGF_INLINE Vec<Scalar> forward(Vec<Scalar> z, Vec<Scalar>, Vec<Scalar>&) { return z; }
+  static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar>, Vec<Scalar>, Vec<Scalar>&) { return dy; }
+};
+
+}  // namespace wgf::eigen

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The affine maps on the CPU: T(x) = x + x C + c (points are rows here), with C and c themselves as parameters (Affine), or as the product
+// of the layers of a deep linear network (appendix D.2), formed once after each descent step instead of being passed through for every
+// point: C = W_1 … W_D, and the layers' gradients follow from C's by the chain rule.
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "mlp.hpp"
+
+namespace wgf::eigen {
+
+/// What both share: the tile kernels with C (in × padded out) and c. `composite` is a view of C followed by c, `gradient` likewise.
+template <class Scalar>
+class AffineKernel : Kernels<Scalar> {
+ public:
+  AffineKernel(Engine& engine, int dim, long batch, Keep keep)
+      : keep_(keep), dim_(dim), padded_(padded<Scalar>(dim)), transposed_(static_cast<std::size_t>(dim) * padded_) {
+    const long rows = keep == Keep::tile ? static_cast<long>(scratch_rows) * engine.workers.count() : batch;
+    output_ = Buffer<Scalar>(rows * padded_);
+    dx_ = Buffer<Scalar>(rows * padded_);
+  }
+  int padded_dim() const { return padded_; }
+  std::size_t size() const { return static_cast<std::size_t>(dim_ + 1) * padded_; }
+
+  Columns<Scalar> forward(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* matrix, const Scalar* offset) {
+    Scalar* out = output_.data() + row(s) * padded_;
+    product<Scalar>(
+        s.size, padded_, dim_, {x, ldx, 1}, matrix, padded_, [&](int r, int c) { return load(offset + c) + load(x + r * ldx + c); },
+        [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
+    return columns(output_, s);
+  }
+  void pull_parameters(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* dy, Scalar* dmatrix, Scalar* doffset) {
+    this->add_weights(x, ldx, dim_, dy, padded_, s.size, dmatrix);
+    this->add_rows(dy, padded_, s.size, doffset);
+  }
+  Columns<Scalar> pull_input(Slice s, const Scalar* dy) {
+    Scalar* to = dx_.data() + row(s) * padded_;
+    product<Scalar>(
+        s.size, padded_, dim_, {dy, padded_, 1}, transposed_.data(), padded_, [&](int r, int c) { return load(dy + r * padded_ + c); },
+        [&](int r, int c, Vec<Scalar> v) { store(to + r * padded_ + c, v); });
+    return columns(dx_, s);
+  }
+  void refresh(const Scalar* matrix) { transpose(matrix, padded_, 0, dim_, dim_, transposed_.data(), padded_); }
+
+ private:
+  long row(Slice s) const { return keep_ == Keep::tile ? static_cast<long>(s.worker) * scratch_rows : s.begin; }
+  Columns<Scalar> columns(const Buffer<Scalar>& b, Slice s) const {
+    return {b.data() + row(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
+  }
+  Keep keep_;
+  int dim_, padded_;
+  Buffer<Scalar> transposed_, output_, dx_;
+};
+
+/// T(x) = x + A x + b, both zero at the start.
+template <Keep keep, class Scalar>
+class AffineNetwork {
+ public:
+  AffineNetwork(Engine& engine, const Affine&, int dim, long batch, std::uint32_t)
+      : engine_(&engine), kernel_(engine, dim, batch, keep), matrix_(parameters_.add(dim, dim)), offset_(parameters_.add(1, dim)) {
+    parameters_.allocate(Engine::strands_of(batch));
+  }
+  template <class X>
+  auto forward(Slice s, const X& x) {
+    return kernel_.forward(s, x.data(), x.outerStride(), parameters_.data() + matrix_, parameters_.data() + offset_);
+  }
+  template <class X, class G>
+  void pull_parameters(Slice s, const X& x, const G& dy) {
+    Scalar* g = parameters_.gradient(s.strand);
+    kernel_.pull_parameters(s, x.data(), x.outerStride(), dy.data(), g + matrix_, g + offset_);
+  }
+  template <class X, class G>
+  Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
+    return kernel_.pull_input(s, dy.data());
+  }
+  void descend(const Adam& adam) {
+    parameters_.descend(engine_->workers, adam);
+    refresh();
+  }
+  void accumulate_average() { parameters_.accumulate(); }
+  void take_average() {
+    parameters_.take_average();
+    refresh();
+  }
+  void reset_optimiser() { parameters_.reset_optimiser(); }
+  std::vector<Scalar> parameters() const { return parameters_.values(); }
+  void set_parameters(std::span<const Scalar> values) {
+    parameters_.set_values(values);
+    refresh();
+  }
+  std::vector<Scalar> gradient() const { return parameters_.gradient_values(); }
+  void clear_gradient() { parameters_.clear_gradient(); }
+
+ private:
+  void refresh() { kernel_.refresh(parameters_.data() + matrix_); }
+  Engine* engine_;
+  AffineKernel<Scalar> kernel_;
+  Parameters<Scalar> parameters_;
+  std::size_t matrix_, offset_;
+};
+
+/// The deep linear map. Its parameters, their order and their start are those of the ResidualMlp that it is.
+template <class Spec, Keep keep, class Scalar>
+class DeepLinearNetwork {
+  static constexpr int W = Spec::width, depth = Spec::depth;
+  using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Row = Eigen::Matrix<Scalar, 1, Eigen::Dynamic>;
+
+ public:
+  DeepLinearNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream)
+      : engine_(&engine), kernel_(engine, dim, batch, keep), scale_(Scalar(spec.input_scale)), dim_(dim) {
+    for (int l = 0; l < depth; ++l) {
+      Layer& a = layer_[l];
+      a.in = l == 0 ? dim : W, a.out = padded<Scalar>(l < depth - 1 ? W : dim);
+      a.weight = parameters_.add(a.in, l < depth - 1 ? W : dim), a.bias = parameters_.add(1, l < depth - 1 ? W : dim);
+      if (l < depth - 1) product_[l] = Matrix::Zero(dim, W), shift_[l] = Row::Zero(W);
+      dproduct_[l] = Matrix::Zero(dim, a.out), dshift_[l] = Row::Zero(a.out);
+    }
+    parameters_.allocate(1);
+    composite_ = Buffer<Scalar>(kernel_.size());
+    for (int k = 0; k < Engine::strands_of(batch); ++k) strands_.emplace_back(kernel_.size());
+    // The start of the network that this is, whose layers are drawn alike.
+    set_parameters(MlpNetwork<Spec, Keep::tile, Scalar>(engine, spec, dim, 1, stream).parameters());
+  }
+  template <class X>
+  auto forward(Slice s, const X& x) {
+    return kernel_.forward(s, x.data(), x.outerStride(), composite_.data(), composite_.data() + offset());
+  }
+  template <class X, class G>
+  void pull_parameters(Slice s, const X& x, const G& dy) {
+    Scalar* g = strands_[s.strand].data();
+    kernel_.pull_parameters(s, x.data(), x.outerStride(), dy.data(), g, g + offset());
+  }
+  template <class X, class G>
+  Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
+    return kernel_.pull_input(s, dy.data());
+  }
+  void descend(const Adam& adam) {
+    chain();
+    parameters_.descend(engine_->workers, adam);
+    refresh();
+  }
+  void accumulate_average() { parameters_.accumulate(); }
+  void take_average() {
+    parameters_.take_average();
+    refresh();
+  }
+  void reset_optimiser() { parameters_.reset_optimiser(); }
+  std::vector<Scalar> parameters() const { return parameters_.values(); }
+  void set_parameters(std::span<const Scalar> values) {
+    parameters_.set_values(values);
+    refresh();
+  }
+  std::vector<Scalar> gradient() {
+    chain();
+    return parameters_.gradient_values();
+  }
+  void clear_gradient() {
+    parameters_.clear_gradient();
+    for (auto& s : strands_) std::fill_n(s.data(), kernel_.size(), Scalar(0));
+  }
+
+ private:
+  struct Layer {
+    int in, out;  // out is padded
+    std::size_t weight, bias;
+  };
+  std::size_t offset() const { return static_cast<std::size_t>(dim_) * kernel_.padded_dim(); }
+  auto weight(int l) const { return Eigen::Map<const Matrix>(parameters_.data() + layer_[l].weight, layer_[l].in, layer_[l].out); }
+  auto bias(int l) const { return Eigen::Map<const Row>(parameters_.data() + layer_[l].bias, layer_[l].out); }
+
+  /// C = scale · W_1 … W_D and c = (b_1 W_2 + b_2) W_3 + …, keeping the partial products.
+  void refresh() {
+    constexpr int last = depth - 1;
+    product_[0] = scale_ * weight(0), shift_[0] = bias(0);
+    for (int l = 1; l < last; ++l) {
+      product_[l].noalias() = product_[l - 1] * weight(l);
+      shift_[l].noalias() = shift_[l - 1] * weight(l);
+      shift_[l] += bias(l);
+    }
+    Eigen::Map<Matrix> matrix(composite_.data(), dim_, layer_[last].out);
+    Eigen::Map<Row> shift(composite_.data() + offset(), layer_[last].out);
+    matrix.noalias() = product_[last - 1] * weight(last);
+    shift.noalias() = shift_[last - 1] * weight(last);
+    shift += bias(last);
+    kernel_.refresh(composite_.data());
+  }
+  /// The layers' gradients from the sum of the strands' gradients of C and c, which are cleared.
+  void chain() {
+    constexpr int last = depth - 1;
+    Matrix& dproduct = dproduct_[last];
+    Row& dshift = dshift_[last];
+    dproduct.setZero(), dshift.setZero();
+    for (auto& s : strands_) {
+      dproduct += Eigen::Map<const Matrix>(s.data(), dim_, layer_[last].out);
+      dshift += Eigen::Map<const Row>(s.data() + offset(), layer_[last].out);
+      std::fill_n(s.data(), kernel_.size(), Scalar(0));
+    }
+    for (int l = last; l >= 0; --l) {
+      Eigen::Map<Matrix> dweight(parameters_.gradient(0) + layer_[l].weight, layer_[l].in, layer_[l].out);
+      Eigen::Map<Row>(parameters_.gradient(0) + layer_[l].bias, layer_[l].out) += dshift_[l];
+      if (l == 0) {
+        dweight += scale_ * dproduct_[0];
+      } else {
+        dweight.noalias() += product_[l - 1].transpose() * dproduct_[l];
+        dweight.noalias() += shift_[l - 1].transpose() * dshift_[l];
+        dproduct_[l - 1].noalias() = dproduct_[l] * weight(l).transpose();
+        dshift_[l - 1].noalias() = dshift_[l] * weight(l).transpose();
+      }
+    }
+  }
+  Engine* engine_;
+  AffineKernel<Scalar> kernel_;
+  Parameters<Scalar> parameters_;
+  Scalar scale_;
+  int dim_;
+  std::array<Layer, depth> layer_;
+  std::array<Matrix, depth> product_, dproduct_;  // product_[l] = scale W_1 … W_{l+1}; dproduct_[l] its gradient
+  std::array<Row, depth> shift_, dshift_;
+  Buffer<Scalar> composite_;
+  std::vector<Buffer<Scalar>> strands_;
+};
+
+}  // namespace wgf::eigen

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The CPU backend: tiles of the batch on a pool of workers.
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "../../array.hpp"
+#include "../../measure/gaussian.hpp"
+#include "affine.hpp"
+#include "mixture.hpp"
+#include "mlp.hpp"
+#include "quadratic.hpp"
+
+namespace wgf {
+
+namespace eigen {
+
+// ---- vocabulary of the algorithm's text on arrays of this backend, found by argument-dependent lookup
+
+/// z = A·y + b.
+template <class Scalar, class Y, class Z>
+void set_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
+  Scalar* to = z.data();
+  const std::ptrdiff_t ldz = z.outerStride();
+  simd::product<Scalar>(
+      static_cast<int>(y.cols()), static_cast<int>(a.transposed.rows()), static_cast<int>(y.rows()), {y.data(), y.outerStride(), 1},
+      a.transposed.data(), a.transposed.rows(), [&](int, int c) { return simd::load(b.transposed.data() + c); },
+      [&](int r, int c, simd::Vec<Scalar> v) { simd::store(to + r * ldz + c, v); });
+}
+/// z += A·y + b.
+template <class Scalar, class Y, class Z>
+void add_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
+  Scalar* to = z.data();
+  const std::ptrdiff_t ldz = z.outerStride();
+  simd::product<Scalar>(
+      static_cast<int>(y.cols()), static_cast<int>(a.transposed.rows()), static_cast<int>(y.rows()), {y.data(), y.outerStride(), 1},
+      a.transposed.data(), a.transposed.rows(),
+      [&](int r, int c) { return simd::load(b.transposed.data() + c) + simd::load(to + r * ldz + c); },
+      [&](int r, int c, simd::Vec<Scalar> v) { simd::store(to + r * ldz + c, v); });
+}
+/// z_i += weight·f(y_i), f from points to points in double precision, such as a gradient written by a user.
+template <class Y, class Z, class F>
+void add_pointwise(Slice, const Y& y, Z&& z, double weight, const F& f) {
+  using Scalar = typename std::decay_t<Z>::Scalar;
+  Eigen::VectorXd x(y.rows());
+  for (Eigen::Index i = 0; i < y.cols(); ++i) {
+    x = y.col(i).template cast<double>();
+    z.col(i) += (weight * f(x)).array().template cast<Scalar>();
+  }
+}
+/// Σ f(y_i), f from points to numbers in double precision.
+template <class Y, class F>
+double sum_pointwise(Slice, const Y& y, const F& f) {
+  Eigen::VectorXd x(y.rows());
+  double total = 0;
+  for (Eigen::Index i = 0; i < y.cols(); ++i) {
+    x = y.col(i).template cast<double>();
+    total += f(x);
+  }
+  return total;
+}
+
+template <class Spec, Keep keep, class Scalar>
+struct NetworkFor {
+  using type = MlpNetwork<Spec, keep, Scalar>;
+};
+template <int W, int D, Keep keep, class Scalar>
+struct NetworkFor<ResidualMlp<W, D, Identity>, keep, Scalar> {
+  using type = DeepLinearNetwork<ResidualMlp<W, D, Identity>, keep, Scalar>;
+};
+template <Keep keep, class Scalar>
+struct NetworkFor<Affine, keep, Scalar> {
+  using type = AffineNetwork<keep, Scalar>;
+};
+template <Keep keep, class Scalar>
+struct NetworkFor<Quadratic, keep, Scalar> {
+  using type = QuadraticNetwork<keep, Scalar>;
+};
+template <class First, class Second, Keep keep, class Scalar>
+struct NetworkFor<NetworkSum<First, Second>, keep, Scalar> {
+  using type =
+      SumNetwork<typename NetworkFor<First, keep, Scalar>::type, typename NetworkFor<Second, keep, Scalar>::type, Scalar>;
+};
+
+/// The backend at work: it owns threads, and hands out memory, random numbers and networks. Satisfies wgf::Runtime.
+template <class S>
+class EigenRuntime {
+ public:
+  using Scalar = S;
+  using Slice = eigen::Slice;
+  using Points = eigen::Points<S>;
+  using Window = eigen::Window<S>;
+  using Constant = eigen::Constant<S>;
+  template <class Spec, Keep keep>
+  using Network = typename NetworkFor<Spec, keep, S>::type;
+
+  EigenRuntime(std::uint64_t seed, int threads) : engine_(std::make_unique<Engine>(threads, seed)) {}
+
+  Points points(int dim, long n) const { return {dim, n}; }
+  void upload(const Particles& x, const Window& to) const { to.all() = x.array().template cast<S>(); }
+  Particles download(const Window& x) const { return x.all().template cast<double>().matrix(); }
+  Constant constant(const Eigen::MatrixXd& a) const {
+    Constant c{decltype(Constant::transposed)::Zero(simd::padded<S>(static_cast<int>(a.rows())), a.cols())};
+    c.transposed.topRows(a.rows()) = a.array().template cast<S>();
+    return c;
+  }
+  /// Mean and covariance (1/n) of the points, in double precision.
+  std::pair<Eigen::VectorXd, Eigen::MatrixXd> moments(const Window& x) const {
+    const Eigen::MatrixXd a = download(x);
+    const Eigen::VectorXd mean = a.rowwise().mean();
+    const Eigen::MatrixXd centred = a.colwise() - mean;
+    return {mean, centred * centred.transpose() / static_cast<double>(a.cols())};
+  }
+  template <class X>
+  void normals(Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
+    fill<true>(s, x, stream, index);
+  }
+  template <class X>
+  void uniforms(Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
+    fill<false>(s, x, stream, index);
+  }
+  template <class F>
+  void parallel(long n, F&& f) const {
+    engine_->parallel(n, f);
+  }
+  template <Keep keep, class Spec>
+  Network<Spec, keep> network(const Spec& spec, int dim, long batch, std::uint32_t stream) const {
+    return {*engine_, spec, dim, batch, stream};
+  }
+  MixtureKernel<S> mixture(const GaussianMixture& m) const { return {m, engine_->workers.count()}; }
+  BatchSum sum() const { return {}; }
+  int threads() const { return engine_->workers.count(); }
+
+ private:
+  template <bool Normal, class X>
+  void fill(Slice s, X& x, std::uint32_t stream, std::uint32_t index) const {
+    const int dim = static_cast<int>(x.rows());
+    S* to = x.data();
+    const std::ptrdiff_t ld = x.outerStride();
+    engine_->random.template fill<S, Normal>(stream, index, s.begin, s.size, dim, [&](long point, int first, const S* four) {
+      S* p = to + point * ld + first;
+      if (first + 4 <= dim) std::copy_n(four, 4, p);
+      else std::copy_n(four, dim - first, p);
+    });
+  }
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace eigen
+
+/// Backend policy: the CPU, with our own kernels, in float (the default) or double.
+/// The same seed gives the same bits on any number of threads.
+template <class S = float>
+struct EigenBackend {
+  using Scalar = S;
+  std::uint64_t seed = 0;
+  /// Worker threads; 0 for all cores. A batch of fewer than 240 points runs on one, whatever this says.
+  int threads = 0;
+
+  /// \throws std::invalid_argument for a negative number of threads.
+  eigen::EigenRuntime<S> start() const {
+    if (threads < 0) throw std::invalid_argument("wgf::EigenBackend: threads must be positive, or 0 for all cores, got " + std::to_string(threads));
+    return {seed, threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
+  }
+};
+
+}  // namespace wgf

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The fully connected networks on the CPU: forward pass and hand-written pullbacks, tile by tile, hidden widths known at compile time.
+// Samples are contiguous, features padded to the register. Layer l computes z = y W + b with W[in][out]; Wᵀ is kept beside W.
+#include <array>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "../../network/network.hpp"
+#include "activation.hpp"
+#include "parameters.hpp"
+#include "product.hpp"
+
+namespace wgf::eigen {
+
+/// Kernels that the networks share; n is the number of samples, rows of x and dy.
+template <class Scalar>
+struct Kernels {
+  /// dW += xᵀ dy with x (n × in), dy (n × out), dW (in × out); `out` a multiple of lanes.
+  static WGF_INLINE void add_weights(const Scalar* x, std::ptrdiff_t ldx, int in, const Scalar* dy, int out, int n, Scalar* gradient) {
+    product<Scalar>(
+        in, out, n, {x, 1, ldx}, dy, out, [&](int r, int c) { return load(gradient + r * out + c); },
+        [&](int r, int c, Vec<Scalar> v) { store(gradient + r * out + c, v); });
+  }
+  /// db += Σ dy.
+  static WGF_INLINE void add_rows(const Scalar* dy, int out, int n, Scalar* gradient) {
+    for (int c = 0; c < out; c += lanes<Scalar>) {
+      Vec<Scalar> total = load(gradient + c);
+      for (int r = 0; r < n; ++r) total += load(dy + r * out + c);
+      store(gradient + c, total);
+    }
+  }
+};
+
+/// A network of specification Spec (Mlp or ResidualMlp). `forward` keeps what one pullback on the same slice needs; the pullback uses it up.
+template <class Spec, Keep keep, class Scalar>
+class MlpNetwork : Kernels<Scalar> {
+  static constexpr int W = Spec::width, depth = Spec::depth, last = depth - 1;
+  static constexpr bool scalar = Spec::output == Output::scalar;
+  using Act = ActivationKernel<typename Spec::activation, Scalar>;
+  struct Layer {
+    int in, out;                                // out is padded
+    std::size_t weight, bias, slope, transposed;  // offsets into the parameters and into the transposes
+  };
+
+ public:
+  /// \param batch the most points of a batch; \param stream names the random numbers of the initial parameters and of dropout.
+  MlpNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream)
+      : engine_(&engine), spec_(spec), dim_(dim), padded_(padded<Scalar>(dim)), stream_(stream) {
+    std::size_t transposed = 0;
+    for (int l = 0; l < depth; ++l) {
+      const int in = l == 0 ? dim : W, out = l < last ? W : scalar ? 1 : dim;
+      Layer& a = layer_[l] = {in, l < last || !scalar ? padded<Scalar>(out) : 1, 0, 0, 0, transposed};
+      // The last layer of a dual network is one column: kept as a row, which is how the kernels read it.
+      a.weight = l == last && scalar ? parameters_.add(1, in) : parameters_.add(in, out);
+      a.bias = parameters_.add(1, out);
+      if (l < last && Act::learned) a.slope = parameters_.add(1, 1);
+      transposed += static_cast<std::size_t>(W) * std::max(W, padded_);
+    }
+    parameters_.allocate(Engine::strands_of(batch));
+    transposed_ = Buffer<Scalar>(transposed);
+    const long rows = keep == Keep::tile ? static_cast<long>(scratch_rows) * engine.workers.count() : batch;
+    for (auto& b : kept_) b = Act::keeps ? Buffer<Scalar>(rows * W) : Buffer<Scalar>();
+    for (auto& b : y_) b = Buffer<Scalar>(rows * W);
+    if (drops()) {
+      for (auto& b : mask_) b = Buffer<Scalar>(rows * W);
+      dropping_.resize(engine.workers.count());
+    }
+    if (spec_.input_scale != 1) scaled_ = Buffer<Scalar>(rows * padded_);
+    output_ = Buffer<Scalar>(rows * (scalar ? 1 : padded_));
+    dx_ = Buffer<Scalar>(rows * padded_);
+    seed_ = Buffer<Scalar>(rows);
+    initialise();
+  }
+
+  /// u(x) or T(x) on the slice; x is the slice's columns.
+  template <class X>
+  auto forward(Slice s, const X& x) {
+    forward_tile(s, x.data(), x.outerStride(), false);
+    return output(s);
+  }
+  /// The same with dropout, whose masks are a function of (seed, stream, draw, point).
+  template <class X>
+  auto forward_fitting(Slice s, const X& x, std::uint32_t draw) {
+    if (drops()) fill_masks(s, draw);
+    forward_tile(s, x.data(), x.outerStride(), drops());
+    return output(s);
+  }
+  /// Adds Σ dy·∂output/∂parameters to the gradient.
+  template <class X, class G>
+  void pull_parameters(Slice s, const X& x, const G& dy) {
+    pull_tile<true, false>(s, x.data(), x.outerStride(), upstream(s, dy));
+  }
+  /// dy·∂output/∂x on the slice.
+  template <class X, class G>
+  Columns<Scalar> pull_input(Slice s, const X& x, const G& dy) {
+    pull_tile<false, true>(s, x.data(), x.outerStride(), upstream(s, dy));
+    return {dx_.data() + row(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
+  }
+  void descend(const Adam& adam) {
+    parameters_.descend(engine_->workers, adam);
+    refresh();
+  }
+  void accumulate_average() { parameters_.accumulate(); }
+  void take_average() {
+    parameters_.take_average();
+    refresh();
+  }
+  void reset_optimiser() { parameters_.reset_optimiser(); }
+  /// As it was made.
+  void restart() {
+    reset_optimiser();
+    initialise();
+  }
+
+  std::vector<Scalar> parameters() const { return parameters_.values(); }
+  void set_parameters(std::span<const Scalar> values) {
+    parameters_.set_values(values);
+    refresh();
+  }
+  std::vector<Scalar> gradient() const { return parameters_.gradient_values(); }
+  void clear_gradient() { parameters_.clear_gradient(); }
+
+ private:
+  double dropout() const {
+    if constexpr (requires { spec_.dropout; }) return spec_.dropout;
+    else return 0;
+  }
+  bool drops() const { return dropout() > 0; }
+  long row(Slice s) const { return keep == Keep::tile ? static_cast<long>(s.worker) * scratch_rows : s.begin; }
+  Scalar* y(int l, Slice s) { return y_[l].data() + row(s) * W; }
+  Scalar* kept(int l, Slice s) { return (Act::keeps ? kept_ : y_)[l].data() + row(s) * W; }  // overwritten by dz on the way back
+  auto output(Slice s) {
+    if constexpr (scalar) return Values<Scalar>(output_.data() + row(s), s.size);
+    else return Columns<Scalar>(output_.data() + row(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_));
+  }
+  template <class G>
+  const Scalar* upstream(Slice s, const G& dy) {
+    if constexpr (scalar) {
+      Values<Scalar>(seed_.data() + row(s), s.size) = dy;
+      return seed_.data() + row(s);
+    } else {
+      return dy.data();  // points of this dimension: padded alike
+    }
+  }
+
+  /// Weights and biases uniform on ±1/√inputs; the last layer zero for a map (the identity at the start), a tenth of that for a dual network.
+  void initialise() {
+    std::vector<Scalar> values(parameters_.count());
+    std::size_t i = 0;
+    for (int l = 0; l < depth; ++l) {
+      const int in = layer_[l].in, out = l < last ? W : scalar ? 1 : dim_;
+      const double bound = (l < last ? 1.0 : scalar ? 0.1 : 0.0) / std::sqrt(in);
+      engine_->random.template fill<double, false>(stream_, static_cast<std::uint32_t>(l), 0, static_cast<long>(in + 1) * out, 1,
+                                                   [&](long, int, const double* u) { values[i++] = Scalar((2 * u[0] - 1) * bound); });
+      if (l < last && Act::learned) values[i++] = Scalar(0.25);
+    }
+    set_parameters(values);
+  }
+  void refresh() {
+    engine_->workers.run([&](int w) {
+      const int workers = engine_->workers.count();
+      for (int l = 0; l < (scalar ? last : depth); ++l) {
+        const Layer& a = layer_[l];
+        transpose(parameters_.data() + a.weight, a.out, w * a.in / workers, (w + 1) * a.in / workers, a.out,
+                  transposed_.data() + a.transposed, l ? W : padded_);
+      }
+    });
+  }
+  void fill_masks(Slice s, std::uint32_t draw) {
+    const auto rate = Scalar(dropout()), up = Scalar(1 / (1 - dropout()));
+    engine_->random.template fill<Scalar, false>(stream_, draw, s.begin, s.size, W * last, [&](long point, int first, const Scalar* u) {
+      Scalar* m = mask_[first / W].data() + (row(s) + point) * W + first % W;
+      for (int j = 0; j < 4; ++j) m[j] = u[j] < rate ? Scalar(0) : up;
+    });
+  }
+
+  void forward_tile(Slice s, const Scalar* x, std::ptrdiff_t ldx, bool dropping) {
+    if (drops()) dropping_[s.worker] = dropping;
+    const Scalar* p = parameters_.data();
+    const Scalar* first = scaled(s, x, ldx);
+    for (int l = 0; l < last; ++l) {
+      const Layer& a = layer_[l];
+      const Vec<Scalar> slope = broadcast(Act::learned ? p[a.slope] : Scalar(0));
+      Scalar *kl = kept(l, s), *yl = y(l, s);
+      const Scalar* mask = dropping ? mask_[l].data() + row(s) * W : nullptr;
+      const auto start = [&](int, int c) { return load(p + a.bias + c); };
+      const auto finish = [&](int r, int c, Vec<Scalar> z) {
+        Vec<Scalar> keeping;
+        Vec<Scalar> v = Act::forward(z, slope, keeping);
+        if constexpr (Act::keeps) store(kl + r * W + c, keeping);
+        if (mask) v *= load(mask + r * W + c);
+        store(yl + r * W + c, v);
+      };
+      if (l == 0) product<Scalar>(s.size, W, dim_, {first, spec_.input_scale != 1 ? padded_ : ldx, 1}, p + a.weight, W, start, finish);
+      else product<Scalar>(s.size, W, W, {y(l - 1, s), W, 1}, p + a.weight, W, start, finish);
+    }
+    const Layer& a = layer_[last];
+    const Scalar *h = y(last - 1, s), *w = p + a.weight;
+    if constexpr (scalar) {
+      Scalar* out = output_.data() + row(s);
+      for (int r = 0; r < s.size; ++r) {
+        Vec<Scalar> d = load(h + r * W) * load(w);
+        for (int c = lanes<Scalar>; c < W; c += lanes<Scalar>) d = fma(load(h + r * W + c), load(w + c), d);
+        out[r] = p[a.bias] + sum(d);
+      }
+    } else {
+      Scalar* out = output_.data() + row(s) * padded_;
+      product<Scalar>(
+          s.size, padded_, W, {h, W, 1}, w, padded_, [&](int r, int c) { return load(p + a.bias + c) + load(x + r * ldx + c); },
+          [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
+    }
+  }
+  const Scalar* scaled(Slice s, const Scalar* x, std::ptrdiff_t ldx) {
+    if (spec_.input_scale == 1) return x;
+    Scalar* to = scaled_.data() + row(s) * padded_;
+    const Vec<Scalar> scale = broadcast(Scalar(spec_.input_scale));
+    for (int r = 0; r < s.size; ++r)
+      for (int c = 0; c < padded_; c += lanes<Scalar>) store(to + r * padded_ + c, scale * load(x + r * ldx + c));
+    return to;
+  }
+
+  template <bool Parameters, bool Input>
+  void pull_tile(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* dy) {
+    const Scalar* p = parameters_.data();
+    Scalar* g = Parameters ? parameters_.gradient(s.strand) : nullptr;
+    const auto zero = [](int, int) { return Vec<Scalar>{}; };
+    const auto slope_of = [&](int l) { return broadcast(Act::learned ? p[layer_[l].slope] : Scalar(0)); };
+    const auto mask_of = [&](int l) -> const Scalar* { return drops() && dropping_[s.worker] ? mask_[l].data() + row(s) * W : nullptr; };
+    Vec<Scalar> dslope{}, slope = slope_of(last - 1);
+    const Layer& end = layer_[last];
+    Scalar* dz = kept(last - 1, s);
+    const Scalar *h = y(last - 1, s), *mask = mask_of(last - 1);
+    const auto finish = [&](int r, int c, Vec<Scalar> v) {
+      Scalar* q = dz + r * W + c;
+      if (mask) v *= load(mask + r * W + c);
+      store(q, Act::backward(v, load(q), slope, dslope));
+    };
+    if constexpr (scalar) {  // an outer product and a weighted sum: no product needed
+      constexpr int V = W / lanes<Scalar>;
+      Vec<Scalar> dw[V], db[V], w[V];
+      WGF_UNROLL for (int j = 0; j < V; ++j) dw[j] = db[j] = Vec<Scalar>{}, w[j] = load(p + end.weight + j * lanes<Scalar>);
+      Scalar total = 0;
+      for (int r = 0; r < s.size; ++r) {
+        const Vec<Scalar> dr = broadcast(dy[r]);
+        WGF_UNROLL for (int j = 0; j < V; ++j) {
+          const int at = r * W + j * lanes<Scalar>;
+          if constexpr (Parameters) dw[j] = fma(dr, load(h + at), dw[j]);  // before `finish`: dz may lie where h was
+          Vec<Scalar> v = dr * w[j];
+          if (mask) v *= load(mask + at);
+          const Vec<Scalar> d = Act::backward(v, load(dz + at), slope, dslope);
+          if constexpr (Parameters) db[j] += d;
+          store(dz + at, d);
+        }
+        total += dy[r];
+      }
+      if constexpr (Parameters) {
+        for (int j = 0; j < V; ++j) {
+          Scalar *a = g + end.weight + j * lanes<Scalar>, *b = g + layer_[last - 1].bias + j * lanes<Scalar>;
+          store(a, load(a) + dw[j]), store(b, load(b) + db[j]);
+        }
+        g[end.bias] += total;
+      }
+    } else {
+      if constexpr (Parameters) {
+        this->add_weights(h, W, W, dy, padded_, s.size, g + end.weight);
+        this->add_rows(dy, padded_, s.size, g + end.bias);
+      }
+      product<Scalar>(s.size, W, dim_, {dy, padded_, 1}, transposed_.data() + end.transposed, W, zero, finish);
+      if constexpr (Parameters) this->add_rows(dz, W, s.size, g + layer_[last - 1].bias);
+    }
+    if constexpr (Parameters && Act::learned) g[layer_[last - 1].slope] += sum(dslope);
+    for (int l = last - 1; l > 0; --l) {
+      const Scalar* above = dz;
+      if constexpr (Parameters) this->add_weights(y(l - 1, s), W, W, above, W, s.size, g + layer_[l].weight);
+      slope = slope_of(l - 1), dslope = Vec<Scalar>{}, dz = kept(l - 1, s), mask = mask_of(l - 1);
+      product<Scalar>(s.size, W, W, {above, W, 1}, transposed_.data() + layer_[l].transposed, W, zero, finish);
+      if constexpr (Parameters) {
+        this->add_rows(dz, W, s.size, g + layer_[l - 1].bias);
+        if constexpr (Act::learned) g[layer_[l - 1].slope] += sum(dslope);
+      }
+    }
+    const bool scaling = spec_.input_scale != 1;
+    if constexpr (Parameters)
+      this->add_weights(scaling ? scaled_.data() + row(s) * padded_ : x, scaling ? padded_ : ldx, dim_, dz, W, s.size,
+                        g + layer_[0].weight);
+    if constexpr (Input) {
+      Scalar* to = dx_.data() + row(s) * padded_;
+      const Vec<Scalar> scale = broadcast(Scalar(spec_.input_scale));
+      product<Scalar>(s.size, padded_, W, {dz, W, 1}, transposed_.data() + layer_[0].transposed, padded_, zero,
+                      [&](int r, int c, Vec<Scalar> v) {
+                        if constexpr (scalar) store(to + r * padded_ + c, scale * v);
+                        else store(to + r * padded_ + c, fma(scale, v, load(dy + r * padded_ + c)));  // T(x) = x + …
+                      });
+    }
+  }
+
+  Engine* engine_;
+  Spec spec_;
+  int dim_, padded_;
+  std::uint32_t stream_;
+  std::vector<std::uint8_t> dropping_;  // by worker: whether its last forward pass dropped units
+  std::array<Layer, depth> layer_;
+  Parameters<Scalar> parameters_;
+  Buffer<Scalar> transposed_, scaled_, output_, dx_, seed_;
+  std::array<Buffer<Scalar>, last> kept_, y_, mask_;
+};
+
+}  // namespace wgf::eigen

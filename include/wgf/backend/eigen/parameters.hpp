@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// A network's parameters: padded memory for the kernels, a compact list for the host, gradients by strand, Adam's moments, the average.
+#include <algorithm>
+#include <functional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "../../solver/adam.hpp"
+#include "tiles.hpp"
+
+namespace wgf::eigen {
+
+/// Blocks of parameters in one array, each row padded to whole registers. The host's order is block by block, row by row, without padding.
+template <class Scalar>
+class Parameters {
+ public:
+  /// Adds a rows × cols block; returns where it starts.
+  std::size_t add(int rows, int cols) {
+    const std::size_t at = size_;
+    blocks_.push_back({at, rows, cols, simd::padded<Scalar>(cols)});
+    size_ += static_cast<std::size_t>(rows) * blocks_.back().stride;
+    count_ += static_cast<std::size_t>(rows) * cols;
+    return at;
+  }
+  void allocate(int strands) {
+    for (auto* b : {&value_, &first_, &second_, &average_}) *b = Buffer<Scalar>(size_);
+    for (int k = 0; k < strands; ++k) gradient_.emplace_back(size_);
+  }
+
+  const Scalar* data() const { return value_.data(); }
+  Scalar* gradient(int strand) const { return gradient_[strand].data(); }
+
+  /// One Adam step on the sum of the strands' gradients (in order: the same bits on any number of threads), which are then cleared.
+  void descend(Workers& workers, const Adam& adam) {
+    ++time_;
+    workers.run([&](int w) {
+      const std::size_t registers = size_ / simd::lanes<Scalar>;
+      const std::size_t begin = registers * w / workers.count() * simd::lanes<Scalar>;
+      const std::size_t end = registers * (w + 1) / workers.count() * simd::lanes<Scalar>;
+      constexpr std::size_t piece = 512;  // stays in the first-level cache through the sum and the update
+      for (std::size_t i = begin; i < end; i += piece) {
+        const auto n = static_cast<long>(std::min(piece, end - i));
+        const auto at = [&](const Buffer<Scalar>& b) { return Values<Scalar>(b.data() + i, n); };
+        auto g = at(gradient_[0]), p = at(value_), m = at(first_), v = at(second_);
+        for (std::size_t k = 1; k < gradient_.size(); ++k) {
+          auto gk = at(gradient_[k]);
+          g += gk;
+          gk.setZero();
+        }
+        adam.update(p, m, v, g, time_);
+        g.setZero();
+      }
+    });
+  }
+  void clear_gradient() {
+    for (auto& g : gradient_) std::fill_n(g.data(), size_, Scalar(0));
+  }
+  /// Forgets Adam's moments.
+  void reset_optimiser() {
+    time_ = 0;
+    for (auto* b : {&first_, &second_}) std::fill_n(b->data(), size_, Scalar(0));
+  }
+
+  /// Uniform average of the iterates: `accumulate` adds the present parameters to it, `take_average` makes it the parameters.
+  void accumulate() {
+    const long n = static_cast<long>(size_);
+    Values<Scalar> mean(average_.data(), n);
+    if (averaged_++ == 0) mean = Values<Scalar>(value_.data(), n);
+    else mean += (Values<Scalar>(value_.data(), n) - mean) / static_cast<Scalar>(averaged_);
+  }
+  void take_average() {
+    if (averaged_ > 0) std::copy_n(average_.data(), size_, value_.data());
+    averaged_ = 0;
+  }
+
+  std::size_t count() const { return count_; }
+  std::vector<Scalar> values() const { return read(value_); }
+  void set_values(std::span<const Scalar> values) {
+    if (values.size() != count_)
+      throw std::invalid_argument("wgf: a network of " + std::to_string(count_) + " parameters was given " + std::to_string(values.size()));
+    visit([&](std::size_t i, std::size_t at) { value_.data()[at] = values[i]; });
+  }
+  std::vector<Scalar> gradient_values() const {
+    std::vector<Scalar> total(count_);
+    for (const auto& g : gradient_) {
+      const auto part = read(g);
+      std::transform(part.begin(), part.end(), total.begin(), total.begin(), std::plus<>());
+    }
+    return total;
+  }
+
+ private:
+  struct Block {
+    std::size_t at;
+    int rows, cols, stride;
+  };
+  template <class F>
+  void visit(F f) const {
+    std::size_t i = 0;
+    for (const Block& b : blocks_)
+      for (int r = 0; r < b.rows; ++r)
+        for (int c = 0; c < b.cols; ++c) f(i++, b.at + static_cast<std::size_t>(r) * b.stride + c);
+  }
+  std::vector<Scalar> read(const Buffer<Scalar>& b) const {
+    std::vector<Scalar> values(count_);
+    visit([&](std::size_t i, std::size_t at) { values[i] = b.data()[at]; });
+    return values;
+  }
+
+  std::vector<Block> blocks_;
+  std::size_t size_ = 0, count_ = 0;
+  long time_ = 0, averaged_ = 0;
+  Buffer<Scalar> value_, first_, second_, average_;
+  std::vector<Buffer<Scalar>> gradient_;
+};
+
+}  // namespace wgf::eigen

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// C = finish(start + A·B) in register tiles. Rows of C are samples (or a layer's inputs, for the gradient of its weights), columns are
+// features: R rows × V registers of C at a time, so that the accumulators fill the register file (6 × 4 of 32 registers, 6 × 2 of 16).
+#include "simd.hpp"
+
+namespace wgf::eigen::simd {
+
+/// A(r, k) = data[r·row + k·step]: a matrix or its transpose.
+template <class Scalar>
+struct Strided {
+  const Scalar* data;
+  std::ptrdiff_t row, step;
+  WGF_INLINE Scalar operator()(int r, int k) const { return data[r * row + k * step]; }
+};
+
+template <int R, int V, class Scalar, class Start, class Finish>
+WGF_INLINE void register_tile(int row, int col, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start,
+                              Finish finish) {
+  Vec<Scalar> c[R][V];
+  WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) c[r][v] = start(row + r, col + v * lanes<Scalar>);
+  for (int k = 0; k < depth; ++k) {
+    Vec<Scalar> bk[V];
+    WGF_UNROLL for (int v = 0; v < V; ++v) bk[v] = load(b + k * ldb + col + v * lanes<Scalar>);
+    WGF_UNROLL for (int r = 0; r < R; ++r) {
+      const Vec<Scalar> ark = broadcast(a(row + r, k));
+      WGF_UNROLL for (int v = 0; v < V; ++v) c[r][v] = fma(ark, bk[v], c[r][v]);
+    }
+  }
+  WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) finish(row + r, col + v * lanes<Scalar>, c[r][v]);
+}
+
+/// Rows of a register tile that is V registers wide.
+template <int V>
+inline constexpr int rows_of_tile = V == 1 ? 12 : register_count == 16 ? 6 : V == 2 ? 12 : V == 3 ? 8 : 6;
+
+template <int V, class Scalar, class Start, class Finish>
+WGF_INLINE void column_block(int rows, int col, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start,
+                             Finish finish) {
+  constexpr int R = rows_of_tile<V>;
+  int r = 0;
+  for (; r + R <= rows; r += R) register_tile<R, V>(r, col, depth, a, b, ldb, start, finish);
+  for (; r + 2 <= rows; r += 2) register_tile<2, V>(r, col, depth, a, b, ldb, start, finish);
+  for (; r < rows; ++r) register_tile<1, V>(r, col, depth, a, b, ldb, start, finish);
+}
+
+/// C (rows × cols) = finish(start + A·B), A rows × depth, B depth × cols with leading dimension ldb.
+/// \param cols a multiple of lanes; pass a compile-time constant where it is one.
+/// \param start start(row, column) gives the register from which the sum starts (a bias, zero, or what is already there).
+/// \param finish finish(row, column, register) stores a finished register (and applies what follows the product).
+template <class Scalar, class Start, class Finish>
+WGF_INLINE void product(int rows, int cols, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start, Finish finish) {
+  constexpr int widest = register_count == 32 ? 4 : 2;
+  int c = 0, left = cols / lanes<Scalar>;
+  for (; left >= widest; left -= widest, c += widest * lanes<Scalar>) column_block<widest>(rows, c, depth, a, b, ldb, start, finish);
+  if constexpr (widest > 2)
+    for (; left >= 2; left -= 2, c += 2 * lanes<Scalar>) column_block<2>(rows, c, depth, a, b, ldb, start, finish);
+  if (left) column_block<1>(rows, c, depth, a, b, ldb, start, finish);
+}
+
+/// t (cols × rows, leading dimension ldt) = aᵀ for the rows [begin, end) of a row-major matrix with leading dimension lda.
+template <class Scalar>
+void transpose(const Scalar* a, std::ptrdiff_t lda, int begin, int end, int cols, Scalar* t, std::ptrdiff_t ldt) {
+  using Stride = Eigen::OuterStride<>;
+  using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;  // column-major: a row-major a is its transpose
+  constexpr int block = 16;
+  int r = begin;
+  for (; r + block <= end; r += block)
+    for (int c = 0; c < cols; c += block) {
+      if (c + block <= cols) {
+        using Block = Eigen::Matrix<Scalar, block, block>;
+        const Block in = Eigen::Map<const Block, 0, Stride>(a + r * lda + c, Stride(lda));
+        Eigen::Map<Block, 0, Stride>(t + c * ldt + r, Stride(ldt)) = in.transpose();
+      } else {
+        Eigen::Map<Matrix, 0, Stride>(t + c * ldt + r, block, cols - c, Stride(ldt)) =
+            Eigen::Map<const Matrix, 0, Stride>(a + r * lda + c, cols - c, block, Stride(lda)).transpose();
+      }
+    }
+  if (r < end)
+    Eigen::Map<Matrix, 0, Stride>(t + r, end - r, cols, Stride(ldt)) =
+        Eigen::Map<const Matrix, 0, Stride>(a + r * lda, cols, end - r, Stride(lda)).transpose();
+}
+
+}  // namespace wgf::eigen::simd

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The quadratic dual network on the CPU, u(x) = ½ xᵀ S x + bᵀ x + c with S the symmetric part of the parameter, and sums of dual networks.
+#include <span>
+#include <vector>
+
+#include "mlp.hpp"
+
+namespace wgf::eigen {
+
+template <Keep keep, class Scalar>
+class QuadraticNetwork : Kernels<Scalar> {
+  static_assert(keep == Keep::tile);
+
+ public:
+  QuadraticNetwork(Engine& engine, const Quadratic&, int dim, long batch, std::uint32_t)
+      : engine_(&engine), dim_(dim), padded_(padded<Scalar>(dim)), matrix_(parameters_.add(dim, dim)), linear_(parameters_.add(1, dim)),
+        constant_(parameters_.add(1, 1)), symmetric_(static_cast<std::size_t>(dim) * padded_) {
+    parameters_.allocate(Engine::strands_of(batch));
+    const std::size_t rows = static_cast<std::size_t>(scratch_rows) * engine.workers.count();
+    sx_ = Buffer<Scalar>(rows * padded_), weighted_ = Buffer<Scalar>(rows * padded_), output_ = Buffer<Scalar>(rows);
+  }
+  template <class X>
+  Values<Scalar> forward(Slice s, const X& x) {
+    const Scalar *p = parameters_.data(), *in = x.data();
+    const std::ptrdiff_t ldx = x.outerStride();
+    Scalar *sx = at(sx_, s), *out = output_.data() + row(s);
+    product<Scalar>(
+        s.size, padded_, dim_, {in, ldx, 1}, symmetric_.data(), padded_, [](int, int) { return Vec<Scalar>{}; },
+        [&](int r, int c, Vec<Scalar> v) { store(sx + r * padded_ + c, v); });
+    const Vec<Scalar> half = broadcast(Scalar(0.5));
+    for (int r = 0; r < s.size; ++r) {
+      Vec<Scalar> u{};
+      for (int c = 0; c < padded_; c += lanes<Scalar>)
+        u = fma(load(in + r * ldx + c), fma(half, load(sx + r * padded_ + c), load(p + linear_ + c)), u);
+      out[r] = p[constant_] + sum(u);
+    }
+    return {out, s.size};
+  }
+  template <class X>
+  auto forward_fitting(Slice s, const X& x, std::uint32_t) {
+    return forward(s, x);
+  }
+  template <class X, class G>
+  void pull_parameters(Slice s, const X& x, const G& dy) {
+    Scalar *g = parameters_.gradient(s.strand), *wx = at(weighted_, s);
+    const Scalar* in = x.data();
+    const std::ptrdiff_t ldx = x.outerStride();
+    Values<Scalar> du(output_.data() + row(s), s.size);
+    du = dy;
+    for (int r = 0; r < s.size; ++r)
+      for (int c = 0; c < padded_; c += lanes<Scalar>) store(wx + r * padded_ + c, broadcast(du[r]) * load(in + r * ldx + c));
+    this->add_rows(wx, padded_, s.size, g + linear_);
+    for (int r = 0; r < s.size; ++r) g[constant_] += du[r];
+    const Vec<Scalar> half = broadcast(Scalar(0.5));
+    for (int i = 0; i < s.size * padded_; i += lanes<Scalar>) store(wx + i, half * load(wx + i));
+    this->add_weights(in, ldx, dim_, wx, padded_, s.size, g + matrix_);
+  }
+  template <class X, class G>
+  Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
+    const Scalar* p = parameters_.data();
+    Scalar* sx = at(sx_, s);
+    Values<Scalar> du(output_.data() + row(s), s.size);
+    du = dy;
+    for (int r = 0; r < s.size; ++r)
+      for (int c = 0; c < padded_; c += lanes<Scalar>) {
+        Scalar* q = sx + r * padded_ + c;
+        store(q, broadcast(du[r]) * (load(q) + load(p + linear_ + c)));
+      }
+    return {sx, dim_, s.size, Eigen::OuterStride<>(padded_)};
+  }
+  void descend(const Adam& adam) {
+    parameters_.descend(engine_->workers, adam);
+    refresh();
+  }
+  void accumulate_average() { parameters_.accumulate(); }
+  void take_average() {
+    parameters_.take_average();
+    refresh();
+  }
+  void reset_optimiser() { parameters_.reset_optimiser(); }
+  void restart() {
+    reset_optimiser();
+    set_parameters(std::vector<Scalar>(parameters().size()));
+  }
+  std::vector<Scalar> parameters() const { return parameters_.values(); }
+  void set_parameters(std::span<const Scalar> values) {
+    parameters_.set_values(values);
+    refresh();
+  }
+  std::vector<Scalar> gradient() const { return parameters_.gradient_values(); }
+  void clear_gradient() { parameters_.clear_gradient(); }
+
+ private:
+  long row(Slice s) const { return static_cast<long>(s.worker) * scratch_rows; }
+  Scalar* at(const Buffer<Scalar>& b, Slice s) const { return b.data() + row(s) * padded_; }
+  void refresh() {
+    const Scalar* m = parameters_.data() + matrix_;
+    for (int r = 0; r < dim_; ++r)
+      for (int c = 0; c < dim_; ++c) symmetric_.data()[r * padded_ + c] = Scalar(0.5) * (m[r * padded_ + c] + m[c * padded_ + r]);
+  }
+  Engine* engine_;
+  int dim_, padded_;
+  Parameters<Scalar> parameters_;
+  std::size_t matrix_, linear_, constant_;
+  Buffer<Scalar> symmetric_, sx_, weighted_, output_;
+};
+
+/// u = u_1 + u_2, each with its own parameters; in lists, the first one's come first.
+template <class First, class Second, class Scalar>
+class SumNetwork {
+ public:
+  template <class Spec>
+  SumNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream)
+      : first_(engine, spec.first, dim, batch, stream), second_(engine, spec.second, dim, batch, stream + 1) {}
+  template <class X>
+  Values<Scalar> forward(Slice s, const X& x) {
+    auto u = first_.forward(s, x);
+    u += second_.forward(s, x);
+    return u;
+  }
+  template <class X>
+  Values<Scalar> forward_fitting(Slice s, const X& x, std::uint32_t draw) {
+    auto u = first_.forward_fitting(s, x, draw);
+    u += second_.forward_fitting(s, x, draw);
+    return u;
+  }
+  template <class X, class G>
+  void pull_parameters(Slice s, const X& x, const G& dy) {
+    second_.pull_parameters(s, x, dy);
+    first_.pull_parameters(s, x, dy);
+  }
+  template <class X, class G>
+  Columns<Scalar> pull_input(Slice s, const X& x, const G& dy) {
+    auto dx = second_.pull_input(s, x, dy);
+    dx += first_.pull_input(s, x, dy);
+    return dx;
+  }
+  void descend(const Adam& adam) { first_.descend(adam), second_.descend(adam); }
+  void accumulate_average() { first_.accumulate_average(), second_.accumulate_average(); }
+  void take_average() { first_.take_average(), second_.take_average(); }
+  void reset_optimiser() { first_.reset_optimiser(), second_.reset_optimiser(); }
+  void restart() { first_.restart(), second_.restart(); }
+  std::vector<Scalar> parameters() const { return joined(first_.parameters(), second_.parameters()); }
+  void set_parameters(std::span<const Scalar> values) {
+    const std::size_t n = first_.parameters().size();
+    first_.set_parameters(values.first(std::min(n, values.size())));
+    second_.set_parameters(values.subspan(n));
+  }
+  std::vector<Scalar> gradient() { return joined(first_.gradient(), second_.gradient()); }
+  void clear_gradient() { first_.clear_gradient(), second_.clear_gradient(); }
+
+ private:
+  static std::vector<Scalar> joined(std::vector<Scalar> a, const std::vector<Scalar>& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+  }
+  First first_;
+  Second second_;
+};
+
+}  // namespace wgf::eigen

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Memory and the cut of a batch: aligned buffers, views of padded points, slices, and the engine that runs a function on every slice.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include "../../random.hpp"
+#include "simd.hpp"
+#include "workers.hpp"
+
+namespace wgf::eigen {
+
+/// A zeroed array that starts on a cache line, with a register of slack behind its end.
+template <class Scalar>
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t n) : size_(n) {
+    const std::size_t bytes = (n * sizeof(Scalar) + 2 * line - 1) / line * line;
+    data_.reset(static_cast<Scalar*>(std::aligned_alloc(line, bytes)));
+    if (!data_) throw std::bad_alloc();
+    std::fill_n(data_.get(), bytes / sizeof(Scalar), Scalar(0));
+  }
+  Scalar* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  static constexpr std::size_t line = 64;
+  struct Free {
+    void operator()(Scalar* p) const { std::free(p); }
+  };
+  std::unique_ptr<Scalar[], Free> data_;
+  std::size_t size_ = 0;
+};
+
+/// A tile of the batch: points [begin, begin + size). Gradients are summed in `strand`, scratch memory belongs to `worker`.
+struct Slice {
+  long begin;
+  int size, strand, worker;
+};
+
+inline constexpr int most_strands = 32;
+/// Points in a tile at most (21 register tiles of six), and the rows of scratch a worker has for it: every worker's scratch starts on a
+/// cache line, because Eigen peels unaligned heads and the bits must not depend on the worker.
+inline constexpr int tile_rows = 126, scratch_rows = 128;
+
+/// Per-point numbers of a tile, and coordinates of a tile's points (d × size).
+template <class Scalar>
+using Values = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
+template <class Scalar>
+using Columns = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic>, 0, Eigen::OuterStride<>>;
+
+/// Points in someone's memory, each padded to whole registers; window(slice) is the d × size array of a tile.
+template <class Scalar>
+class Window {
+ public:
+  Window() = default;
+  Window(Scalar* data, int dim, long count) : data_(data), dim_(dim), padded_(simd::padded<Scalar>(dim)), count_(count) {}
+  Columns<Scalar> operator()(Slice s) const { return {row(s.begin), dim_, s.size, Eigen::OuterStride<>(padded_)}; }
+  Columns<Scalar> all() const { return {data_, dim_, count_, Eigen::OuterStride<>(padded_)}; }
+  Window window(long begin, long count) const { return {row(begin), dim_, count}; }
+  Scalar* row(long i) const { return data_ + i * padded_; }
+  int dim() const { return dim_; }
+  int padded() const { return padded_; }
+  long count() const { return count_; }
+
+ private:
+  Scalar* data_ = nullptr;
+  int dim_ = 0, padded_ = 0;
+  long count_ = 0;
+};
+
+/// Points that own their memory.
+template <class Scalar>
+class Points : public Window<Scalar> {
+ public:
+  Points() = default;
+  Points(int dim, long count) : Points(Buffer<Scalar>(static_cast<std::size_t>(simd::padded<Scalar>(dim)) * count), dim, count) {}
+
+ private:
+  Points(Buffer<Scalar> memory, int dim, long count) : Window<Scalar>(memory.data(), dim, count), memory_(std::move(memory)) {}
+  Buffer<Scalar> memory_;
+};
+
+/// A matrix, or a vector, kept as the products want it: transposed and padded to whole registers.
+template <class Scalar>
+struct Constant {
+  Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic> transposed;
+};
+
+/// Sum over the batch in the order of the strands: the same bits on any number of threads.
+class BatchSum {
+ public:
+  template <class Value>
+  void add(Slice s, Value v) {
+    part_[s.strand] += static_cast<double>(v);
+  }
+  double value() const {
+    double total = 0;
+    for (const double p : part_) total += p;
+    return total;
+  }
+
+ private:
+  double part_[most_strands] = {};
+};
+
+/// Threads and the rule that cuts a batch: strands are set by the batch alone and own consecutive points; a worker takes whole strands, tile by tile.
+class Engine {
+ public:
+  explicit Engine(int threads, std::uint64_t seed) : workers(threads), random{seed} {}
+
+  Workers workers;
+  Random random;
+
+  /// A strand has at least about a tile's worth of points: below two of them a batch is too small to share.
+  static int strands_of(long n) { return static_cast<int>(std::clamp<long>(n / 120, 1, most_strands)); }
+
+  template <class F>
+  void parallel(long n, F&& f) {
+    const int strands = strands_of(n);
+    const long share = round_to_tile((n + strands - 1) / strands);
+    const long tiles = (share + tile_rows - 1) / tile_rows;
+    const long rows = round_to_tile((share + tiles - 1) / tiles);  // equal tiles, no remainder of a few rows
+    const auto strand = [&](int k, int worker) {
+      const long end = std::min(n, (k + 1) * share);
+      for (long i = k * share; i < end; i += rows) f(Slice{i, static_cast<int>(std::min(rows, end - i)), k, worker});
+    };
+    if (strands == 1) return strand(0, 0);
+    workers.run([&](int w) {
+      for (int k = strands * w / workers.count(); k < strands * (w + 1) / workers.count(); ++k) strand(k, w);
+    });
+  }
+
+ private:
+  static long round_to_tile(long n) { return (n + 5) / 6 * 6; }
+};
+
+}  // namespace wgf::eigen

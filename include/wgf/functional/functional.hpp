@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Functionals: weighted sums of terms, as compile-time tuples. A term is a description; bind gives it memory on a runtime.
+#include <cmath>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <boost/hana.hpp>
+
+#include "entropy.hpp"
+#include "potential.hpp"
+
+namespace wgf {
+
+/// A term times a positive number.
+template <class Term>
+struct Weighted {
+  double weight;
+  Term term;
+};
+
+/// F(P) = Σ weight · term(P).
+template <class... Terms>
+struct Functional {
+  hana::tuple<Weighted<Terms>...> terms;
+
+  /// The dimension that the terms ask for; 0 if none does. \throws std::invalid_argument where two terms differ.
+  int dim() const {
+    int found = 0;
+    hana::for_each(terms, [&](const auto& t) {
+      if constexpr (requires { t.term.dim(); }) {
+        if (found && found != t.term.dim())
+          throw std::invalid_argument("wgf::Functional: its terms have dimensions " + std::to_string(found) + " and " + std::to_string(t.term.dim()));
+        found = t.term.dim();
+      }
+    });
+    return found;
+  }
+  /// The terms on a runtime, in order; each gets random streams of its own.
+  template <class R>
+  auto bind(const R& runtime, int dim, long batch, std::uint32_t first_stream) const {
+    return hana::unpack(terms, [&](const auto&... t) {
+      std::uint32_t stream = first_stream;
+      const auto next = [&] { return std::exchange(stream, stream + 16); };
+      using Bound = hana::tuple<Weighted<decltype(t.term.bind(runtime, dim, batch, stream))>...>;
+      return Bound{Weighted<decltype(t.term.bind(runtime, dim, batch, stream))>{t.weight, t.term.bind(runtime, dim, batch, next())}...};
+    });
+  }
+};
+
+template <class T>
+inline constexpr bool is_functional = false;
+template <class... Terms>
+inline constexpr bool is_functional<Functional<Terms...>> = true;
+
+/// A term as a functional of its own.
+template <class Term>
+Functional<Term> functional(Term term) {
+  return {{Weighted<Term>{1, std::move(term)}}};
+}
+template <class... A, class... B>
+Functional<A..., B...> operator+(Functional<A...> a, Functional<B...> b) {
+  return {hana::concat(std::move(a.terms), std::move(b.terms))};
+}
+/// \throws std::invalid_argument unless the weight is positive and finite.
+template <class... A>
+Functional<A...> operator*(double weight, Functional<A...> a) {
+  if (!(weight > 0) || !std::isfinite(weight))
+    throw std::invalid_argument("wgf::Functional: a weight must be positive, got " + std::to_string(weight));
+  hana::for_each(a.terms, [&](auto& t) { t.weight *= weight; });
+  return a;
+}
+
+/// The entropy E_P[log P] in its dual form.
+/// \param dual the network of u = log(P / μ_k); \param fit OwnBound (the paper's) or LogisticLoss; \param inflation of the base (Entropy::inflation).
+template <DualSpecification Dual = Mlp<16, 4>, class Fit = LogisticLoss>
+Functional<Entropy<Dual, Fit>> entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
+  if (!(inflation > 0) || !std::isfinite(inflation))
+    throw std::invalid_argument("wgf::entropy: the base's inflation must be positive, got " + std::to_string(inflation));
+  return functional(Entropy<Dual, Fit>{dual, fit, inflation});
+}
+
+/// E_P[−log q] for an unnormalised target q.
+template <Target T>
+Functional<Potential<T>> potential(T target) {
+  return functional(Potential<T>{std::move(target)});
+}
+
+/// KL(P‖q) to an unnormalised target q, up to its constant, in the form of eq. (10): entropy + potential. See `entropy` for the other parameters.
+template <class T, DualSpecification Dual = Mlp<16, 4>, class Fit = LogisticLoss>
+auto kl(T target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
+  static_assert(Target<T>,
+                "wgf::kl: a target has dim(), log_density(x), and gradient(x) unless its log_density is a template over the scalar type; see "
+                "docs/targets.md");
+  return entropy(dual, fit, inflation) + potential(std::move(target));
+}
+
+/// Calls f on each bound term of the kind.
+template <class R, class Terms, class F>
+void each_dual(Terms& terms, F&& f) {
+  hana::for_each(terms, [&](auto& t) {
+    if constexpr (DualTerm<std::remove_reference_t<decltype(t.term)>, R>) f(t.term, t.weight);
+  });
+}
+template <class R, class Terms, class F>
+void each_direct(Terms& terms, F&& f) {
+  hana::for_each(terms, [&](auto& t) {
+    if constexpr (DirectTerm<std::remove_reference_t<decltype(t.term)>, R>) f(t.term, t.weight);
+  });
+}
+
+}  // namespace wgf

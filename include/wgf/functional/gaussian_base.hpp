@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The adaptive Gaussian μ_k of Proposition 1: the base density of the dual form, with the cloud's mean and covariance.
+#include <cmath>
+#include <numbers>
+
+#include "../concepts.hpp"
+#include "../measure/gaussian.hpp"
+#include "../solver/frame.hpp"
+
+namespace wgf {
+
+/// N(m, inflation²·S) on a runtime, m and S the cloud's moments, in the coordinates of the step.
+template <class R>
+class GaussianBase {
+ public:
+  GaussianBase(const R& runtime, int dim, long batch) : noise_(runtime.points(dim, batch)) {}
+
+  void enter(const R& runtime, const Frame& frame, const Gaussian& cloud, double inflation, double weight) {
+    const int d = frame.dim();
+    const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(d, d);
+    standard_ = !frame.identity && inflation == 1;
+    mean_ = frame.identity ? cloud.mean() : Eigen::VectorXd::Zero(d);
+    const Eigen::MatrixXd factor = inflation * (frame.identity ? cloud.factor() : identity);
+    precision_ = frame.identity ? Eigen::MatrixXd(cloud.precision() / (inflation * inflation)) : identity / (inflation * inflation);
+    // The density in x: that of ξ divided by the determinant of the frame.
+    log_normaliser_ = -0.5 * d * std::log(2 * std::numbers::pi) - cloud.factor().diagonal().array().log().sum() - d * std::log(inflation);
+    shift_constant_ = runtime.constant(mean_), factor_constant_ = runtime.constant(factor);
+    slope_ = runtime.constant(-weight * precision_), offset_ = runtime.constant(weight * precision_ * mean_);
+  }
+  template <class Z>
+  void sample(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t stream, std::uint32_t draw) {
+    if (standard_) {
+      runtime.normals(s, z, stream, draw);
+    } else {
+      runtime.normals(s, noise_(s), stream, draw);
+      set_affine(factor_constant_, shift_constant_, noise_(s), z);
+    }
+  }
+  /// g += weight · ∇ log μ_k(y), the weight as given to `enter`.
+  template <class Y, class G>
+  void add_gradient(const Y& y, G&& g) const {
+    add_affine(slope_, offset_, y, g);
+  }
+  /// Σ log μ_k(y), as a density in the user's coordinates.
+  template <class Y>
+  double log_density(typename R::Slice s, const Y& y) const {
+    return sum_pointwise(s, y, [&](const Eigen::VectorXd& x) { return log_normaliser_ - 0.5 * (x - mean_).dot(precision_ * (x - mean_)); });
+  }
+
+ private:
+  bool standard_ = false;
+  double log_normaliser_ = 0;
+  Eigen::VectorXd mean_;
+  Eigen::MatrixXd precision_;
+  typename R::Points noise_;
+  typename R::Constant factor_constant_, shift_constant_, slope_, offset_;
+};
+
+}  // namespace wgf

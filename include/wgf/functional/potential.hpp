@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The potential energy E_P[−log q] of an unnormalised target density q: with the entropy, KL(P‖q) up to a constant (eqs. 3 and 10).
+#include <optional>
+#include <utility>
+
+#include <unsupported/Eigen/AutoDiff>
+
+#include "../concepts.hpp"
+#include "../measure/gaussian.hpp"
+#include "../measure/gaussian_mixture.hpp"
+#include "../solver/frame.hpp"
+
+namespace wgf {
+
+namespace detail {
+/// As many derivatives are carried at a time: in d dimensions a gradient costs ⌈d/8⌉ evaluations.
+inline constexpr int derivatives = 8;
+using Differential = Eigen::AutoDiffScalar<Eigen::Array<double, derivatives, 1>>;
+}  // namespace detail
+
+/// Target with only a log-density, written for any scalar type: `template <class T> T log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>&
+/// x) const`. Its gradient is derived automatically (forward mode, exact). Functions such as exp and log are to be called unqualified.
+template <class T>
+concept TemplatedTarget = !DifferentiatedTarget<T> && requires(const T& t, const Eigen::VectorXd& x,
+                                                               const Eigen::Matrix<detail::Differential, Eigen::Dynamic, 1>& y) {
+  { t.dim() } -> std::convertible_to<int>;
+  { t.log_density(x) } -> std::convertible_to<double>;
+  { t.log_density(y) } -> std::convertible_to<detail::Differential>;
+};
+/// What kl() takes: log q up to a constant, with or without its gradient. For types one does not own, wrap them in such a type.
+template <class T>
+concept Target = DifferentiatedTarget<T> || TemplatedTarget<T>;
+
+/// ∇ log q(x), the target's own or derived.
+template <Target T>
+Eigen::VectorXd log_density_gradient(const T& target, const Eigen::VectorXd& x) {
+  if constexpr (DifferentiatedTarget<T>) {
+    return target.gradient(x);
+  } else {
+    using D = detail::Differential;
+    Eigen::VectorXd gradient(x.size());
+    Eigen::Matrix<D, Eigen::Dynamic, 1> y = x.cast<D>();
+    for (Eigen::Index i = 0; i < x.size(); ++i) y[i].derivatives().setZero();
+    for (Eigen::Index first = 0; first < x.size(); first += detail::derivatives) {
+      const Eigen::Index n = std::min<Eigen::Index>(detail::derivatives, x.size() - first);
+      for (Eigen::Index i = 0; i < n; ++i) y[first + i].derivatives()[i] = 1;
+      const D value = target.log_density(y);
+      gradient.segment(first, n) = value.derivatives().head(n);
+      for (Eigen::Index i = 0; i < n; ++i) y[first + i].derivatives()[i] = 0;
+    }
+    return gradient;
+  }
+}
+
+/// E_P[−log q] on a runtime.
+template <Target T, class R>
+class BoundPotential {
+  static constexpr bool gaussian = std::same_as<T, Gaussian>, mixture = std::same_as<T, GaussianMixture>;
+
+ public:
+  BoundPotential(const R& runtime, const T& target, int dim, long batch)
+      : target_(target), zero_(runtime.constant(Eigen::VectorXd::Zero(dim))), at_(runtime.points(dim, batch)),
+        slope_(runtime.points(dim, batch)) {
+    if constexpr (mixture) mixture_.emplace(runtime.mixture(target));
+  }
+
+  void enter(const R& runtime, const Frame& frame, const Gaussian&, double weight) {
+    frame_ = frame, weight_ = weight;
+    mean_ = runtime.constant(frame.mean), factor_ = runtime.constant(frame.factor);
+    pull_ = runtime.constant(frame.factor.transpose());
+    if constexpr (gaussian) {  // in the step's coordinates: still a quadratic
+      const Eigen::MatrixXd pulled = weight * frame.factor.transpose() * target_.precision();
+      quadratic_ = runtime.constant(pulled * frame.factor), linear_ = runtime.constant(pulled * (frame.mean - target_.mean()));
+    }
+  }
+  /// g += weight · Lᵀ ∇(−log q)(m + L y).
+  void add_gradient(typename R::Slice s, const typename R::Window& y, typename R::Window& g) {
+    if constexpr (gaussian) {
+      add_affine(quadratic_, linear_, y(s), g(s));
+    } else if (frame_.identity) {
+      add_slope(s, y(s), g(s));
+    } else {
+      set_affine(factor_, mean_, y(s), at_(s));
+      slope_(s) *= 0;
+      add_slope(s, at_(s), slope_(s));
+      add_affine(pull_, zero_, slope_(s), g(s));
+    }
+  }
+  double value(typename R::Slice s, const typename R::Window& y) {
+    const auto negative_log = [&](const Eigen::VectorXd& x) -> double { return -static_cast<double>(target_.log_density(x)); };
+    if (frame_.identity) return sum_pointwise(s, y(s), negative_log);
+    set_affine(factor_, mean_, y(s), at_(s));
+    return sum_pointwise(s, at_(s), negative_log);
+  }
+
+ private:
+  template <class Y, class G>
+  void add_slope(typename R::Slice s, const Y& y, G&& g) {
+    if constexpr (mixture) mixture_->add_gradient(s, y, g, static_cast<typename R::Scalar>(-weight_));
+    else add_pointwise(s, y, g, -weight_, [&](const Eigen::VectorXd& x) { return log_density_gradient(target_, x); });
+  }
+  struct None {};
+  static auto mixture_type() {
+    if constexpr (mixture) return std::optional<decltype(std::declval<const R&>().mixture(std::declval<const T&>()))>{};
+    else return None{};
+  }
+  T target_;
+  double weight_ = 1;
+  Frame frame_;
+  typename R::Constant zero_, mean_, factor_, pull_, quadratic_, linear_;
+  typename R::Points at_, slope_;
+  decltype(mixture_type()) mixture_;
+};
+
+/// E_P[−log q].
+template <Target T>
+struct Potential {
+  T target;
+
+  int dim() const { return target.dim(); }
+  template <class R>
+  BoundPotential<T, R> bind(const R& runtime, int dim, long batch, std::uint32_t /*stream*/) const {
+    return {runtime, target, dim, batch};
+  }
+};
+
+}  // namespace wgf

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Files that are there whole or not at all: written beside their place under another name, then renamed.
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <ostream>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+namespace wgf::detail {
+
+/// Calls write(stream) for a binary stream whose contents then replace the file at `path`. Readers see the old file or the new one; if
+/// anything fails the old one stays and nothing is left behind. (Against a failure of the machine itself there is no guarantee.) \param who
+/// begins the message of an error. \throws std::runtime_error with the path and the reason.
+template <class Write>
+void write_atomically(const std::string& who, const std::filesystem::path& path, Write&& write) {
+  namespace fs = std::filesystem;
+  const auto fail = [&](const std::string& reason) { throw std::runtime_error(who + ": cannot write " + path.string() + ": " + reason); };
+  const auto reason = [] { return errno != 0 ? std::generic_category().message(errno) : std::string("the stream failed"); };
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::exists(status) && !fs::is_regular_file(status)) fail("it exists and is not a regular file");
+
+  fs::path temporary = path;
+  std::random_device entropy;  // two writers of one file must not share the temporary
+  temporary += ".part" + std::to_string((static_cast<std::uint64_t>(entropy()) << 32) | entropy());
+  struct Remove {  // once renamed there is nothing to remove
+    const fs::path& file;
+    ~Remove() {
+      std::error_code ignored;
+      fs::remove(file, ignored);
+    }
+  } remove{temporary};
+  errno = 0;
+  {
+    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+    if (!out) fail(reason());
+    write(static_cast<std::ostream&>(out));
+    out.close();
+    if (!out) fail(reason());
+  }
+  fs::rename(temporary, path, error);
+  if (error) fail(error.message());
+}
+
+}  // namespace wgf::detail

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The Gaussian N(m, Σ) with log-density −½(x − m)ᵀΣ⁻¹(x − m) − ½ log det(2πΣ).
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <Eigen/Cholesky>
+#include <Eigen/Eigenvalues>
+
+#include "../particles.hpp"
+#include "../random.hpp"
+
+namespace wgf {
+
+/// A Gaussian with a full covariance matrix; a diagonal one is noticed and costs O(d) a point instead of O(d²).
+class Gaussian {
+ public:
+  /// \param mean d numbers; \param covariance d × d, symmetric and positive definite, in squared units of the mean.
+  /// \throws std::invalid_argument for a covariance of another size, with entries that are not finite, not symmetric, or not positive
+  /// definite to working precision.
+  Gaussian(Eigen::VectorXd mean, Eigen::MatrixXd covariance) : mean_(std::move(mean)), covariance_(std::move(covariance)) {
+    const Eigen::Index d = mean_.size();
+    if (d < 1) throw std::invalid_argument("wgf::Gaussian: the mean must have at least one coordinate, got none");
+    if (covariance_.rows() != d || covariance_.cols() != d)
+      throw std::invalid_argument("wgf::Gaussian: the covariance must be " + std::to_string(d) + " x " + std::to_string(d) +
+                                  " like the mean, got " + std::to_string(covariance_.rows()) + " x " + std::to_string(covariance_.cols()));
+    if (!mean_.allFinite() || !covariance_.allFinite()) throw std::invalid_argument("wgf::Gaussian: mean and covariance must be finite");
+    const double asymmetry = (covariance_ - covariance_.transpose()).cwiseAbs().maxCoeff();
+    if (asymmetry > 1e-9 * covariance_.cwiseAbs().maxCoeff())
+      throw std::invalid_argument("wgf::Gaussian: the covariance must be symmetric, it differs from its transpose by " + text(asymmetry));
+    covariance_ = Eigen::MatrixXd(0.5 * (covariance_ + covariance_.transpose()));
+
+    const Eigen::LLT<Eigen::MatrixXd> cholesky(covariance_);
+    factor_ = cholesky.matrixL();
+    // A pivot is the variance of a coordinate given those before it: below rounding error of the variance itself it means nothing.
+    const double smallest = 4 * static_cast<double>(d) * std::numeric_limits<double>::epsilon();
+    if (cholesky.info() != Eigen::Success || !(factor_.diagonal().array().square() > smallest * covariance_.diagonal().array()).all()) {
+      const double least = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(covariance_, Eigen::EigenvaluesOnly).eigenvalues()(0);
+      throw std::invalid_argument("wgf::Gaussian: the covariance must be positive definite, its smallest eigenvalue is " + text(least));
+    }
+    precision_ = cholesky.solve(Eigen::MatrixXd::Identity(d, d));
+    precision_ = Eigen::MatrixXd(0.5 * (precision_ + precision_.transpose()));
+    diagonal_ = covariance_.isDiagonal(0);
+    log_normaliser_ = -factor_.diagonal().array().log().sum() - 0.5 * static_cast<double>(d) * std::log(2 * std::numbers::pi);
+  }
+
+  /// N(0, sd² I) in `dim` dimensions.
+  static Gaussian isotropic(int dim, double sd) {
+    if (dim < 1) throw std::invalid_argument("wgf::Gaussian: the dimension must be at least 1, got " + std::to_string(dim));
+    return isotropic(Eigen::VectorXd(Eigen::VectorXd::Zero(dim)), sd);
+  }
+  /// N(mean, sd² I).
+  static Gaussian isotropic(Eigen::VectorXd mean, double sd) {
+    if (!(sd > 0) || !std::isfinite(sd))
+      throw std::invalid_argument("wgf::Gaussian: the standard deviation must be positive, got " + text(sd));
+    const Eigen::Index d = mean.size();
+    return {std::move(mean), sd * sd * Eigen::MatrixXd::Identity(d, d)};
+  }
+  /// The Gaussian of greatest likelihood: mean and covariance of the particles, with 1/n.
+  /// \throws std::invalid_argument if there are no more particles than dimensions, or they lie in a hyperplane: the covariance is singular.
+  static Gaussian fit(const Particles& x) {
+    if (x.cols() <= x.rows())
+      throw std::invalid_argument("wgf::Gaussian::fit: more particles than dimensions are needed, got " + std::to_string(x.cols()) +
+                                  " in " + std::to_string(x.rows()) + " dimensions");
+    Eigen::VectorXd mean = x.rowwise().mean();
+    const Particles centred = x.colwise() - mean;
+    return {std::move(mean), centred * centred.transpose() / static_cast<double>(x.cols())};
+  }
+
+  int dim() const { return static_cast<int>(mean_.size()); }
+  const Eigen::VectorXd& mean() const { return mean_; }
+  const Eigen::MatrixXd& covariance() const { return covariance_; }
+  /// The lower Cholesky factor L, Σ = LLᵀ; zero above the diagonal.
+  const Eigen::MatrixXd& factor() const { return factor_; }
+  /// Σ⁻¹.
+  const Eigen::MatrixXd& precision() const { return precision_; }
+  /// Whether the covariance is exactly diagonal.
+  bool is_diagonal() const { return diagonal_; }
+  /// −½ log det(2πΣ), what log_density adds to −½(x − m)ᵀΣ⁻¹(x − m).
+  double log_normaliser() const { return log_normaliser_; }
+
+  /// n independent draws, a function of the seed.
+  /// \throws std::invalid_argument for n < 1.
+  Particles sample(long n, std::uint64_t seed) const {
+    if (n < 1) throw std::invalid_argument("wgf::Gaussian::sample: at least one sample must be asked for, got " + std::to_string(n));
+    Particles x = standard_normals(dim(), n, seed);
+    if (diagonal_) x.array().colwise() *= factor_.diagonal().array();
+    else x = factor_.triangularView<Eigen::Lower>() * x;
+    x.colwise() += mean_;
+    return x;
+  }
+  double log_density(const Eigen::VectorXd& x) const {
+    check(x.size(), "log_density");
+    if (diagonal_) return log_normaliser_ - 0.5 * ((x - mean_).array() / factor_.diagonal().array()).square().sum();
+    Eigen::VectorXd z = x - mean_;
+    factor_.triangularView<Eigen::Lower>().solveInPlace(z);
+    return log_normaliser_ - 0.5 * z.squaredNorm();
+  }
+  /// ∇ log density: −Σ⁻¹(x − m).
+  Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
+    check(x.size(), "gradient");
+    if (diagonal_) return precision_.diagonal().cwiseProduct(mean_ - x);
+    return precision_ * (mean_ - x);
+  }
+  /// The gradients at all columns of x at once, into `out`, which is resized to x's shape.
+  void gradients(const Particles& x, Particles& out) const {
+    check(x.rows(), "gradients");
+    out.resize(x.rows(), x.cols());
+    if (diagonal_) out = ((-x).colwise() + mean_).array().colwise() * precision_.diagonal().array();
+    else out.noalias() = precision_ * ((-x).colwise() + mean_);
+  }
+
+ private:
+  static std::string text(double value) { return (std::ostringstream() << value).str(); }
+  void check(Eigen::Index d, const char* who) const {
+    if (d != mean_.size())
+      throw std::invalid_argument(std::string("wgf::Gaussian::") + who + ": the point must have " + std::to_string(dim()) +
+                                  " coordinates, got " + std::to_string(d));
+  }
+
+  Eigen::VectorXd mean_;
+  Eigen::MatrixXd covariance_, factor_, precision_;
+  double log_normaliser_ = 0;
+  bool diagonal_ = false;
+};
+
+}  // namespace wgf

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The mixture Σ w_k N(m_k, Σ_k). With responsibilities r_k ∝ w_k N(x; m_k, Σ_k), ∇ log q(x) = −Σ r_k Σ_k⁻¹(x − m_k).
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gaussian.hpp"
+
+namespace wgf {
+
+/// A finite mixture of Gaussians. The weights may have any sum: they are normalised.
+class GaussianMixture {
+ public:
+  /// \throws std::invalid_argument for no components, another number of weights, a weight that is not positive, or components of different
+  /// dimensions.
+  GaussianMixture(std::vector<double> weights, std::vector<Gaussian> components)
+      : weights_(std::move(weights)), components_(std::move(components)) {
+    if (components_.empty()) throw std::invalid_argument("wgf::GaussianMixture: at least one component is needed, got none");
+    if (weights_.size() != components_.size())
+      throw std::invalid_argument("wgf::GaussianMixture: every component needs a weight, got " + std::to_string(weights_.size()) +
+                                  " weights for " + std::to_string(components_.size()) + " components");
+    double sum = 0;
+    for (const double w : weights_) {
+      if (!(w > 0) || !std::isfinite(w))
+        throw std::invalid_argument("wgf::GaussianMixture: the weights must be positive, got " + std::to_string(w));
+      sum += w;
+    }
+    for (const Gaussian& c : components_)
+      if (c.dim() != dim())
+        throw std::invalid_argument("wgf::GaussianMixture: the components must have the same dimension, got " + std::to_string(dim()) +
+                                    " and " + std::to_string(c.dim()));
+    for (std::size_t k = 0; k < weights_.size(); ++k) {
+      weights_[k] /= sum;
+      log_scale_.push_back(std::log(weights_[k]) + components_[k].log_normaliser());
+    }
+  }
+  /// Equal weights, a component N(centre, sd² I) for every column of `centres` (d × K).
+  static GaussianMixture isotropic(const Eigen::MatrixXd& centres, double sd) {
+    std::vector<Gaussian> components;
+    for (Eigen::Index k = 0; k < centres.cols(); ++k) components.push_back(Gaussian::isotropic(Eigen::VectorXd(centres.col(k)), sd));
+    return {std::vector<double>(components.size(), 1.0), std::move(components)};
+  }
+
+  int dim() const { return components_.front().dim(); }
+  /// Normalised: their sum is 1.
+  const std::vector<double>& weights() const { return weights_; }
+  const std::vector<Gaussian>& components() const { return components_; }
+  Eigen::VectorXd mean() const {
+    Eigen::VectorXd m = Eigen::VectorXd::Zero(dim());
+    for (std::size_t k = 0; k < components_.size(); ++k) m += weights_[k] * components_[k].mean();
+    return m;
+  }
+  Eigen::MatrixXd covariance() const {
+    const Eigen::VectorXd m = mean();
+    Eigen::MatrixXd c = Eigen::MatrixXd::Zero(dim(), dim());
+    for (std::size_t k = 0; k < components_.size(); ++k) {
+      const Eigen::VectorXd shift = components_[k].mean() - m;
+      c += weights_[k] * (components_[k].covariance() + shift * shift.transpose());
+    }
+    return c;
+  }
+
+  /// n independent draws, a function of the seed. \throws std::invalid_argument for n < 1.
+  Particles sample(long n, std::uint64_t seed) const {
+    if (n < 1) throw std::invalid_argument("wgf::GaussianMixture::sample: at least one sample must be asked for, got " + std::to_string(n));
+    // Streams of its own: a Gaussian sampled with the same seed, an initial cloud say, must not be correlated with it.
+    const Particles choice = standard_uniforms(1, n, seed, stream + 1);
+    Particles x = standard_normals(dim(), n, seed, stream);
+    Eigen::VectorXd z;
+    for (Eigen::Index i = 0; i < n; ++i) {
+      double below = weights_[0];
+      std::size_t k = 0;
+      while (k + 1 < weights_.size() && choice(0, i) > below) below += weights_[++k];
+      const Gaussian& c = components_[k];
+      if (c.is_diagonal()) {
+        x.col(i) = c.mean() + c.factor().diagonal().cwiseProduct(x.col(i));
+      } else {
+        z = x.col(i);
+        x.col(i) = c.mean();
+        x.col(i).noalias() += c.factor().triangularView<Eigen::Lower>() * z;
+      }
+    }
+    return x;
+  }
+  double log_density(const Eigen::VectorXd& x) const {
+    check(x.size(), "log_density");
+    LogSum total;
+    Eigen::VectorXd scratch(x.size());
+    for (std::size_t k = 0; k < components_.size(); ++k) total.add(log_scale_[k] - 0.5 * squared_distance(k, x, scratch));
+    return total.value();
+  }
+  /// ∇ log density.
+  Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
+    check(x.size(), "gradient");
+    LogSum total;
+    Eigen::VectorXd scratch(x.size()), g = Eigen::VectorXd::Zero(x.size());
+    for (std::size_t k = 0; k < components_.size(); ++k) {
+      const double exponent = log_scale_[k] - 0.5 * squared_distance(k, x, scratch);
+      g *= total.add(exponent);
+      g -= std::exp(exponent - total.largest) * scratch;
+    }
+    return g / total.sum;
+  }
+  /// The gradients at all columns of x at once, into `out`, which is resized to x's shape: a block of points at a time, so that the
+  /// compiler vectorises over points and a component's matrix is read once a block.
+  void gradients(const Particles& x, Particles& out) const {
+    check(x.rows(), "gradients");
+    constexpr Eigen::Index block = 128;
+    const Eigen::Index d = x.rows(), count = static_cast<Eigen::Index>(components_.size());
+    out.resize(d, x.cols());
+    // Points contiguous: block × d and block × K.
+    Eigen::ArrayXXd points(block, d), shift(block, d), pulls(block, d * count), exponents(block, count), g(block, d);
+    Eigen::ArrayXd largest(block), sum(block);
+    for (Eigen::Index first = 0; first < x.cols(); first += block) {
+      const Eigen::Index n = std::min(block, x.cols() - first);
+      points.topRows(n) = x.middleCols(first, n).transpose();
+      for (Eigen::Index k = 0; k < count; ++k) {
+        const Gaussian& c = components_[static_cast<std::size_t>(k)];
+        auto pull = pulls.middleCols(k * d, d);  // Σ_k⁻¹(x − m_k)
+        sum.setZero();
+        for (Eigen::Index j = 0; j < d; ++j) shift.col(j) = points.col(j) - c.mean()(j);
+        if (c.is_diagonal())
+          for (Eigen::Index j = 0; j < d; ++j) pull.col(j) = shift.col(j) * c.precision()(j, j);
+        else pull.matrix().noalias() = shift.matrix() * c.precision();
+        for (Eigen::Index j = 0; j < d; ++j) sum += shift.col(j) * pull.col(j);
+        exponents.col(k) = log_scale_[static_cast<std::size_t>(k)] - 0.5 * sum;
+        largest = k == 0 ? Eigen::ArrayXd(exponents.col(0)) : Eigen::ArrayXd(largest.max(exponents.col(k)));
+      }
+      g.setZero(), sum.setZero();
+      for (Eigen::Index k = 0; k < count; ++k) {
+        exponents.col(k) = (exponents.col(k) - largest).exp();
+        sum += exponents.col(k);
+        for (Eigen::Index j = 0; j < d; ++j) g.col(j) -= exponents.col(k) * pulls.col(k * d + j);
+      }
+      for (Eigen::Index j = 0; j < d; ++j) g.col(j) /= sum;
+      out.middleCols(first, n) = g.topRows(n).transpose();
+    }
+  }
+  /// The component with the greatest responsibility w_k N(x; m_k, Σ_k) at x; the first of several.
+  int mode_of(const Eigen::VectorXd& x) const {
+    check(x.size(), "mode_of");
+    Eigen::VectorXd scratch(x.size());
+    double largest = -std::numeric_limits<double>::infinity();
+    int mode = 0;
+    for (std::size_t k = 0; k < components_.size(); ++k) {
+      const double exponent = log_scale_[k] - 0.5 * squared_distance(k, x, scratch);
+      if (exponent > largest) largest = exponent, mode = static_cast<int>(k);
+    }
+    return mode;
+  }
+
+ private:
+  static constexpr std::uint32_t stream = 0x4d495820;  // "MIX "
+
+  // log Σ exp(e), one e at a time. add returns what earlier sums must be multiplied with.
+  struct LogSum {
+    double largest = -std::numeric_limits<double>::infinity(), sum = 0;
+    double add(double e) {
+      double factor = 1;
+      if (e == -std::numeric_limits<double>::infinity()) return factor;  // so far out that the square overflows
+      if (e > largest) factor = std::exp(largest - e), sum *= factor, largest = e;
+      sum += std::exp(e - largest);
+      return factor;
+    }
+    double value() const { return largest + std::log(sum); }
+  };
+  // (x − m_k)ᵀΣ_k⁻¹(x − m_k), and Σ_k⁻¹(x − m_k) in `pull`, without allocation.
+  double squared_distance(std::size_t k, const Eigen::VectorXd& x, Eigen::VectorXd& pull) const {
+    const Gaussian& c = components_[k];
+    if (c.is_diagonal()) pull = c.precision().diagonal().cwiseProduct(x - c.mean());
+    else pull.noalias() = c.precision().lazyProduct(x - c.mean());
+    return pull.dot(x - c.mean());
+  }
+  void check(Eigen::Index d, const char* who) const {
+    if (d != dim())
+      throw std::invalid_argument(std::string("wgf::GaussianMixture::") + who + ": the point must have " + std::to_string(dim()) +
+                                  " coordinates, got " + std::to_string(d));
+  }
+
+  std::vector<double> weights_;
+  std::vector<Gaussian> components_;
+  std::vector<double> log_scale_;  // log w_k plus the normaliser of component k
+};
+
+}  // namespace wgf

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The symmetrised Kullback–Leibler divergence of two Gaussians,
+// KL(1‖2) + KL(2‖1) = ½[tr(Σ₂⁻¹Σ₁) + tr(Σ₁⁻¹Σ₂) − 2d + (m₁ − m₂)ᵀ(Σ₁⁻¹ + Σ₂⁻¹)(m₁ − m₂)].
+#include <stdexcept>
+#include <string>
+
+#include "../measure/gaussian.hpp"
+
+namespace wgf {
+
+/// SymKL in nats. The traces less 2d are computed as |L₂⁻¹(Σ₁ − Σ₂)L₁⁻ᵀ|² (Frobenius, Σ = LLᵀ), which is the same number, never negative,
+/// and keeps its digits for Gaussians that are nearly equal. \throws std::invalid_argument for different dimensions.
+inline double sym_kl(const Gaussian& p, const Gaussian& q) {
+  if (p.dim() != q.dim())
+    throw std::invalid_argument("wgf::sym_kl: both Gaussians must have the same dimension, got " + std::to_string(p.dim()) + " and " +
+                                std::to_string(q.dim()));
+  const auto lower_p = p.factor().triangularView<Eigen::Lower>(), lower_q = q.factor().triangularView<Eigen::Lower>();
+  const Eigen::MatrixXd half = lower_q.solve(Eigen::MatrixXd(p.covariance() - q.covariance()));
+  const Eigen::MatrixXd whole = lower_p.solve(Eigen::MatrixXd(half.transpose()));
+  const Eigen::VectorXd shift = p.mean() - q.mean();
+  return 0.5 * (whole.squaredNorm() + lower_p.solve(shift).squaredNorm() + lower_q.solve(shift).squaredNorm());
+}
+
+}  // namespace wgf

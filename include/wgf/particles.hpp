@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// A cloud of particles on the host: the form in which samples enter and leave the library.
+#include <Eigen/Core>
+
+namespace wgf {
+
+/// n particles in d dimensions: a d × n matrix of doubles, one column a particle. Backends convert it to their own memory and precision.
+using Particles = Eigen::MatrixXd;
+
+}  // namespace wgf

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, SC'11).
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+
+#include <Eigen/Core>
+
+#include "particles.hpp"
+
+namespace wgf {
+
+/// Random numbers without state: the four numbers of a block are a function of (seed, stream, index, point, block) alone, so
+/// a batch holds the same numbers however it is cut into tiles and whichever thread fills it.
+struct Random {
+  std::uint64_t seed = 0;
+
+  /// One Philox 4x32-10 block: `counter` enciphered with `key`.
+  static constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+    for (int round = 0; round < 10; ++round) {
+      const std::uint64_t p = multiplier[0] * counter[0], q = multiplier[1] * counter[2];
+      counter = {high(q) ^ counter[1] ^ key[0], low(q), high(p) ^ counter[3] ^ key[1], low(p)};
+      key[0] += weyl[0], key[1] += weyl[1];
+    }
+    return counter;
+  }
+
+  /// Standard normals (`Normal`) or uniforms on (0, 1) for the points [begin, begin + n) of draw `index` of `stream`.
+  /// \param give called as give(point, first_coordinate, four_numbers) with `point` from 0 to n − 1; coordinates at or past `dim` are to be
+  /// dropped. Points and blocks of 64 counters at a time: plain loops for the integers and Eigen arrays for log, sin and cos, so that the
+  /// compiler vectorises all of it.
+  template <class Scalar, bool Normal, class Give>
+  void fill(std::uint32_t stream, std::uint32_t index, long begin, long n, int dim, Give&& give) const {
+    constexpr int chunk = 64;
+    const int blocks = (dim + 3) / 4;
+    alignas(64) std::uint32_t c[4][chunk];
+    Eigen::Array<Scalar, chunk, 1> u[4];
+    const auto next = [blocks](long& point, int& block) {  // instead of a division for each number
+      if (++block == blocks) block = 0, ++point;
+    };
+    long point = 0, given = 0;
+    int block = 0, given_block = 0;
+    for (long first = 0; first < n * blocks; first += chunk) {
+      const int m = static_cast<int>(std::min<long>(chunk, n * blocks - first));
+      for (int i = 0; i < chunk; ++i, next(point, block)) {
+        c[0][i] = static_cast<std::uint32_t>(begin + point), c[1][i] = static_cast<std::uint32_t>(block);
+        c[2][i] = index, c[3][i] = stream;
+      }
+      std::uint32_t key0 = low(seed), key1 = high(seed);
+      for (int round = 0; round < 10; ++round, key0 += weyl[0], key1 += weyl[1])
+        for (int i = 0; i < chunk; ++i) {
+          const std::uint64_t p = multiplier[0] * c[0][i], q = multiplier[1] * c[2][i];
+          c[0][i] = high(q) ^ c[1][i] ^ key0, c[2][i] = high(p) ^ c[3][i] ^ key1;
+          c[1][i] = low(q), c[3][i] = low(p);
+        }
+      for (int j = 0; j < 4; ++j)
+        for (int i = 0; i < chunk; ++i)  // 24 bits, centred: never 0, never 1
+          u[j][i] = (static_cast<Scalar>(static_cast<std::int32_t>(c[j][i] >> 8)) + Scalar(0.5)) * Scalar(0x1p-24);
+      if constexpr (Normal)
+        for (int j = 0; j < 4; j += 2) {  // Box-Muller
+          const Eigen::Array<Scalar, chunk, 1> r = (Scalar(-2) * u[j].log()).sqrt(), a = Scalar(2 * std::numbers::pi) * u[j + 1];
+          u[j] = r * a.cos(), u[j + 1] = r * a.sin();
+        }
+      for (int i = 0; i < m; ++i, next(given, given_block)) {
+        const Scalar four[4] = {u[0][i], u[1][i], u[2][i], u[3][i]};
+        give(given, given_block * 4, four);
+      }
+    }
+  }
+
+ private:
+  static constexpr std::uint64_t multiplier[2] = {0xD2511F53u, 0xCD9E8D57u};
+  static constexpr std::uint32_t weyl[2] = {0x9E3779B9u, 0xBB67AE85u};
+  static constexpr std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
+  static constexpr std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
+};
+
+namespace detail {
+template <bool Normal>
+Particles host_numbers(int dim, long n, std::uint64_t seed, std::uint32_t stream) {
+  Particles x(dim, n);
+  Random{seed}.fill<double, Normal>(stream, 0, 0, n, dim, [&](long point, int first, const double* four) {
+    for (int j = 0; j < 4 && first + j < dim; ++j) x(first + j, point) = four[j];
+  });
+  return x;
+}
+}  // namespace detail
+
+/// dim × n independent standard normals, a function of (seed, stream).
+inline Particles standard_normals(int dim, long n, std::uint64_t seed, std::uint32_t stream = 0) {
+  return detail::host_numbers<true>(dim, n, seed, stream);
+}
+/// dim × n independent uniforms on the open interval (0, 1), a function of (seed, stream).
+inline Particles standard_uniforms(int dim, long n, std::uint64_t seed, std::uint32_t stream = 0) {
+  return detail::host_numbers<false>(dim, n, seed, stream);
+}
+
+}  // namespace wgf

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The coordinates in which a step is solved: x = mean + factor·ξ.
+#include <Eigen/Core>
+
+#include "../measure/gaussian.hpp"
+
+namespace wgf {
+
+/// An affine change of coordinates x = mean + factor·ξ. In the whitened frame of a cloud, ξ has mean 0 and covariance I, so that networks see
+/// inputs of unit size and the adaptive Gaussian μ_k is the standard one; the transport cost is still measured in x.
+struct Frame {
+  Eigen::VectorXd mean;
+  Eigen::MatrixXd factor;
+  bool identity = false;
+
+  static Frame none(int dim) { return {Eigen::VectorXd::Zero(dim), Eigen::MatrixXd::Identity(dim, dim), true}; }
+  static Frame whitening(const Gaussian& cloud) { return {cloud.mean(), cloud.factor(), false}; }
+
+  int dim() const { return static_cast<int>(mean.size()); }
+  Eigen::MatrixXd inverse_factor() const { return factor.inverse(); }
+};
+
+}  // namespace wgf

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The solver: four compile-time policies, and the loop over JKO steps (Algorithm 1).
+#include <chrono>
+#include <concepts>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "../concepts.hpp"
+#include "../flow/flow.hpp"
+#include "../functional/functional.hpp"
+#include "../scheme/backward.hpp"
+#include "errors.hpp"
+#include "frame.hpp"
+#include "jko_step.hpp"
+#include "options.hpp"
+
+namespace wgf {
+
+/// Backend policy: a seed, and start(), which gives a Runtime.
+template <class B>
+concept BackendPolicy = std::copyable<B> && requires(const B& b) {
+  typename B::Scalar;
+  { b.seed } -> std::convertible_to<std::uint64_t>;
+  { b.start() } -> Runtime;
+};
+
+namespace detail {
+/// Random streams of a run. The host's measures use small numbers with seeds of their own.
+enum Stream : std::uint32_t { batch_stream = 1001, offset_stream = 1002, map_stream = 1010, dual_stream = 1100 };
+}  // namespace detail
+
+/// Solves P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P) for k = 0, 1, …, each step by a transport map.
+///
+///     wgf::JkoSolver solver{wgf::kl(target), wgf::ResidualMlp<16, 5>{}, wgf::Backward{.step_size = 0.3}, wgf::EigenBackend<float>{.seed = 1}};
+///     const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 10}, wgf::print_progress);
+///
+/// \tparam FunctionalPolicy what falls: kl(target), entropy(), potential(target), sums and multiples of them.
+/// \tparam Map the transport map's specification: ResidualMlp, DeepLinear, Affine.
+/// \tparam Scheme how the step is split: Backward.
+/// \tparam Backend who computes: EigenBackend.
+template <class FunctionalPolicy, class Map, class Scheme, class Backend>
+class JkoSolver {
+  static_assert(is_functional<FunctionalPolicy>, "wgf::JkoSolver: the functional must be a sum of terms such as wgf::kl(target); see docs/architecture.md");
+  static_assert(MapSpecification<Map>,
+                "wgf::JkoSolver: the map must be a specification of a network from points to points, such as wgf::ResidualMlp<16, 5>; see docs/architecture.md");
+  static_assert(SchemePolicy<Scheme>, "wgf::JkoSolver: the scheme must have a step_size and check(), such as wgf::Backward; see docs/architecture.md");
+  static_assert(BackendPolicy<Backend>, "wgf::JkoSolver: the backend must have a seed and start(), such as wgf::EigenBackend<float>; see docs/architecture.md");
+
+ public:
+  using Flow = wgf::Flow<Map, Backend>;
+  class State;
+
+  JkoSolver(FunctionalPolicy functional, Map map, Scheme scheme, Backend backend)
+      : functional_(std::move(functional)), map_(map), scheme_(scheme), backend_(backend) {}
+
+  /// All steps.
+  /// \param initial P_0: any Measure. Or a Flow of this type, which the run continues.
+  /// \param observer called with a Progress `options.reports` times a step; if it returns false, the run stops and the steps done so far are
+  /// returned.
+  /// \throws std::invalid_argument for options or dimensions that make no sense; FlowError<Flow>, with the steps done so far, if a step fails.
+  template <class Initial, class Observer>
+  Flow run(const Initial& initial, const RunOptions& options, Observer&& observer) const {
+    State state = start(initial, options);
+    try {
+      for (int k = 0; k < options.steps; ++k)
+        if (!step(state, observer)) break;
+    } catch (const StepError& error) {
+      throw FlowError<Flow>(error, std::move(state.flow_));
+    }
+    return std::move(state.flow_);
+  }
+  template <class Initial>
+  Flow run(const Initial& initial, const RunOptions& options = {}) const {
+    return run(initial, options, [](const Progress&) {});
+  }
+
+  /// For those who drive the loop: a state at P_0 (or at a flow's end), then step after step.
+  template <class Initial>
+  State start(const Initial& initial, const RunOptions& options = {}) const {
+    options.check();
+    scheme_.check();
+    if constexpr (std::same_as<Initial, Flow>) {
+      return State(*this, initial, options);
+    } else {
+      static_assert(Measure<Initial>, "wgf::JkoSolver: P_0 must be a measure with dim() and sample(n, seed), such as wgf::Gaussian, or a flow of this solver's type");
+      return State(*this, Flow(initial_measure(initial), map_, scheme_.step_size, backend_), options);
+    }
+  }
+  /// One JKO step: trains the map, appends it to state.flow() and pushes the particles.
+  /// \returns false if the observer stopped it; the flow is then as before.
+  /// \throws StepError, the flow being as before, if something non-finite appears.
+  template <class Observer>
+  bool step(State& state, Observer&& observer) const {
+    return state.advance(observer);
+  }
+  bool step(State& state) const {
+    return state.advance([](const Progress&) {});
+  }
+
+ private:
+  FunctionalPolicy functional_;
+  Map map_;
+  Scheme scheme_;
+  Backend backend_;
+};
+
+/// A run in progress.
+template <class FunctionalPolicy, class Map, class Scheme, class Backend>
+class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
+  using R = decltype(std::declval<const Backend&>().start());
+  using Terms = decltype(std::declval<const FunctionalPolicy&>().bind(std::declval<const R&>(), 1, 1L, 0u));
+  using MapNetwork = decltype(std::declval<const R&>().template network<Keep::batch>(std::declval<const Map&>(), 1, 1L, 0u));
+
+ public:
+  /// The steps done so far.
+  const Flow& flow() const { return flow_; }
+  /// The particles that stand for P_k: d × pool. In Gaussian flows, fresh draws of P_k.
+  Particles particles() const { return exact_ ? exact_->sample(options_.pool, backend_seed()) : runtime_.download(pool_); }
+
+ private:
+  friend JkoSolver;
+  State(const JkoSolver& solver, Flow flow, const RunOptions& options)
+      : functional_(solver.functional_), options_(options), flow_(std::move(flow)), runtime_(solver.backend_.start()),
+        memory_(allocate()), start_(std::chrono::steady_clock::now()), done_before_(flow_.size()) {
+    if constexpr (AffineSpecification<Map>)
+      if (std::holds_alternative<Gaussian>(flow_.initial)) exact_ = flow_.gaussian();
+    if (options.coupled_base && !exact_)
+      throw std::invalid_argument("wgf::RunOptions: coupled_base needs a Gaussian flow: an affine map and a Gaussian P_0");
+    if (options.coupled_base && !options.whiten) throw std::invalid_argument("wgf::RunOptions: coupled_base needs whiten");
+    if (!exact_) {
+      const long n = options.pool;
+      pool_ = runtime_.points(flow_.dim(), n);
+      batches_ = runtime_.points(flow_.dim(), n + options.batch);
+      refresh_pool();
+    } else {
+      batches_ = runtime_.points(flow_.dim(), options.batch);
+      noise_ = runtime_.points(flow_.dim(), options.batch);
+    }
+    if (flow_.size() > 0) memory_.map.set_parameters(flow_.stages.back().parameters);
+  }
+
+  std::uint64_t backend_seed() const { return flow_.backend.seed; }
+  StepState<R, MapNetwork, Terms> allocate() const {
+    const int d = flow_.dim(), asked = functional_.dim();
+    if (asked && asked != d)
+      throw std::invalid_argument("wgf::JkoSolver: the functional has dimension " + std::to_string(asked) + ", P_0 has " + std::to_string(d));
+    const long n = options_.batch;
+    return {runtime_.template network<Keep::batch>(flow_.map, d, n, detail::map_stream),
+            functional_.bind(runtime_, d, n, detail::dual_stream), runtime_.points(d, n), runtime_.points(d, n), runtime_.points(d, n)};
+  }
+  /// Draws the pool from P_0 and pushes it through all maps.
+  void refresh_pool() {
+    const std::uint64_t seed = backend_seed() + 0x9E3779B97F4A7C15u * static_cast<std::uint64_t>(refreshes_++);
+    runtime_.upload(flow_.push(flow_.draw_initial(options_.pool, seed)), pool_);
+  }
+  Gaussian cloud(int step) const {
+    if (exact_) return *exact_;
+    auto [mean, covariance] = runtime_.moments(pool_);
+    if (!mean.allFinite() || !covariance.allFinite()) throw StepError(step, 0, "the particles are not finite");
+    try {
+      return {mean, covariance};
+    } catch (const std::invalid_argument&) {
+      throw StepError(step, 0, "the cloud has collapsed: its covariance is not positive definite");
+    }
+  }
+
+  template <class Observer>
+  bool advance(Observer&& observer) {
+    const int step = flow_.size() + 1;
+    const bool first = step_count_ == 0;
+    if (options_.refresh_pool > 0 && !exact_ && !first && step_count_ % options_.refresh_pool == 0) refresh_pool();
+    const Gaussian now = cloud(step);
+    const Frame frame = options_.whiten ? Frame::whitening(now) : Frame::none(flow_.dim());
+    hana::for_each(memory_.terms, [&](auto& t) { t.term.enter(runtime_, frame, now, t.weight); });
+    if (!first && !options_.carry_optimiser) {
+      memory_.map.reset_optimiser();
+      each_dual<R>(memory_.terms, [](auto& dual, double) { dual.network.reset_optimiser(); });
+    }
+    if (!first && !options_.carry_dual) each_dual<R>(memory_.terms, [&](auto& dual, double) { dual.network.restart(); });
+
+    const Transport<R> transport(runtime_, frame, flow_.step_size);
+    const int iterations = options_.iterations_of(step_count_), every = std::max(1, iterations / options_.reports);
+    const auto previous = memory_.map.parameters();
+    const auto tell = [&](int k, const Estimates& e, bool done) {
+      const Progress progress{step,     done_before_ + options_.steps, k + 1, iterations, e.transport, e.direct, e.dual,
+                              seconds(), done};
+      if constexpr (std::convertible_to<std::invoke_result_t<Observer&, const Progress&>, bool>) return static_cast<bool>(observer(progress));
+      else return observer(progress), true;
+    };
+    Estimates last;
+    bool finite = true;
+    int failed = 0;
+    const bool finished = jko_step<R>(runtime_, memory_, transport, options_, iterations, draws_, options_.coupled_base, batches(frame),
+                                      [&](int k, bool good, const auto& estimates) {
+                                        finite = good, failed = k + 1;
+                                        if (!good) return false;
+                                        if (k + 1 == iterations) last = estimates();
+                                        else if ((k + 1) % every == 0) return tell(k, estimates(), false);
+                                        return true;
+                                      });
+    draws_ += static_cast<std::uint32_t>(iterations);
+    if (!finished) {
+      memory_.map.set_parameters(previous);
+      if (!finite) throw StepError(step, failed, diagnosis(frame));
+      return false;
+    }
+    flow_.stages.push_back({frame, memory_.map.parameters()});
+    if constexpr (AffineSpecification<Map>)
+      if (exact_) exact_ = flow_.affine_form(step - 1).push_forward(*exact_);
+    if (!exact_) push_pool(frame);
+    ++step_count_;
+    return tell(iterations - 1, last, true);
+  }
+
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+  /// The batches of a step in its coordinates: fresh draws of a Gaussian P_k, or windows of the pool, each pass over it from another start.
+  auto batches(const Frame& frame) {
+    const long n = options_.batch, pool = options_.pool;
+    using Slice = typename R::Slice;
+    typename R::Constant factor = runtime_.constant(frame.identity && exact_ ? exact_->factor() : frame.factor),
+                         mean = runtime_.constant(frame.identity && exact_ ? exact_->mean() : frame.mean);
+    if (!exact_) {
+      const Eigen::MatrixXd inverse = frame.inverse_factor();
+      const auto in = runtime_.constant(inverse), shift = runtime_.constant(-inverse * frame.mean);
+      runtime_.parallel(pool, [&](Slice s) {
+        if (frame.identity) batches_(s) = pool_(s);
+        else set_affine(in, shift, pool_(s), batches_(s));
+      });
+      const auto head = batches_.window(0, n), tail = batches_.window(pool, n);  // windows wrap around
+      runtime_.parallel(n, [&](Slice s) { tail(s) = head(s); });
+    }
+    return [this, n, pool, factor, mean, plain = frame.identity](int k) {
+      const auto draw = draws_ + static_cast<std::uint32_t>(k);
+      if (exact_) {
+        runtime_.parallel(n, [&](Slice s) {
+          if (!plain) {
+            runtime_.normals(s, batches_(s), detail::batch_stream, draw);
+          } else {
+            runtime_.normals(s, noise_(s), detail::batch_stream, draw);
+            set_affine(factor, mean, noise_(s), batches_(s));
+          }
+        });
+        return batches_.window(0, n);
+      }
+      const long per_pass = pool / n, pass = k / per_pass;
+      const auto word = Random::philox({static_cast<std::uint32_t>(pass), draws_, 0, detail::offset_stream},
+                                       {static_cast<std::uint32_t>(backend_seed()), static_cast<std::uint32_t>(backend_seed() >> 32)});
+      return batches_.window((word[0] % static_cast<std::uint64_t>(pool) + static_cast<std::uint64_t>(k % per_pass * n)) % pool, n);
+    };
+  }
+  void push_pool(const Frame& frame) {
+    auto net = runtime_.template network<Keep::tile>(flow_.map, flow_.dim(), 1, detail::map_stream);
+    net.set_parameters(flow_.stages.back().parameters);
+    push_through(runtime_, net, frame, pool_, batches_, options_.pool);
+  }
+  /// Names what is not finite: the target at a particle, or the networks.
+  std::string diagnosis(const Frame& frame) {
+    std::string why = "the networks' parameters are no longer finite; a smaller map_rate or dual_rate may help";
+    hana::for_each(functional_.terms, [&](const auto& t) {
+      if constexpr (requires { t.term.target; }) {
+        const Eigen::MatrixXd y = (frame.factor * runtime_.download(memory_.y)).colwise() + frame.mean;
+        if (!y.allFinite()) return;
+        for (Eigen::Index i = 0; i < y.cols(); ++i) {
+          const Eigen::VectorXd x = y.col(i);
+          const double value = t.term.target.log_density(x);
+          const bool bad_value = !std::isfinite(value);
+          if (bad_value || !log_density_gradient(t.term.target, x).allFinite()) {
+            why = std::string("the target's log-density") + (bad_value ? " is " + std::to_string(value) : " has a gradient that is not finite") + " at x = (";
+            for (Eigen::Index j = 0; j < std::min<Eigen::Index>(x.size(), 4); ++j) why += (j ? ", " : "") + std::to_string(x[j]);
+            why += x.size() > 4 ? ", …)" : ")";
+            return;
+          }
+        }
+      }
+    });
+    return why;
+  }
+
+  FunctionalPolicy functional_;
+  RunOptions options_;
+  Flow flow_;
+  R runtime_;
+  StepState<R, MapNetwork, Terms> memory_;
+  std::chrono::steady_clock::time_point start_;
+  int done_before_, step_count_ = 0, refreshes_ = 0;
+  std::uint32_t draws_ = 0;
+  std::optional<Gaussian> exact_;  // P_k of a Gaussian flow
+  typename R::Points pool_, batches_, noise_;
+};
+
+}  // namespace wgf

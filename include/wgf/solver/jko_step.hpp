@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P), eqs. (4)–(6), by Algorithm 1: the map T descends on E|X − T(X)|²/(2a) + F(T#P_k) while the dual
+// networks u = log(P / base), one for a dual term, ascend between its steps. The text names no backend: a slice is a tile of the batch on a
+// CPU and the whole batch on a GPU, and parallel() returns when every slice is done.
+#include <cmath>
+#include <cstdint>
+#include <tuple>
+
+#include "../functional/functional.hpp"
+#include "frame.hpp"
+#include "options.hpp"
+
+namespace wgf {
+
+/// What a run keeps from step to step: the map, the bound terms, and memory for one batch.
+template <Runtime R, class MapNetwork, class Terms>
+struct StepState {
+  MapNetwork map;
+  Terms terms;
+  typename R::Points y, g, difference;  // T(x), upstream gradient, T(x) − x
+};
+
+/// The transport term |x − T|²/(2a), with distances measured in the user's coordinates.
+template <Runtime R>
+class Transport {
+ public:
+  Transport(const R& runtime, const Frame& frame, double step_size)
+      : identity_(frame.identity), inverse_(1 / step_size), zero_(runtime.constant(Eigen::VectorXd::Zero(frame.dim()))),
+        metric_(runtime.constant(frame.factor.transpose() * frame.factor / step_size)) {}
+  /// g = LᵀL (y − x)/a.
+  template <class X, class Y, class D, class G>
+  void set_gradient(const X& x, const Y& y, D&& difference, G&& g) const {
+    difference = y - x;
+    if (identity_) g = inverse_ * difference;
+    else set_affine(metric_, zero_, difference, g);
+  }
+
+ private:
+  bool identity_;
+  double inverse_;
+  typename R::Constant zero_, metric_;
+};
+
+/// Sample estimates of an iteration, sums over the batch.
+struct Estimates {
+  double transport = 0, direct = 0, dual = 0;
+};
+
+/// Trains the step's map. The state's terms have entered the step.
+/// \param draw draw(k) gives the batch of iteration k in the frame's coordinates. \param first_draw number of the first iteration's random
+/// numbers. \param coupled the base's batch is P_k's own.
+/// \param observe observe(k, n, finite, estimates) is called in every iteration; `estimates` gives figures on request. It may stop the step
+/// by returning false.
+/// \returns whether the step was finished.
+template <Runtime R, class Map, class Terms, class Draw, class Observe>
+bool jko_step(const R& runtime, StepState<R, Map, Terms>& state, const Transport<R>& transport, const RunOptions& options, int iterations,
+              std::uint32_t first_draw, bool coupled, Draw draw, Observe observe) {
+  using Slice = typename R::Slice;
+  auto& [map, terms, y, g, difference] = state;
+  const long n = options.batch;
+  const auto inverse_n = static_cast<typename R::Scalar>(1.0 / static_cast<double>(n));
+  const int averaged_from = iterations - static_cast<int>(std::lround(options.average * iterations));
+
+  for (int k = 0; k < iterations; ++k) {
+    const auto now = first_draw + static_cast<std::uint32_t>(k);
+    const double rate = options.rate_at(k, iterations);
+    const Adam map_rule{rate * options.map_rate, options.beta1, options.beta2}, dual_rule{rate * options.dual_rate, options.beta1, options.beta2};
+    const auto x = draw(k);
+    runtime.parallel(n, [&](Slice s) { y(s) = map.forward(s, x(s)); });  // T stays fixed while the duals ascend
+
+    each_dual<R>(terms, [&](auto& dual, double) {
+      auto& z = dual.base_batch;
+      for (int j = 0; j < options.dual_steps; ++j) {
+        const auto pass = 2 * (now * static_cast<std::uint32_t>(options.dual_steps) + static_cast<std::uint32_t>(j));
+        runtime.parallel(n, [&](Slice s) {
+          if (j == 0) {
+            if (coupled) z(s) = x(s);
+            else dual.sample_base(runtime, s, z(s), now);
+          }
+          const auto u = dual.network.forward_fitting(s, y(s), pass);
+          dual.network.pull_parameters(s, y(s), dual.fit_slope_p(u) * inverse_n);
+          const auto v = dual.network.forward_fitting(s, z(s), pass + 1);
+          dual.network.pull_parameters(s, z(s), dual.fit_slope_base(v) * inverse_n);
+        });
+        dual.network.descend(dual_rule);
+      }
+    });
+
+    auto total = runtime.sum();
+    runtime.parallel(n, [&](Slice s) {
+      transport.set_gradient(x(s), y(s), difference(s), g(s));
+      each_direct<R>(terms, [&](auto& term, double) { term.add_gradient(s, y, g); });
+      each_dual<R>(terms, [&](auto& dual, double weight) {
+        const auto u = dual.network.forward(s, y(s));
+        g(s) += dual.network.pull_input(s, y(s), weight * dual.gain_slope(u));
+      });
+      g(s) *= inverse_n;
+      total.add(s, g(s).sum());
+      map.pull_parameters(s, x(s), g(s));
+    });
+    const bool finite = std::isfinite(total.value());
+    if (finite) {
+      map.descend(map_rule);
+      if (k >= averaged_from) map.accumulate_average();
+    }
+
+    const auto estimates = [&] {
+      auto sums = std::tuple{runtime.sum(), runtime.sum(), runtime.sum()};
+      auto& [moved, direct, dual_sum] = sums;
+      runtime.parallel(n, [&](Slice s) {
+        transport.set_gradient(x(s), y(s), difference(s), g(s));
+        moved.add(s, (difference(s) * g(s)).sum() / 2);
+        each_direct<R>(terms, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
+        each_dual<R>(terms, [&](auto& dual, double weight) {
+          dual_sum.add(s, weight * dual.gain(dual.network.forward(s, y(s))).sum());
+          dual_sum.add(s, -weight * dual.cost(dual.network.forward(s, dual.base_batch(s))).sum());
+        });
+      });
+      const double per_point = 1.0 / static_cast<double>(n);
+      return Estimates{per_point * moved.value(), per_point * direct.value(), per_point * dual_sum.value()};
+    };
+    if (!observe(k, finite, estimates)) return false;
+  }
+  map.take_average();
+  return true;
+}
+
+}  // namespace wgf

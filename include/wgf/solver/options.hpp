@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// How a run is trained (Algorithm 1) and what it reports.
+#include <cmath>
+#include <numbers>
+#include <stdexcept>
+#include <string>
+
+#include "adam.hpp"
+
+namespace wgf {
+
+/// Options of a run, for designated initialisers: `{.steps = 10, .batch = 512}`. The defaults of J₁, J₂, M and the rates are the paper's
+/// (appendix D); what the paper lacks (decay, average, whitening, longer first step) is on where it was measured to win.
+struct RunOptions {
+  /// JKO steps K.
+  int steps = 10;
+  /// Iterations of the outer loop in a step, J₁: each draws a batch, fits the duals and moves the map once.
+  int iterations = 600;
+  /// Steps of the dual networks in an iteration, J₂.
+  int dual_steps = 3;
+  /// Particles in a batch, M.
+  long batch = 100;
+  /// Adam's rates for the map and for the dual networks, at the start of a step.
+  double map_rate = 1e-3, dual_rate = 1e-3;
+  /// Within a step the rates fall along a cosine to this share of themselves; 1 keeps them constant.
+  double final_rate = 0.05;
+  /// The map of a step is the average of the iterates over this last share of it; 0 takes the last iterate.
+  double average = 1.0 / 3;
+  /// The first step starts cold and gets this many times the iterations.
+  double first_step = 2;
+  /// Adam's decay of the first and the second moment.
+  double beta1 = 0.5, beta2 = 0.9;
+  /// Solve each step in the coordinates where the cloud has mean 0 and covariance I, so that networks see inputs of unit size.
+  bool whiten = true;
+  /// Whether dual networks, and Adam's moments, carry over from step to step. (The map always does.)
+  bool carry_dual = true, carry_optimiser = true;
+  /// Particles that stand for P_k: pushed once a step, so that a step's cost does not grow with k. Batches are drawn from them, except in
+  /// Gaussian flows (affine map, Gaussian P_0), where P_k is known and every batch is fresh.
+  long pool = 100'000;
+  /// Every so many steps the pool is drawn anew from P_0 and pushed through all maps, lest the maps fit the pool's own noise; 0: never.
+  int refresh_pool = 0;
+  /// Gaussian flows only: the base's batch is the same sample as P_k's, so that their noise cancels.
+  bool coupled_base = false;
+  /// How often in a step the observer is called with figures.
+  int reports = 10;
+
+  /// \throws std::invalid_argument naming the first option that makes no sense.
+  void check() const {
+    const auto need = [](bool good, const char* what, auto got) {
+      if (!good) throw std::invalid_argument(std::string("wgf::RunOptions: ") + what + ", got " + std::to_string(got));
+    };
+    need(steps >= 0, "steps must not be negative", steps);
+    need(iterations > 0, "iterations must be positive", iterations);
+    need(dual_steps > 0, "dual_steps must be positive", dual_steps);
+    need(batch > 0, "batch must be positive", batch);
+    need(map_rate > 0 && std::isfinite(map_rate), "map_rate must be positive", map_rate);
+    need(dual_rate > 0 && std::isfinite(dual_rate), "dual_rate must be positive", dual_rate);
+    need(final_rate > 0 && final_rate <= 1, "final_rate must be in (0, 1]", final_rate);
+    need(average >= 0 && average <= 1, "average must be in [0, 1]", average);
+    need(first_step > 0 && std::isfinite(first_step), "first_step must be positive", first_step);
+    need(beta1 >= 0 && beta1 < 1, "beta1 must be in [0, 1)", beta1);
+    need(beta2 >= 0 && beta2 < 1, "beta2 must be in [0, 1)", beta2);
+    need(pool >= batch, "pool must hold at least a batch", pool);
+    need(refresh_pool >= 0, "refresh_pool must not be negative", refresh_pool);
+    need(reports > 0, "reports must be positive", reports);
+  }
+
+  /// Iterations of step k = 0, 1, ….
+  int iterations_of(int step) const { return step == 0 ? std::max(1, static_cast<int>(std::lround(first_step * iterations))) : iterations; }
+  /// The share of the rates that iteration k of n uses.
+  double rate_at(int k, int n) const { return final_rate + (1 - final_rate) * 0.5 * (1 + std::cos(std::numbers::pi * k / n)); }
+};
+
+/// What an observer is told, some times in every step: sample estimates on the present batch.
+struct Progress {
+  int step, steps;            ///< the JKO step in progress, from 1, and how many there will be
+  int iteration, iterations;  ///< within the step, from 1
+  double transport;           ///< E|X − T(X)|²/(2a)
+  double direct;              ///< potentials, interactions and base densities: E_P[−log q + log μ_k] for a KL divergence
+  double dual;                ///< the dual terms' bounds: E_P[A(u)] − E_base[B(u)]
+  double seconds;             ///< since the run began
+  bool step_done;             ///< the step's map has just been appended to the flow
+
+  /// The functional F(P) as far as it can be seen in samples.
+  double functional() const { return direct + dual; }
+};
+
+}  // namespace wgf

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Everything of the library but the optional backends.
+#if __cplusplus < 202002L
+#error "wgf needs C++20: compile with -std=c++20"
+#endif
+
+#include "backend/eigen/backend.hpp"
+#include "concepts.hpp"
+#include "flow/file.hpp"
+#include "flow/flow.hpp"
+#include "functional/functional.hpp"
+#include "io/npy.hpp"
+#include "measure/empirical.hpp"
+#include "measure/gaussian.hpp"
+#include "measure/gaussian_mixture.hpp"
+#include "measure/uniform_box.hpp"
+#include "metric/energy_distance.hpp"
+#include "metric/mmd.hpp"
+#include "metric/mode_masses.hpp"
+#include "metric/sliced_wasserstein.hpp"
+#include "metric/sym_kl.hpp"
+#include "network/network.hpp"
+#include "reference/langevin.hpp"
+#include "reference/ornstein_uhlenbeck.hpp"
+#include "scheme/backward.hpp"
+#include "solver/jko_solver.hpp"
+#include "solver/observers.hpp"

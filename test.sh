@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
+# Sets up what is missing, builds everything in build/release and runs the tests.
+#   ./test.sh                  all of them
+#   ./test.sh -R gaussian      any options of ctest
+# WGF_CMAKE_FLAGS holds further options for CMake, as in WGF_CMAKE_FLAGS=-DWGF_WARNINGS_AS_ERRORS=ON.
+set -euo pipefail
+# shellcheck source=tools/setup.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tools/setup.sh"
+
+setup test
+jobs=$(jobs_for_building)
+mkdir -p "$root/build"
+log=$root/build/test.log
+: >"$log"
+say "building with $jobs jobs (log: build/test.log)"
+read -ra flags <<<"${WGF_CMAKE_FLAGS:-}"
+configure "$log" -DWGF_TESTS=ON -DWGF_EXAMPLES=ON -DWGF_BENCHMARKS=ON "${flags[@]}"
+logged "$log" cmake --build "$root/build/release" --parallel "$jobs"
+say "testing (results: build/release/Testing/Temporary/LastTest.log)"
+ctest --test-dir "$root/build/release" --output-on-failure --no-tests=error --parallel "$jobs" "$@"
