@@ -293,19 +293,15 @@ TEST_CASE("data of the examples: one clear line about what is wrong") {
     }
     return false;
   };
-  CHECK(says([&] { return read_json(folder / "none.json"); }, "none.json: no such file"));
-  CHECK(says([&] { return read_json(write("a.json", "{\n \"y\": [1, 2\n}")); }, "a.json: parse error at line 3"));
-  CHECK(says([&] { return EightSchools::read(write("b.json", R"({"y": [1]})")); }, "the field \"sigma\" is missing"));
-  CHECK(says(
-      [&] { return EightSchools::read(write("c.json", R"({"y": 1, "sigma": []})")),
-                    Catch::Contains("the field \"y\" has the wrong type (number)"));
-  CHECK_THROWS_WITH(EightSchools::read(write("d.json", R"({"y": [1], "sigma": [1]})"));
-      },
-      "eight numbers each"));
-  CHECK(says([&] { return read_csv(write("e.csv", "a,b\n1,2\n3\n")); }, "line 3: 1 values, but the header names 2"));
-  CHECK(says([&] { return read_csv(write("f.csv", "a,b\n1,x2\n")); }, "line 2, column 2: \"x2\" is not a number"));
-  CHECK(says([&] { return read_csv(write("g.csv", "a,b\n")); }, "no rows"));
-  CHECK(says([&] { return read_csv(write("h.csv", "")); }, "line 1: no header"));
+  CHECK(says([&] { read_json(folder / "none.json"); }, "none.json: no such file"));
+  CHECK(says([&] { read_json(write("a.json", "{\n \"y\": [1, 2\n}")); }, "a.json: parse error at line 3"));
+  CHECK(says([&] { EightSchools::read(write("b.json", R"({"y": [1]})")); }, "the field \"sigma\" is missing"));
+  CHECK(says([&] { EightSchools::read(write("c.json", R"({"y": 1, "sigma": []})")); }, "the field \"y\" has the wrong type (number)"));
+  CHECK(says([&] { EightSchools::read(write("d.json", R"({"y": [1], "sigma": [1]})")); }, "eight numbers each"));
+  CHECK(says([&] { read_csv(write("e.csv", "a,b\n1,2\n3\n")); }, "line 3: 1 values, but the header names 2"));
+  CHECK(says([&] { read_csv(write("f.csv", "a,b\n1,x2\n")); }, "line 2, column 2: \"x2\" is not a number"));
+  CHECK(says([&] { read_csv(write("g.csv", "a,b\n")); }, "no rows"));
+  CHECK(says([&] { read_csv(write("h.csv", "")); }, "line 1: no header"));
   CHECK(read_csv(write("i.csv", "\"a\",b\r\n1, 2\r\n3,-4e1\r\n")).values == MatrixXd{{1, 3}, {2, -40}});
   std::filesystem::remove_all(folder);
 }

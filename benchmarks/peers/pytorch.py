@@ -80,8 +80,8 @@ class Step:
         self.torch, self.batch, self.dual_steps, self.step_size = torch, batch, dual_steps, step_size
         self.map = network(torch, dim, width, map_layers, dim, map_activation)
         self.dual = network(torch, dim, width, dual_layers, 1, True)
-        self.map_optimiser = adam(torch, self.map.parameters(), rate)
-        self.dual_optimiser = adam(torch, self.dual.parameters(), rate)
+        self.map_optimiser = adam(torch, list(self.map.parameters()), rate)
+        self.dual_optimiser = adam(torch, list(self.dual.parameters()), rate)
         self.dual_parameters = list(self.dual.parameters())
         self.precision = torch.eye(dim) * 0.5
         self.centre = torch.ones(dim)

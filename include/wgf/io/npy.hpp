@@ -128,6 +128,7 @@ double npy_number(const char* bytes, bool big) {
   return static_cast<double>(value);
 }
 
+/// The array in a stream of `size` bytes. \throws std::runtime_error with the reason if it is none.
 inline Particles read_npy_stream(std::istream& in, std::uint64_t size) {
   const auto read = [&](char* to, std::uint64_t count) {
     if (count > size || !in.read(to, static_cast<std::streamsize>(count))) throw std::runtime_error("the file ends within the header");
@@ -189,7 +190,8 @@ inline Particles read_npy_stream(std::istream& in, std::uint64_t size) {
 }  // namespace detail
 
 /// Writes the particles as an array of shape (n, d), float64 in C order, so that row i of the NumPy array is particle i. The file is there
-/// whole or not at all. \throws std::runtime_error with the path and the reason if it cannot be written.
+/// whole or not at all.
+/// \throws std::runtime_error with the path and the reason if it cannot be written.
 inline void write_npy(const std::filesystem::path& path, const Particles& x) {
   static_assert(std::endian::native == std::endian::little,
                 "wgf: write_npy writes numbers as they lie in memory, least significant byte first");
@@ -206,8 +208,9 @@ inline void write_npy(const std::filesystem::path& path, const Particles& x) {
 }
 
 /// Reads an array of shape (n, d), or (n) for d = 1, of float32 or float64 in C or Fortran order: row i is particle i. Nothing is allocated
-/// on the header's word: the file must hold what its shape claims. \returns d × n. \throws std::runtime_error with the path and the reason
-/// if it cannot be read or is something else.
+/// on the header's word: the file must hold what its shape claims.
+/// \returns d × n.
+/// \throws std::runtime_error with the path and the reason if it cannot be read or is something else.
 inline Particles read_npy(const std::filesystem::path& path) {
   const auto fail = [&](const std::string& reason) {
     throw std::runtime_error("wgf::read_npy: cannot read " + path.string() + ": " + reason);

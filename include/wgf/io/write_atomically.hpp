@@ -14,8 +14,9 @@
 namespace wgf::detail {
 
 /// Calls write(stream) for a binary stream whose contents then replace the file at `path`. Readers see the old file or the new one; if
-/// anything fails the old one stays and nothing is left behind. (Against a failure of the machine itself there is no guarantee.) \param who
-/// begins the message of an error. \throws std::runtime_error with the path and the reason.
+/// anything fails the old one stays and nothing is left behind. (Against a failure of the machine itself there is no guarantee.)
+/// \param who begins the message of an error.
+/// \throws std::runtime_error with the path and the reason.
 template <class Write>
 void write_atomically(const std::string& who, const std::filesystem::path& path, Write&& write) {
   namespace fs = std::filesystem;

@@ -10,9 +10,10 @@
 
 namespace wgf {
 
-/// The share of particles for which each component is the most responsible: K numbers with sum 1. For well separated modes of the mixture's
-/// own sample they estimate its weights. \param x d × n. \throws std::invalid_argument for another dimension than the mixture's, no
-/// particles, or coordinates that are not finite.
+/// The share of particles for which each component is the most responsible: K numbers with sum 1. For a sample of the mixture itself, its
+/// modes well separated, they estimate its weights.
+/// \param x d × n.
+/// \throws std::invalid_argument for another dimension than the mixture's, no particles, or coordinates that are not finite.
 inline Eigen::VectorXd mode_masses(const Particles& x, const GaussianMixture& mixture) {
   if (x.rows() != mixture.dim())
     throw std::invalid_argument("wgf::mode_masses: the particles must have the mixture's dimension " + std::to_string(mixture.dim()) +

@@ -35,9 +35,10 @@ double squared_wasserstein_1d(const X& x, const Y& y) {
 }
 }  // namespace detail
 
-/// W₂ of the empirical measures, sliced, in units of the coordinates; their sizes may differ. On the line it is W₂ itself, exactly. Two
-/// samples of one law are at a positive distance that falls with their size. \param x d × n, \param y d × m. \throws std::invalid_argument
-/// for different dimensions, no particles, coordinates that are not finite, or no projections.
+/// W₂ of the empirical measures, sliced, in units of the coordinates; their sizes may differ. On the line it is W₂ itself, exactly.
+/// Two samples of one law are at a positive distance that falls with their size.
+/// \param x d × n. \param y d × m.
+/// \throws std::invalid_argument for different dimensions, no particles, coordinates that are not finite, or no projections.
 inline double sliced_wasserstein(const Particles& x, const Particles& y, const SlicedWasserstein& options = {}) {
   detail::check_clouds("wgf::sliced_wasserstein", x, y, 1);
   if (options.projections < 1)

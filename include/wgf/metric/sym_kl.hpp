@@ -9,8 +9,9 @@
 
 namespace wgf {
 
-/// SymKL in nats. The traces less 2d are computed as |L₂⁻¹(Σ₁ − Σ₂)L₁⁻ᵀ|² (Frobenius, Σ = LLᵀ), which is the same number, never negative,
-/// and keeps its digits for Gaussians that are nearly equal. \throws std::invalid_argument for different dimensions.
+/// SymKL in nats. The traces less 2d are computed as |L₂⁻¹(Σ₁ − Σ₂)L₁⁻ᵀ|² (Frobenius, Σ = LLᵀ): the same number, but never negative, and
+/// with all its digits for Gaussians that are nearly equal.
+/// \throws std::invalid_argument for different dimensions.
 inline double sym_kl(const Gaussian& p, const Gaussian& q) {
   if (p.dim() != q.dim())
     throw std::invalid_argument("wgf::sym_kl: both Gaussians must have the same dimension, got " + std::to_string(p.dim()) + " and " +

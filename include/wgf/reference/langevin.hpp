@@ -8,16 +8,22 @@
 #include <stdexcept>
 #include <string>
 
+#include <Eigen/Core>
+
+#include "../functional/potential.hpp"
 #include "../particles.hpp"
 #include "../random.hpp"
 
 namespace wgf {
 
 /// Moves every particle independently for `time`, in equal steps of at most `dt`. A function of the seed; its noise is independent of a
-/// cloud that was sampled with the same seed. \param target dim() and gradient(x) = ∇ log q(x), q up to a constant. If it has gradients(x,
-/// out) for all columns at once, that is used. \param start d × n. \param time in units of the flow's time, 0 or more. \param dt the
-/// longest step; stable below 2 divided by the greatest curvature of −log q. \throws std::invalid_argument for another dimension than the
-/// target's, or for times that make no sense; std::runtime_error if the particles leave the finite numbers, since dt is too long.
+/// cloud that was sampled with the same seed.
+/// \param target dim() and gradient(x) = ∇ log q(x), q up to a constant, or any Target that kl() takes. If it has gradients(x, out) for
+/// all columns at once, that is used.
+/// \param start d × n. \param time in units of the flow's time, 0 or more.
+/// \param dt the longest step; stable below 2 divided by the greatest curvature of −log q.
+/// \throws std::invalid_argument for another dimension than the target's, or for times that make no sense.
+/// \throws std::runtime_error if the particles leave the finite numbers, since dt is too long.
 template <class Target>
 Particles langevin(const Target& target, Particles start, double time, double dt, std::uint64_t seed) {
   if (start.rows() != target.dim())
@@ -39,8 +45,10 @@ Particles langevin(const Target& target, Particles start, double time, double dt
   Particles drift(start.rows(), start.cols());
   for (std::uint32_t k = 0; k < steps; ++k) {
     if constexpr (requires { target.gradients(start, drift); }) target.gradients(start, drift);
-    else
+    else if constexpr (requires { target.gradient(start.col(0)); })
       for (Eigen::Index i = 0; i < start.cols(); ++i) drift.col(i) = target.gradient(start.col(i));
+    else
+      for (Eigen::Index i = 0; i < start.cols(); ++i) drift.col(i) = log_density_gradient(target, start.col(i));
     start += h * drift;
     Random{seed}.fill<double, true>(stream, k, 0, static_cast<long>(start.cols()), dim, [&](long i, int first, const double* four) {
       const int last = std::min(4, dim - first);

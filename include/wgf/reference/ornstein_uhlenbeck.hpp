@@ -22,7 +22,7 @@ class OrnsteinUhlenbeck {
  public:
   /// \param precision A, d × d, symmetric and positive definite; \param b the target's mean.
   /// \throws std::invalid_argument for sizes that differ, or a precision that is not symmetric and positive definite.
-  OrnsteinUhlenbeck(const Eigen::MatrixXd& precision, Eigen::VectorXd b) : OrnsteinUhlenbeck(checked(precision, b), std::move(b)) {}
+  OrnsteinUhlenbeck(const Eigen::MatrixXd& precision, Eigen::VectorXd b) : OrnsteinUhlenbeck(checked(precision, b), b) {}
   /// A random target: its covariance has eigenvalues uniform in [½, 1] and a random basis, b ~ N(0, I) (section 4.2).
   static OrnsteinUhlenbeck random(int dim, std::uint64_t seed) {
     if (dim < 1) throw std::invalid_argument("wgf::OrnsteinUhlenbeck: the dimension must be at least 1, got " + std::to_string(dim));

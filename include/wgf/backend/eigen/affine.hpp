@@ -42,7 +42,7 @@ class AffineKernel : Kernels<Scalar> {
         [&](int r, int c, Vec<Scalar> v) { store(to + r * padded_ + c, v); });
     return columns(dx_, s);
   }
-  void refresh(const Scalar* matrix) { transpose(matrix, padded_, 0, dim_, dim_, transposed_.data(), padded_); }
+  void refresh(const Scalar* matrix) { transpose(matrix, padded_, dim_, dim_, transposed_.data(), padded_); }
 
  private:
   long row(Slice s) const { return keep_ == Keep::tile ? static_cast<long>(s.worker) * scratch_rows : s.begin; }
@@ -76,7 +76,7 @@ class AffineNetwork {
     return kernel_.pull_input(s, dy.data());
   }
   void descend(const Adam& adam) {
-    parameters_.descend(engine_->workers, adam);
+    parameters_.descend(*engine_, adam);
     refresh();
   }
   void accumulate_average() { parameters_.accumulate(); }
@@ -139,7 +139,7 @@ class DeepLinearNetwork {
   }
   void descend(const Adam& adam) {
     chain();
-    parameters_.descend(engine_->workers, adam);
+    parameters_.descend(*engine_, adam);
     refresh();
   }
   void accumulate_average() { parameters_.accumulate(); }

@@ -99,7 +99,7 @@ class MlpNetwork : Kernels<Scalar> {
     return {dx_.data() + row(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
   void descend(const Adam& adam) {
-    parameters_.descend(engine_->workers, adam);
+    parameters_.descend(*engine_, adam);
     refresh();
   }
   void accumulate_average() { parameters_.accumulate(); }
@@ -159,14 +159,10 @@ class MlpNetwork : Kernels<Scalar> {
     set_parameters(values);
   }
   void refresh() {
-    engine_->workers.run([&](int w) {
-      const int workers = engine_->workers.count();
-      for (int l = 0; l < (scalar ? last : depth); ++l) {
-        const Layer& a = layer_[l];
-        transpose(parameters_.data() + a.weight, a.out, w * a.in / workers, (w + 1) * a.in / workers, a.out,
-                  transposed_.data() + a.transposed, l ? W : padded_);
-      }
-    });
+    for (int l = 0; l < (scalar ? last : depth); ++l) {
+      const Layer& a = layer_[l];
+      transpose(parameters_.data() + a.weight, a.out, a.in, a.out, transposed_.data() + a.transposed, l ? W : padded_);
+    }
   }
   void fill_masks(Slice s, std::uint32_t draw) {
     const auto rate = Scalar(dropout()), up = Scalar(1 / (1 - dropout()));

@@ -34,12 +34,9 @@ class Parameters {
   Scalar* gradient(int strand) const { return gradient_[strand].data(); }
 
   /// One Adam step on the sum of the strands' gradients (in order: the same bits on any number of threads), which are then cleared.
-  void descend(Workers& workers, const Adam& adam) {
+  void descend(Engine& engine, const Adam& adam) {
     ++time_;
-    workers.run([&](int w) {
-      const std::size_t registers = size_ / simd::lanes<Scalar>;
-      const std::size_t begin = registers * w / workers.count() * simd::lanes<Scalar>;
-      const std::size_t end = registers * (w + 1) / workers.count() * simd::lanes<Scalar>;
+    engine.share(size_, size_ * gradient_.size(), simd::lanes<Scalar>, [&](std::size_t begin, std::size_t end) {
       constexpr std::size_t piece = 512;  // stays in the first-level cache through the sum and the update
       for (std::size_t i = begin; i < end; i += piece) {
         const auto n = static_cast<long>(std::min(piece, end - i));

@@ -2,6 +2,8 @@
 #pragma once
 // C = finish(start + A·B) in register tiles. Rows of C are samples (or a layer's inputs, for the gradient of its weights), columns are
 // features: R rows × V registers of C at a time, so that the accumulators fill the register file (6 × 4 of 32 registers, 6 × 2 of 16).
+#include <algorithm>
+
 #include "simd.hpp"
 
 namespace wgf::eigen::simd {
@@ -58,27 +60,23 @@ WGF_INLINE void product(int rows, int cols, int depth, Strided<Scalar> a, const 
   if (left) column_block<1>(rows, c, depth, a, b, ldb, start, finish);
 }
 
-/// t (cols × rows, leading dimension ldt) = aᵀ for the rows [begin, end) of a row-major matrix with leading dimension lda.
+/// t (cols × rows, leading dimension ldt) = aᵀ for a row-major rows × cols matrix with leading dimension lda.
 template <class Scalar>
-void transpose(const Scalar* a, std::ptrdiff_t lda, int begin, int end, int cols, Scalar* t, std::ptrdiff_t ldt) {
+void transpose(const Scalar* a, std::ptrdiff_t lda, int rows, int cols, Scalar* t, std::ptrdiff_t ldt) {
   using Stride = Eigen::OuterStride<>;
-  using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;  // column-major: a row-major a is its transpose
-  constexpr int block = 16;
-  int r = begin;
-  for (; r + block <= end; r += block)
+  using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;  // column-major: a row-major matrix is its transpose
+  constexpr int block = 8;
+  using Block = Eigen::Matrix<Scalar, block, block>;
+  for (int r = 0; r < rows; r += block)
     for (int c = 0; c < cols; c += block) {
-      if (c + block <= cols) {
-        using Block = Eigen::Matrix<Scalar, block, block>;
-        const Block in = Eigen::Map<const Block, 0, Stride>(a + r * lda + c, Stride(lda));
-        Eigen::Map<Block, 0, Stride>(t + c * ldt + r, Stride(ldt)) = in.transpose();
-      } else {
-        Eigen::Map<Matrix, 0, Stride>(t + c * ldt + r, block, cols - c, Stride(ldt)) =
-            Eigen::Map<const Matrix, 0, Stride>(a + r * lda + c, cols - c, block, Stride(lda)).transpose();
-      }
+      const int m = std::min(block, rows - r), n = std::min(block, cols - c);
+      const Scalar* from = a + r * lda + c;
+      Scalar* to = t + c * ldt + r;
+      if (m == block && n == block)
+        Eigen::Map<Block, 0, Stride>(to, Stride(ldt)) = Block(Eigen::Map<const Block, 0, Stride>(from, Stride(lda))).transpose();
+      else
+        Eigen::Map<Matrix, 0, Stride>(to, m, n, Stride(ldt)) = Eigen::Map<const Matrix, 0, Stride>(from, n, m, Stride(lda)).transpose();
     }
-  if (r < end)
-    Eigen::Map<Matrix, 0, Stride>(t + r, end - r, cols, Stride(ldt)) =
-        Eigen::Map<const Matrix, 0, Stride>(a + r * lda, cols, end - r, Stride(lda)).transpose();
 }
 
 }  // namespace wgf::eigen::simd

@@ -70,7 +70,7 @@ class QuadraticNetwork : Kernels<Scalar> {
     return {sx, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
   void descend(const Adam& adam) {
-    parameters_.descend(engine_->workers, adam);
+    parameters_.descend(*engine_, adam);
     refresh();
   }
   void accumulate_average() { parameters_.accumulate(); }

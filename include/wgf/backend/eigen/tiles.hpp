@@ -111,7 +111,8 @@ class BatchSum {
   double part_[most_strands] = {};
 };
 
-/// Threads and the rule that cuts a batch: strands are set by the batch alone and own consecutive points; a worker takes whole strands, tile by tile.
+/// Threads and the rule that cuts a batch: strands are set by the batch alone and own
+/// consecutive points; a worker takes whole strands, tile by tile.
 class Engine {
  public:
   explicit Engine(int threads, std::uint64_t seed) : workers(threads), random{seed} {}
@@ -132,9 +133,15 @@ class Engine {
       const long end = std::min(n, (k + 1) * share);
       for (long i = k * share; i < end; i += rows) f(Slice{i, static_cast<int>(std::min(rows, end - i)), k, worker});
     };
-    if (strands == 1) return strand(0, 0);
-    workers.run([&](int w) {
-      for (int k = strands * w / workers.count(); k < strands * (w + 1) / workers.count(); ++k) strand(k, w);
+    workers.run(strands, strand);
+  }
+  /// Work on `n` numbers of parameters: f(begin, end), in pieces of whole registers, on one worker where it is too little to share.
+  template <class F>
+  void share(std::size_t n, std::size_t work, std::size_t unit, F&& f) {
+    const int pieces = work < 16'384 ? 1 : workers.count();
+    workers.run(pieces, [&](int k, int) {
+      const auto at = [&](int i) { return n / unit * static_cast<std::size_t>(i) / static_cast<std::size_t>(pieces) * unit; };
+      f(at(k), k + 1 == pieces ? n : at(k + 1));
     });
   }
 

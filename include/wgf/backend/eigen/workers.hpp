@@ -2,6 +2,7 @@
 #pragma once
 // A pool of threads for parallel regions of some microseconds: they spin briefly, then sleep.
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -11,8 +12,9 @@
 
 namespace wgf::eigen {
 
-/// `count` workers, of which the calling thread is number 0. run(f) calls f(worker) on every worker and returns when all are done; the first
-/// exception that a worker throws is thrown again by run.
+/// `count` workers, of which the calling thread is number 0. run(tasks, f) calls f(task, worker) once for every task and returns when all are
+/// done; the first exception of a task is thrown again by run. The caller takes tasks from the front and the others from the back, so that with
+/// quiet cores each worker sees the same tasks, and the same memory, again and again; a worker whose core is busy elsewhere delays nobody.
 class Workers {
  public:
   explicit Workers(int count) : count_(count) {
@@ -21,7 +23,7 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
   ~Workers() {
-    stop_ = true;
+    stop_.store(true, std::memory_order_relaxed);
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
     for (auto& t : threads_) t.join();
@@ -29,56 +31,77 @@ class Workers {
 
   int count() const { return count_; }
 
+  /// \param tasks fewer than 65536.
   template <class F>
-  void run(F&& f) {
-    if (count_ == 1) {
-      f(0);
+  void run(int tasks, F&& f) {
+    if (count_ == 1 || tasks == 1) {
+      for (int t = 0; t < tasks; ++t) f(t, 0);
       return;
     }
-    job_ = &f;
-    call_ = [](void* p, int w) { (*static_cast<std::remove_reference_t<F>*>(p))(w); };
-    busy_.store(count_ - 1, std::memory_order_relaxed);
-    round_.fetch_add(1, std::memory_order_release);
+    job_.store(const_cast<void*>(static_cast<const void*>(&f)), std::memory_order_relaxed);
+    call_.store([](void* p, int task, int worker) { (*static_cast<std::remove_reference_t<F>*>(p))(task, worker); }, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
+    const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
+    ticket_.store(pack(round, 0, static_cast<unsigned>(tasks)), std::memory_order_release);
+    round_.store(round, std::memory_order_release);
     round_.notify_all();
     work(0);
-    for (int spin = 0; busy_.load(std::memory_order_acquire); ++spin)  // a pure spin collapses where others need the core
+    for (int spin = 0; done_.load(std::memory_order_acquire) != tasks; ++spin)  // a pure spin collapses where others need the core
       if (spin < spins) relax();
       else std::this_thread::yield();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
+  using Call = void (*)(void*, int, int);
   static constexpr int spins = 2000;
   static void relax() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #endif
   }
-  void work(int w) {
-    try {
-      call_(job_, w);
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
+  /// The tasks [front, back) of a round are not taken yet.
+  static constexpr std::uint64_t pack(std::uint32_t round, unsigned front, unsigned back) {
+    return static_cast<std::uint64_t>(round) << 32 | front << 16 | back;
+  }
+  /// Takes tasks until none is left. The job is read before a task is taken: that the ticket was then unchanged says that the round had not
+  /// ended, and so that the job was this round's.
+  void work(int worker) {
+    for (std::uint64_t ticket = ticket_.load(std::memory_order_acquire);;) {
+      const auto front = static_cast<unsigned>(ticket >> 16 & 0xffff), back = static_cast<unsigned>(ticket & 0xffff);
+      if (front >= back) return;
+      void* const job = job_.load(std::memory_order_relaxed);
+      const Call call = call_.load(std::memory_order_relaxed);
+      const auto round = static_cast<std::uint32_t>(ticket >> 32);
+      const std::uint64_t rest = worker == 0 ? pack(round, front + 1, back) : pack(round, front, back - 1);
+      if (!ticket_.compare_exchange_weak(ticket, rest, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      try {
+        call(job, static_cast<int>(worker == 0 ? front : back - 1), worker);
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!error_) error_ = std::current_exception();
+      }
+      done_.fetch_add(1, std::memory_order_release);
+      ticket = ticket_.load(std::memory_order_acquire);
     }
   }
-  void serve(int w) {
-    for (unsigned seen = 0;;) {
+  void serve(int worker) {
+    for (std::uint32_t seen = 0;;) {
       for (int spin = 0; round_.load(std::memory_order_acquire) == seen; ++spin)
         if (spin < spins) relax();
         else round_.wait(seen, std::memory_order_acquire);
-      ++seen;
-      if (stop_) return;
-      work(w);
-      busy_.fetch_sub(1, std::memory_order_release);
+      seen = round_.load(std::memory_order_acquire);
+      if (stop_.load(std::memory_order_relaxed)) return;
+      work(worker);
     }
   }
   int count_;
-  std::atomic<unsigned> round_{0};
-  std::atomic<int> busy_{0};
+  std::atomic<std::uint64_t> ticket_{0};
+  std::atomic<std::uint32_t> round_{0};
+  std::atomic<int> done_{0};
   std::atomic<bool> stop_{false};
-  void* job_ = nullptr;
-  void (*call_)(void*, int) = nullptr;
+  std::atomic<void*> job_{nullptr};
+  std::atomic<Call> call_{nullptr};
   std::mutex mutex_;
   std::exception_ptr error_;
   std::vector<std::thread> threads_;
