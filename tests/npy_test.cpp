@@ -108,7 +108,7 @@ TEST_CASE("read_npy reads what NumPy may have written") {
     CHECK(wgf::read_npy(path) == expected);
   }
   SECTION("versions 2.0 and 3.0, whose header's length has four bytes") {
-    for (const char version : {2, 3}) {
+    for (const char version : {'\x02', '\x03'}) {
       const std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }\n";
       put(path, "\x93NUMPY" + std::string(1, version) + std::string(1, '\0') + static_cast<char>(header.size()) + std::string(3, '\0') +
                     header + bytes_of<double>({1, 2, 3, 4, 5, 6}));

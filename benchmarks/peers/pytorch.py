@@ -6,7 +6,7 @@ One JKO step of KL to the Gaussian target N(b, A^-1), P_k = base = N(0, I), dual
   dual step (J2 of them):  min over u   E_base[exp(u)] - E_Pk[u(T)]
   primal step:             min over T   E|x - T|^2 / (2a) + E[u(T)] + E[(T - b)' A (T - b) / 2 - |T|^2 / 2]
 
-Prints one line of JSON: {"config", "dim", "ms_per_iteration" (best of several blocks), "torch", "blas", "threads"}.
+Prints one line of JSON: {"config", "dim", "ms_per_iteration" (best of many short blocks), "torch", "blas", "threads"}.
 
 Written for speed: eager mode, fused Adam where there is one, T(x) computed once an iteration and its graph kept for the primal
 step, both batches of the dual network in one pass, no gradients that nobody uses, no synchronisation.
@@ -135,7 +135,7 @@ def main():
     step = Step(torch, options.dim, **CONFIGURATIONS[options.config])
     for _ in range(20):
         step.iterate()
-    best, block, end = float("inf"), 20, time.perf_counter() + options.seconds
+    best, block, end = float("inf"), 5, time.perf_counter() + options.seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
         for _ in range(block):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // Pictures by gnuplot: clouds over the contours of a density, marginals against reference draws, curves. Each picture is a row of panels.
+// Titles and labels are gnuplot's enhanced text: a_1 is a subscript, so write names without underscores.
 // A picture is never worth a failed run: without gnuplot these functions say so on stderr and return false.
 #include <sys/wait.h>
 
