@@ -3,6 +3,7 @@
 # Puts on this machine what wgf's programs need (Debian, Ubuntu), and holds what run.sh and test.sh share.
 #   tools/setup.sh run    compiler, CMake, Ninja, Eigen, Boost.Hana, CLI11, fmt, nlohmann/json, gnuplot
 #   tools/setup.sh test   these and Catch2, pkg-config
+#   tools/setup.sh benchmarks   those of run, and Google Benchmark, Python
 # It looks for files and commands first: a machine that has them never touches the network. What is missing is installed with apt,
 # as root or through `sudo -n`; without either, if the compiler, CMake and Ninja are there, the missing libraries are unpacked into
 # build/deps, and if they are not, it prints the one line to run and returns 1.
@@ -33,7 +34,7 @@ have_header() {  # have_header A B …: is one of them in an include directory?
   return 1
 }
 
-missing_packages() {  # missing_packages run|test: tools first, then libraries, one a line
+missing_packages() {  # missing_packages run|test|benchmarks: tools first, then libraries, one a line
   have_command "${CXX:-c++}" g++ clang++ || echo g++
   have_command cmake || echo cmake
   have_command ninja ninja-build || echo ninja-build
@@ -46,6 +47,9 @@ missing_packages() {  # missing_packages run|test: tools first, then libraries, 
   if [[ $1 == test ]]; then
     have_header catch2/catch.hpp catch2/catch_all.hpp || echo catch2
     have_command pkg-config pkgconf || echo pkg-config
+  elif [[ $1 == benchmarks ]]; then
+    have_header benchmark/benchmark.h || echo libbenchmark-dev
+    have_command python3 || echo python3
   fi
 }
 
@@ -68,7 +72,7 @@ unpack_packages() {  # unpack_packages PACKAGE …: with the libraries they stan
   (cd "$folder" && xargs apt-get download <packages && for package in *.deb; do dpkg -x "$package" . && rm "$package"; done)
 }
 
-setup() {  # setup run|test
+setup() {  # setup run|test|benchmarks
   [[ -d $deps ]] && use_deps
   local missing tools=() libraries=() package log=$root/build/setup.log
   mapfile -t missing < <(missing_packages "$1")
