@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Time of a whole JKO step (50 iterations, the pool's push included) against the number k of steps before it, the batch M and the dimension d.
+// Time of a whole JKO step (50 iterations, the pool's push included) against the number k of steps before it, the batch M and the dimension
+// d.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -36,7 +37,15 @@ void against_dimension(benchmark::State& state) { step(state, 1, 500, static_cas
 
 BENCHMARK(against_k)->ArgName("k")->Arg(1)->Arg(10)->Arg(100)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(8);
 BENCHMARK(against_batch)->ArgName("M")->Arg(100)->Arg(1000)->Arg(10000)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(8);
-BENCHMARK(against_dimension)->ArgName("d")->Arg(2)->Arg(8)->Arg(32)->Arg(128)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(8);
+BENCHMARK(against_dimension)
+    ->ArgName("d")
+    ->Arg(2)
+    ->Arg(8)
+    ->Arg(32)
+    ->Arg(128)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(8);
 
 }  // namespace
 

@@ -36,8 +36,9 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
   const auto functional = kl(target, dual);
   using MapNetwork = decltype(runtime.template network<Keep::batch>(map_specification, d, n, 0));
   using Terms = decltype(functional.bind(runtime, d, n, 100));
-  StepState<R, MapNetwork, Terms> state{runtime.template network<Keep::batch>(map_specification, d, n, 0), functional.bind(runtime, d, n, 100),
-                                        runtime.points(d, n), runtime.points(d, n), runtime.points(d, n)};
+  StepState<R, MapNetwork, Terms> state{runtime.template network<Keep::batch>(map_specification, d, n, 0),
+                                        functional.bind(runtime, d, n, 100), runtime.points(d, n), runtime.points(d, n),
+                                        runtime.points(d, n)};
   const Gaussian cloud = Gaussian::isotropic(d, 1.5);
   const Frame frame = whiten ? Frame::whitening(cloud) : Frame::none(d);
   hana::for_each(state.terms, [&](auto& t) { t.term.enter(runtime, frame, cloud, t.weight); });

@@ -61,7 +61,7 @@ TEST_CASE("fill gives the numbers of the scalar Philox at counter (point, block,
       const Four words = Random::philox({static_cast<std::uint32_t>(begin + point), static_cast<std::uint32_t>(block), index, stream},
                                         {0x9abcdef0, 0x12345678});
       double v[4];
-      for (std::size_t j = 0; j < 4; ++j) v[j] = (words[j] / 256 + 0.5) / 16777216;  // the upper 24 bits, centred
+      for (std::size_t j = 0; j < 4; ++j) v[j] = (words[j] / 2 + 0.5) / 2147483648;  // the upper 31 bits, centred
       for (int j = 0; j < 4 && block * 4 + j < dim; ++j) {
         CHECK(u(block * 4 + j, point) == v[j]);
         const double radius = std::sqrt(-2 * std::log(v[j / 2 * 2])), angle = 2 * std::numbers::pi * v[j / 2 * 2 + 1];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What the per-point arithmetic of terms needs of Eigen arrays beyond what Eigen's own namespace supplies (exp, log, …). The names are those
-// of at::Tensor, so that one formula reads the same for both.
+// What the per-point arithmetic of terms needs of Eigen arrays beyond what Eigen's own namespace supplies (exp, log, …). The names are
+// those of at::Tensor, so that one formula reads the same for both.
 #include <Eigen/Core>
 
 namespace wgf {

@@ -41,35 +41,35 @@ template <class R>
 concept Runtime = requires(const R& r, const typename R::Window& x, typename R::Slice s, long n, int d, const Eigen::MatrixXd& a,
                            const Particles& host, std::uint32_t stream, std::uint32_t index) {
   typename R::Scalar;
-  { r.points(d, n) } -> std::same_as<typename R::Points>;      // zeroed memory for n points
-  r.upload(host, x);                                           // from the host, and back
+  { r.points(d, n) } -> std::same_as<typename R::Points>;  // zeroed memory for n points
+  r.upload(host, x);                                       // from the host, and back
   { r.download(x) } -> std::same_as<Particles>;
-  { r.constant(a) } -> std::same_as<typename R::Constant>;     // a matrix or a vector for set_affine and add_affine
+  { r.constant(a) } -> std::same_as<typename R::Constant>;  // a matrix or a vector for set_affine and add_affine
   { r.moments(x) } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::MatrixXd>>;
-  r.normals(s, x(s), stream, index);                           // counter-based: a function of (seed, stream, index, point)
+  r.normals(s, x(s), stream, index);  // counter-based: a function of (seed, stream, index, point)
   r.uniforms(s, x(s), stream, index);
-  r.parallel(n, [](typename R::Slice) {});                     // returns when every slice is done
-  r.sum();                                                     // accumulator over slices in a fixed order
+  r.parallel(n, [](typename R::Slice) {});  // returns when every slice is done
+  r.sum();                                  // accumulator over slices in a fixed order
 };
 
 /// Network of a runtime: forward keeps what one pullback on the same slice needs. dy has the shape of forward's result.
 template <class N, class R>
 concept Network = requires(N& net, typename R::Slice s, typename R::Window& x, const Adam& adam, std::uint32_t draw) {
-  net.forward(s, x(s));                                        // numbers or points on this slice
-  net.pull_parameters(s, x(s), net.forward(s, x(s)));          // adds Σ dy·∂/∂parameters to the gradient
-  net.pull_input(s, x(s), net.forward(s, x(s)));               // returns dy·∂/∂x
-  net.descend(adam);                                           // one Adam step; the gradient is zero afterwards
-  net.accumulate_average();                                    // adds the parameters to a running average,
-  net.take_average();                                          // which becomes the parameters
-  net.reset_optimiser();                                       // forgets Adam's moments
-  net.parameters();                                            // to and from the host, in the specification's order
+  net.forward(s, x(s));                                // numbers or points on this slice
+  net.pull_parameters(s, x(s), net.forward(s, x(s)));  // adds Σ dy·∂/∂parameters to the gradient
+  net.pull_input(s, x(s), net.forward(s, x(s)));       // returns dy·∂/∂x
+  net.descend(adam);                                   // one Adam step; the gradient is zero afterwards
+  net.accumulate_average();                            // adds the parameters to a running average,
+  net.take_average();                                  // which becomes the parameters
+  net.reset_optimiser();                               // forgets Adam's moments
+  net.parameters();                                    // to and from the host, in the specification's order
 };
 
 /// Direct term of a functional, bound to a runtime: its gradient and value at the points of a slice, given the whole batch.
 template <class T, class R>
 concept DirectTerm = requires(T& t, typename R::Slice s, const typename R::Window& y, typename R::Window& g) {
-  t.add_gradient(s, y, g);                                     // g += its weighted gradient, in the step's coordinates
-  { t.value(s, y) } -> std::convertible_to<double>;            // sum over the slice
+  t.add_gradient(s, y, g);                           // g += its weighted gradient, in the step's coordinates
+  { t.value(s, y) } -> std::convertible_to<double>;  // sum over the slice
 };
 
 /// Dual term, bound to a runtime: a network u = log(P / base), what it earns under P and costs under the base, and how it is fitted.
@@ -78,10 +78,10 @@ concept DualTerm = requires(T& t, const R& r, typename R::Slice s, typename R::W
   { t.network } -> Network<R>;
   { t.base_batch } -> std::same_as<typename R::Points&>;
   t.sample_base(r, s, z(s), draw);
-  t.gain(t.network.forward(s, z(s)));                          // A(u) under P and A'(u)
+  t.gain(t.network.forward(s, z(s)));  // A(u) under P and A'(u)
   t.gain_slope(t.network.forward(s, z(s)));
-  t.cost(t.network.forward(s, z(s)));                          // B(u) under the base
-  t.fit_slope_p(t.network.forward(s, z(s)));                   // derivatives by u of the loss that fits u, under P and under the base
+  t.cost(t.network.forward(s, z(s)));         // B(u) under the base
+  t.fit_slope_p(t.network.forward(s, z(s)));  // derivatives by u of the loss that fits u, under P and under the base
   t.fit_slope_base(t.network.forward(s, z(s)));
 };
 

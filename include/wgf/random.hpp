@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, SC'11).
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <numbers>
 
 #include <Eigen/Core>
@@ -34,7 +34,7 @@ struct Random {
   /// compiler vectorises all of it.
   template <class Scalar, bool Normal, class Give>
   void fill(std::uint32_t stream, std::uint32_t index, long begin, long n, int dim, Give&& give) const {
-    constexpr int chunk = 64;
+    constexpr int chunk = 64, bits = sizeof(Scalar) == 4 ? 23 : 31;
     const int blocks = (dim + 3) / 4;
     alignas(64) std::uint32_t c[4][chunk];
     Eigen::Array<Scalar, chunk, 1> u[4];
@@ -57,8 +57,8 @@ struct Random {
           c[1][i] = low(q), c[3][i] = low(p);
         }
       for (int j = 0; j < 4; ++j)
-        for (int i = 0; i < chunk; ++i)  // 24 bits, centred: never 0, never 1
-          u[j][i] = (static_cast<Scalar>(static_cast<std::int32_t>(c[j][i] >> 8)) + Scalar(0.5)) * Scalar(0x1p-24);
+        for (int i = 0; i < chunk; ++i)  // the upper bits, centred and exact: never 0, never 1
+          u[j][i] = (static_cast<Scalar>(static_cast<std::int32_t>(c[j][i] >> (32 - bits))) + Scalar(0.5)) * (Scalar(1) / (1u << bits));
       if constexpr (Normal)
         for (int j = 0; j < 4; j += 2) {  // Box-Muller
           const Eigen::Array<Scalar, chunk, 1> r = (Scalar(-2) * u[j].log()).sqrt(), a = Scalar(2 * std::numbers::pi) * u[j + 1];

@@ -2,7 +2,10 @@
 // The CPU engine: how batches are cut, workers, random numbers, transfers, vocabulary.
 #include <wgf/backend/eigen/backend.hpp>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -211,14 +214,19 @@ TEMPLATE_TEST_CASE("a mixture's gradients, a tile at a time, are its gradients",
         runtime.parallel(300, [&](Slice s) { kernel.add_gradient(s, y(s), g(s), TestType(-0.5)); });
         const Particles got = runtime.download(g);
         REQUIRE(got.allFinite());
+        int checked = 0;
         for (long i = 0; i < 300; ++i) {
-          const Eigen::VectorXd expected = Eigen::VectorXd::Ones(dim) - 0.5 * target.gradient(x.col(i));
-          // In float, exponents of size e carry an error of 1e-7 e, and so do the responsibilities.
-          double largest = 0;
-          for (const auto& c : target.components()) largest = std::max(largest, std::abs(c.log_density(x.col(i))));
-          const double tolerance = single ? 2e-6 * std::min(largest + 10, 1e6) : 1e-11;
-          CHECK((got.col(i) - expected).norm() <= tolerance * (1 + expected.norm()));
+          const Eigen::VectorXd at = x.col(i), expected = Eigen::VectorXd::Ones(dim) - 0.5 * target.gradient(at);
+          // In float, exponents of some hundreds carry errors of 1e-5, and so do the responsibilities; far out they are of a million, and
+          // which component is nearer may be in doubt.
+          std::vector<double> exponents;
+          for (const auto& c : target.components()) exponents.push_back(c.log_density(at));
+          std::sort(exponents.rbegin(), exponents.rend());
+          if (single && size > 100 && exponents[0] - exponents[1] < 1e-5 * std::abs(exponents[0])) continue;
+          ++checked;
+          CHECK((got.col(i) - expected).norm() <= (single ? 1e-4 : 1e-11) * (1 + expected.norm()));
         }
+        CHECK(checked > 290);
       }
     }
 }

@@ -4,7 +4,8 @@
 //
 //   "WGFFLOW\n" | u32 version | u32 header length | header: one "key: value" a line | numbers, little-endian | u32 CRC-32 of all before it
 //
-// The numbers are P_0's (doubles), then for each stage mean and factor of its frame (doubles) and its parameters (the scalar of the header).
+// The numbers are P_0's (doubles), then for each stage mean and factor of its frame (doubles) and its parameters (the scalar of the
+// header).
 #include <bit>
 #include <cerrno>
 #include <cstdint>
@@ -20,15 +21,10 @@
 
 #include <boost/crc.hpp>
 
+#include "../io/write_atomically.hpp"
 #include "flow.hpp"
 
 namespace wgf {
-
-/// A file that is not a flow, is damaged, or holds another flow than the one asked for.
-class FileError : public std::runtime_error {
- public:
-  FileError(const std::filesystem::path& path, const std::string& why) : std::runtime_error("wgf: " + path.string() + ": " + why) {}
-};
 
 namespace detail {
 
@@ -37,6 +33,10 @@ static_assert(std::endian::native == std::endian::little, "wgf: files are little
 inline constexpr char flow_magic[9] = "WGFFLOW\n";
 inline constexpr std::uint32_t flow_version = 1;
 
+inline FileError flow_file_error(const std::filesystem::path& path, const std::string& why) {
+  return FileError("wgf::load: " + path.string() + ": " + why);
+}
+
 class ByteWriter {
  public:
   template <class T>
@@ -44,7 +44,7 @@ class ByteWriter {
     bytes_.append(reinterpret_cast<const char*>(data), n * sizeof(T));
   }
   template <class T>
-  requires std::is_arithmetic_v<T>
+    requires std::is_arithmetic_v<T>
   void put(T value) {
     put(&value, 1);
   }
@@ -85,7 +85,7 @@ class ByteReader {
     return s;
   }
   void need(std::size_t n, std::size_t size) const {
-    if (n > left_ / size) throw FileError(path_, "the file is shorter than its header says");
+    if (n > left_ / size) throw flow_file_error(path_, "the file is shorter than its header says");
   }
   std::size_t left() const { return left_; }
 
@@ -94,30 +94,6 @@ class ByteReader {
   const char* at_;
   std::size_t left_;
 };
-
-/// Writes beside the path, then renames: the old file stays whole until the new one is.
-inline void write_file_atomically(const std::filesystem::path& path, const std::string& bytes) {
-  auto beside = path;
-  beside += ".part";
-  {
-    std::ofstream out(beside, std::ios::binary | std::ios::trunc);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.flush();
-    if (!out) {
-      const std::string why = std::strerror(errno);
-      std::error_code ignored;
-      std::filesystem::remove(beside, ignored);
-      throw FileError(path, "cannot be written: " + why);
-    }
-  }
-  std::error_code error;
-  std::filesystem::rename(beside, path, error);
-  if (error) {
-    std::error_code ignored;
-    std::filesystem::remove(beside, ignored);
-    throw FileError(path, "cannot be written: " + error.message());
-  }
-}
 
 template <class Scalar>
 constexpr const char* scalar_name() {
@@ -147,10 +123,10 @@ inline void put_measure(const CustomMeasure&, Header& header, ByteWriter&) { hea
 
 inline long header_number(const std::filesystem::path& path, const Header& header, const std::string& key, long most) {
   const auto it = header.find(key);
-  if (it == header.end()) throw FileError(path, "the header lacks \"" + key + "\"");
+  if (it == header.end()) throw flow_file_error(path, "the header lacks \"" + key + "\"");
   long value = -1;
   std::istringstream(it->second) >> value;
-  if (value < 0 || value > most) throw FileError(path, "the header's \"" + key + "\" is \"" + it->second + "\"");
+  if (value < 0 || value > most) throw flow_file_error(path, "the header's \"" + key + "\" is \"" + it->second + "\"");
   return value;
 }
 
@@ -177,7 +153,7 @@ inline InitialMeasure get_measure(const std::filesystem::path& path, const Heade
     return Empirical(in.matrix(dim, n));
   }
   if (kind == "custom") return CustomMeasure{static_cast<int>(dim), {}};
-  throw FileError(path, "the header's \"initial\" is \"" + kind + "\", which this version does not know");
+  throw flow_file_error(path, "the header's \"initial\" is \"" + kind + "\", which this version does not know");
 }
 
 }  // namespace detail
@@ -211,7 +187,7 @@ void save(const Flow<Map, Backend>& flow, const std::filesystem::path& path) {
   boost::crc_32_type crc;
   crc.process_bytes(out.bytes().data(), out.bytes().size());
   out.put(static_cast<std::uint32_t>(crc.checksum()));
-  detail::write_file_atomically(path, out.bytes());
+  detail::write_atomically("wgf::save", path, [&](std::ostream& stream) { stream << out.bytes(); });
 }
 
 /// Reads a flow of type F, such as `wgf::load<decltype(flow)>("moons.wgf")` or `wgf::load<decltype(solver)::Flow>(…)`.
@@ -221,29 +197,32 @@ template <class F>
 F load(const std::filesystem::path& path, typename F::MapType map = {}, typename F::BackendType backend = {}) {
   using Scalar = typename F::Scalar;
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw FileError(path, std::string("cannot be read: ") + std::strerror(errno));
+  if (!file) throw detail::flow_file_error(path, std::string("cannot be read: ") + std::strerror(errno));
   std::ostringstream content;
   content << file.rdbuf();
   const std::string bytes = std::move(content).str();
   constexpr std::size_t smallest = 8 + 3 * sizeof(std::uint32_t);
-  if (bytes.size() < 8 || std::memcmp(bytes.data(), detail::flow_magic, 8) != 0) throw FileError(path, "this is not a file of a wgf flow");
-  if (bytes.size() < smallest) throw FileError(path, "the file is truncated");
+  if (bytes.size() < 8 || std::memcmp(bytes.data(), detail::flow_magic, 8) != 0)
+    throw detail::flow_file_error(path, "this is not a file of a wgf flow");
+  if (bytes.size() < smallest) throw detail::flow_file_error(path, "the file is truncated");
   detail::ByteReader in(path, bytes.data() + 8, bytes.size() - 8 - sizeof(std::uint32_t));
   const auto version = in.get<std::uint32_t>();
   if (version != detail::flow_version)
-    throw FileError(path, "the file has version " + std::to_string(version) + ", this library reads version " + std::to_string(detail::flow_version));
+    throw detail::flow_file_error(
+        path, "the file has version " + std::to_string(version) + ", this library reads version " + std::to_string(detail::flow_version));
   std::uint32_t sum;
   std::memcpy(&sum, bytes.data() + bytes.size() - sizeof sum, sizeof sum);
   boost::crc_32_type crc;
   crc.process_bytes(bytes.data(), bytes.size() - sizeof sum);
-  if (crc.checksum() != sum) throw FileError(path, "the checksum is wrong: the file is damaged or truncated");
+  if (crc.checksum() != sum) throw detail::flow_file_error(path, "the checksum is wrong: the file is damaged or truncated");
 
   detail::Header header;
   std::istringstream lines(in.text(in.get<std::uint32_t>()));
   for (std::string line; std::getline(lines, line);)
     if (const auto colon = line.find(": "); colon != std::string::npos) header[line.substr(0, colon)] = line.substr(colon + 2);
   const auto must_be = [&](const char* key, const std::string& expected) {
-    if (header[key] != expected) throw FileError(path, std::string("the file's ") + key + " is " + header[key] + ", not " + expected);
+    if (header[key] != expected)
+      throw detail::flow_file_error(path, std::string("the file's ") + key + " is " + header[key] + ", not " + expected);
   };
   must_be("map", describe(map));
   must_be("scalar", detail::scalar_name<Scalar>());
@@ -262,7 +241,7 @@ F load(const std::filesystem::path& path, typename F::MapType map = {}, typename
       in.get(values.data(), parameters);
       flow.stages.push_back({std::move(frame), std::move(values)});
     }
-    if (in.left() != 0) throw FileError(path, "the file is longer than its header says");
+    if (in.left() != 0) throw detail::flow_file_error(path, "the file is longer than its header says");
     if (stages > 0) {  // the parameters must be as many as the map has
       const auto runtime = backend.start();
       auto net = runtime.template network<Keep::tile>(map, flow.dim(), 1, 0);
@@ -270,7 +249,7 @@ F load(const std::filesystem::path& path, typename F::MapType map = {}, typename
     }
     return flow;
   } catch (const std::invalid_argument& e) {
-    throw FileError(path, std::string("its numbers make no sense: ") + e.what());
+    throw detail::flow_file_error(path, std::string("its numbers make no sense: ") + e.what());
   }
 }
 

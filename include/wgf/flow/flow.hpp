@@ -27,7 +27,8 @@ struct CustomMeasure {
   int dim() const { return dimension; }
   Particles sample(long n, std::uint64_t seed) const {
     if (!draw)
-      throw std::logic_error("wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign flow.initial, or push particles");
+      throw std::logic_error(
+          "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign flow.initial, or push particles");
     return draw(n, seed);
   }
 };
@@ -82,11 +83,11 @@ class Flow {
   Flow(InitialMeasure p0, Map map_specification, double step, Backend policy)
       : initial(std::move(p0)), map(map_specification), step_size(step), backend(policy) {}
 
-  InitialMeasure initial;               ///< P_0
-  Map map;                              ///< what every stage's parameters mean
-  double step_size;                     ///< the scheme's a: stage k ends at time k·a of the gradient flow
-  Backend backend;                      ///< evaluates the maps
-  std::vector<Stage<Scalar>> stages;    ///< T_1, …, T_K
+  InitialMeasure initial;             ///< P_0
+  Map map;                            ///< what every stage's parameters mean
+  double step_size;                   ///< the scheme's a: stage k ends at time k·a of the gradient flow
+  Backend backend;                    ///< evaluates the maps
+  std::vector<Stage<Scalar>> stages;  ///< T_1, …, T_K
 
   int dim() const {
     return std::visit([](const auto& m) { return m.dim(); }, initial);
@@ -126,7 +127,7 @@ class Flow {
 
   /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine.
   AffineForm affine_form(int k) const
-  requires AffineSpecification<Map>
+    requires AffineSpecification<Map>
   {
     const auto& [frame, parameters] = stages.at(static_cast<std::size_t>(k));
     const AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(parameters.begin(), parameters.end()));
@@ -135,7 +136,7 @@ class Flow {
   }
   /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws std::invalid_argument unless P_0 is Gaussian.
   Gaussian gaussian(int k = -1) const
-  requires AffineSpecification<Map>
+    requires AffineSpecification<Map>
   {
     const auto* p0 = std::get_if<Gaussian>(&initial);
     if (!p0) throw std::invalid_argument("wgf::Flow::gaussian: P_0 is not Gaussian");

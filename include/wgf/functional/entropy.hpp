@@ -17,7 +17,13 @@ class BoundDual {
  public:
   BoundDual(DualNetwork net, typename R::Points memory, const Divergence& divergence, const Fit& fit, Base base, double inflation,
             std::uint32_t stream)
-      : network(std::move(net)), base_batch(std::move(memory)), divergence_(divergence), fit_(fit), base_(std::move(base)), inflation_(inflation), stream_(stream) {}
+      : network(std::move(net)),
+        base_batch(std::move(memory)),
+        divergence_(divergence),
+        fit_(fit),
+        base_(std::move(base)),
+        inflation_(inflation),
+        stream_(stream) {}
 
   DualNetwork network;            ///< u = log(P / base)
   typename R::Points base_batch;  ///< this iteration's samples of the base
@@ -50,7 +56,7 @@ class BoundDual {
     return fit_.slope_base(divergence_, u);
   }
   void add_gradient(typename R::Slice s, const typename R::Window& y, typename R::Window& g) const
-  requires requires(const Base& b) { b.add_gradient(y(s), g(s)); }
+    requires requires(const Base& b) { b.add_gradient(y(s), g(s)); }
   {
     base_.add_gradient(y(s), g(s));
   }
@@ -77,8 +83,8 @@ struct Entropy {
   template <class R>
   auto bind(const R& runtime, int dim, long batch, std::uint32_t stream) const {
     auto network = runtime.template network<Keep::tile>(dual, dim, batch, stream);
-    return BoundDual<KullbackLeibler, Fit, GaussianBase<R>, decltype(network), R>(
-        std::move(network), runtime.points(dim, batch), {}, fit, GaussianBase<R>(runtime, dim, batch), inflation, stream);
+    return BoundDual<KullbackLeibler, Fit, GaussianBase<R>, decltype(network), R>(std::move(network), runtime.points(dim, batch), {}, fit,
+                                                                                  GaussianBase<R>(runtime, dim, batch), inflation, stream);
   }
 };
 

@@ -33,7 +33,8 @@ struct Functional {
     hana::for_each(terms, [&](const auto& t) {
       if constexpr (requires { t.term.dim(); }) {
         if (found && found != t.term.dim())
-          throw std::invalid_argument("wgf::Functional: its terms have dimensions " + std::to_string(found) + " and " + std::to_string(t.term.dim()));
+          throw std::invalid_argument("wgf::Functional: its terms have dimensions " + std::to_string(found) + " and " +
+                                      std::to_string(t.term.dim()));
         found = t.term.dim();
       }
     });
@@ -75,7 +76,8 @@ Functional<A...> operator*(double weight, Functional<A...> a) {
 }
 
 /// The entropy E_P[log P] in its dual form.
-/// \param dual the network of u = log(P / μ_k); \param fit OwnBound (the paper's) or LogisticLoss; \param inflation of the base (Entropy::inflation).
+/// \param dual the network of u = log(P / μ_k); \param fit OwnBound (the paper's) or LogisticLoss; \param inflation of the base
+/// (Entropy::inflation).
 template <DualSpecification Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 Functional<Entropy<Dual, Fit>> entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
   if (!(inflation > 0) || !std::isfinite(inflation))
@@ -89,12 +91,14 @@ Functional<Potential<T>> potential(T target) {
   return functional(Potential<T>{std::move(target)});
 }
 
-/// KL(P‖q) to an unnormalised target q, up to its constant, in the form of eq. (10): entropy + potential. See `entropy` for the other parameters.
+/// KL(P‖q) to an unnormalised target q, up to its constant, in the form of eq. (10): entropy + potential. See `entropy` for the other
+/// parameters.
 template <class T, DualSpecification Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto kl(T target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
-  static_assert(Target<T>,
-                "wgf::kl: a target has dim(), log_density(x), and gradient(x) unless its log_density is a template over the scalar type; see "
-                "docs/targets.md");
+  static_assert(
+      Target<T>,
+      "wgf::kl: a target has dim(), log_density(x), and gradient(x) unless its log_density is a template over the scalar type; see "
+      "docs/targets.md");
   return entropy(dual, fit, inflation) + potential(std::move(target));
 }
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The potential energy E_P[−log q] of an unnormalised target density q: with the entropy, KL(P‖q) up to a constant (eqs. 3 and 10).
+#include <algorithm>
 #include <optional>
 #include <utility>
+
+#include <Eigen/Core>
 
 #include <unsupported/Eigen/AutoDiff>
 
@@ -19,15 +22,15 @@ inline constexpr int derivatives = 8;
 using Differential = Eigen::AutoDiffScalar<Eigen::Array<double, derivatives, 1>>;
 }  // namespace detail
 
-/// Target with only a log-density, written for any scalar type: `template <class T> T log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>&
-/// x) const`. Its gradient is derived automatically (forward mode, exact). Functions such as exp and log are to be called unqualified.
+/// Target with only a log-density, written for any scalar type: `template <class T> T log_density(const Eigen::Matrix<T, Eigen::Dynamic,
+/// 1>& x) const`. Its gradient is derived automatically (forward mode, exact). Functions such as exp and log are to be called unqualified.
 template <class T>
-concept TemplatedTarget = !DifferentiatedTarget<T> && requires(const T& t, const Eigen::VectorXd& x,
-                                                               const Eigen::Matrix<detail::Differential, Eigen::Dynamic, 1>& y) {
-  { t.dim() } -> std::convertible_to<int>;
-  { t.log_density(x) } -> std::convertible_to<double>;
-  { t.log_density(y) } -> std::convertible_to<detail::Differential>;
-};
+concept TemplatedTarget = !DifferentiatedTarget<T> &&
+                          requires(const T& t, const Eigen::VectorXd& x, const Eigen::Matrix<detail::Differential, Eigen::Dynamic, 1>& y) {
+                            { t.dim() } -> std::convertible_to<int>;
+                            { t.log_density(x) } -> std::convertible_to<double>;
+                            { t.log_density(y) } -> std::convertible_to<detail::Differential>;
+                          };
 /// What kl() takes: log q up to a constant, with or without its gradient. For types one does not own, wrap them in such a type.
 template <class T>
 concept Target = DifferentiatedTarget<T> || TemplatedTarget<T>;
@@ -60,7 +63,9 @@ class BoundPotential {
 
  public:
   BoundPotential(const R& runtime, const T& target, int dim, long batch)
-      : target_(target), zero_(runtime.constant(Eigen::VectorXd::Zero(dim))), at_(runtime.points(dim, batch)),
+      : target_(target),
+        zero_(runtime.constant(Eigen::VectorXd::Zero(dim))),
+        at_(runtime.points(dim, batch)),
         slope_(runtime.points(dim, batch)) {
     if constexpr (mixture) mixture_.emplace(runtime.mixture(target));
   }

@@ -7,20 +7,21 @@
 #include <fstream>
 #include <ostream>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <system_error>
+
+#include "file_error.hpp"
 
 namespace wgf::detail {
 
 /// Calls write(stream) for a binary stream whose contents then replace the file at `path`. Readers see the old file or the new one; if
 /// anything fails the old one stays and nothing is left behind. (Against a failure of the machine itself there is no guarantee.)
 /// \param who begins the message of an error.
-/// \throws std::runtime_error with the path and the reason.
+/// \throws FileError with the path and the reason.
 template <class Write>
 void write_atomically(const std::string& who, const std::filesystem::path& path, Write&& write) {
   namespace fs = std::filesystem;
-  const auto fail = [&](const std::string& reason) { throw std::runtime_error(who + ": cannot write " + path.string() + ": " + reason); };
+  const auto fail = [&](const std::string& reason) { throw FileError(who + ": cannot write " + path.string() + ": " + reason); };
   const auto reason = [] { return errno != 0 ? std::generic_category().message(errno) : std::string("the stream failed"); };
   std::error_code error;
   const fs::file_status status = fs::status(path, error);

@@ -15,9 +15,7 @@ struct AffineForm {
   Eigen::MatrixXd matrix;
   Eigen::VectorXd offset;
 
-  Gaussian push_forward(const Gaussian& p) const {
-    return {matrix * p.mean() + offset, matrix * p.covariance() * matrix.transpose()};
-  }
+  Gaussian push_forward(const Gaussian& p) const { return {matrix * p.mean() + offset, matrix * p.covariance() * matrix.transpose()}; }
 };
 
 /// The map of an affine specification with these parameters (in the specification's order: for each layer W[in][out] row by row, then b).
@@ -38,8 +36,7 @@ AffineForm affine_form(const Spec& spec, int dim, const std::vector<double>& par
     layer(dim, dim, matrix, offset);
   } else {
     matrix *= spec.input_scale;
-    for (int l = 0; l < Spec::depth; ++l)
-      layer(l == 0 ? dim : Spec::width, l + 1 == Spec::depth ? dim : Spec::width, matrix, offset);
+    for (int l = 0; l < Spec::depth; ++l) layer(l == 0 ? dim : Spec::width, l + 1 == Spec::depth ? dim : Spec::width, matrix, offset);
   }
   matrix += Matrix::Identity(dim, dim);
   return {matrix.transpose(), offset.transpose()};

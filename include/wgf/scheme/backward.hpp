@@ -14,7 +14,7 @@ namespace wgf {
 template <class S>
 concept SchemePolicy = std::copyable<S> && requires(const S& s) {
   { s.step_size } -> std::convertible_to<double>;
-  s.check();                          // throws std::invalid_argument for parameters that make no sense
+  s.check();  // throws std::invalid_argument for parameters that make no sense
   { S::name() } -> std::convertible_to<std::string>;
 };
 

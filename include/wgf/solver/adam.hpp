@@ -11,7 +11,8 @@ struct Adam {
   double beta1 = 0.5, beta2 = 0.9;
   double epsilon = 1e-8;
 
-  /// One descent step: parameters p, running moments m and v, gradient g (arrays or tensors of one shape), t = 1, 2, … the number of the step.
+  /// One descent step: parameters p, running moments m and v, gradient g (arrays or tensors of one shape), t = 1, 2, … the number of the
+  /// step.
   template <class P, class M, class V, class G>
   void update(P& p, M& m, V& v, const G& g, long t) const {
     using std::sqrt;

@@ -12,7 +12,8 @@ class StepError : public std::runtime_error {
  public:
   StepError(int step, int iteration, const std::string& why)
       : std::runtime_error("wgf::JkoSolver: step " + std::to_string(step) + ", iteration " + std::to_string(iteration) + ": " + why),
-        step_(step), iteration_(iteration) {}
+        step_(step),
+        iteration_(iteration) {}
   /// The JKO step, and its iteration, that failed; both from 1.
   int step() const { return step_; }
   int iteration() const { return iteration_; }

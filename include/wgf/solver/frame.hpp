@@ -7,8 +7,8 @@
 
 namespace wgf {
 
-/// An affine change of coordinates x = mean + factor·ξ. In the whitened frame of a cloud, ξ has mean 0 and covariance I, so that networks see
-/// inputs of unit size and the adaptive Gaussian μ_k is the standard one; the transport cost is still measured in x.
+/// An affine change of coordinates x = mean + factor·ξ. In the whitened frame of a cloud, ξ has mean 0 and covariance I, so that networks
+/// see inputs of unit size and the adaptive Gaussian μ_k is the standard one; the transport cost is still measured in x.
 struct Frame {
   Eigen::VectorXd mean;
   Eigen::MatrixXd factor;

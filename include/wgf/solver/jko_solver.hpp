@@ -34,8 +34,8 @@ enum Stream : std::uint32_t { batch_stream = 1001, offset_stream = 1002, map_str
 
 /// Solves P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P) for k = 0, 1, …, each step by a transport map.
 ///
-///     wgf::JkoSolver solver{wgf::kl(target), wgf::ResidualMlp<16, 5>{}, wgf::Backward{.step_size = 0.3}, wgf::EigenBackend<float>{.seed = 1}};
-///     const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 10}, wgf::print_progress);
+///     wgf::JkoSolver solver{wgf::kl(target), wgf::ResidualMlp<16, 5>{}, wgf::Backward{.step_size = 0.3}, wgf::EigenBackend<float>{.seed =
+///     1}}; const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 10}, wgf::print_progress);
 ///
 /// \tparam FunctionalPolicy what falls: kl(target), entropy(), potential(target), sums and multiples of them.
 /// \tparam Map the transport map's specification: ResidualMlp, DeepLinear, Affine.
@@ -43,11 +43,15 @@ enum Stream : std::uint32_t { batch_stream = 1001, offset_stream = 1002, map_str
 /// \tparam Backend who computes: EigenBackend.
 template <class FunctionalPolicy, class Map, class Scheme, class Backend>
 class JkoSolver {
-  static_assert(is_functional<FunctionalPolicy>, "wgf::JkoSolver: the functional must be a sum of terms such as wgf::kl(target); see docs/architecture.md");
+  static_assert(is_functional<FunctionalPolicy>,
+                "wgf::JkoSolver: the functional must be a sum of terms such as wgf::kl(target); see docs/architecture.md");
   static_assert(MapSpecification<Map>,
-                "wgf::JkoSolver: the map must be a specification of a network from points to points, such as wgf::ResidualMlp<16, 5>; see docs/architecture.md");
-  static_assert(SchemePolicy<Scheme>, "wgf::JkoSolver: the scheme must have a step_size and check(), such as wgf::Backward; see docs/architecture.md");
-  static_assert(BackendPolicy<Backend>, "wgf::JkoSolver: the backend must have a seed and start(), such as wgf::EigenBackend<float>; see docs/architecture.md");
+                "wgf::JkoSolver: the map must be a specification of a network from points to points, such as wgf::ResidualMlp<16, 5>; see "
+                "docs/architecture.md");
+  static_assert(SchemePolicy<Scheme>,
+                "wgf::JkoSolver: the scheme must have a step_size and check(), such as wgf::Backward; see docs/architecture.md");
+  static_assert(BackendPolicy<Backend>,
+                "wgf::JkoSolver: the backend must have a seed and start(), such as wgf::EigenBackend<float>; see docs/architecture.md");
 
  public:
   using Flow = wgf::Flow<Map, Backend>;
@@ -58,9 +62,9 @@ class JkoSolver {
 
   /// All steps.
   /// \param initial P_0: any Measure. Or a Flow of this type, which the run continues.
-  /// \param observer called with a Progress `options.reports` times a step; if it returns false, the run stops and the steps done so far are
-  /// returned.
-  /// \throws std::invalid_argument for options or dimensions that make no sense; FlowError<Flow>, with the steps done so far, if a step fails.
+  /// \param observer called with a Progress `options.reports` times a step; if it returns false, the run stops and the steps done so far
+  /// are returned. \throws std::invalid_argument for options or dimensions that make no sense; FlowError<Flow>, with the steps done so far,
+  /// if a step fails.
   template <class Initial, class Observer>
   Flow run(const Initial& initial, const RunOptions& options, Observer&& observer) const {
     State state = start(initial, options);
@@ -85,7 +89,9 @@ class JkoSolver {
     if constexpr (std::same_as<Initial, Flow>) {
       return State(*this, initial, options);
     } else {
-      static_assert(Measure<Initial>, "wgf::JkoSolver: P_0 must be a measure with dim() and sample(n, seed), such as wgf::Gaussian, or a flow of this solver's type");
+      static_assert(
+          Measure<Initial>,
+          "wgf::JkoSolver: P_0 must be a measure with dim() and sample(n, seed), such as wgf::Gaussian, or a flow of this solver's type");
       return State(*this, Flow(initial_measure(initial), map_, scheme_.step_size, backend_), options);
     }
   }
@@ -123,8 +129,13 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
  private:
   friend JkoSolver;
   State(const JkoSolver& solver, Flow flow, const RunOptions& options)
-      : functional_(solver.functional_), options_(options), flow_(std::move(flow)), runtime_(solver.backend_.start()),
-        memory_(allocate()), start_(std::chrono::steady_clock::now()), done_before_(flow_.size()) {
+      : functional_(solver.functional_),
+        options_(options),
+        flow_(std::move(flow)),
+        runtime_(solver.backend_.start()),
+        memory_(allocate()),
+        start_(std::chrono::steady_clock::now()),
+        done_before_(flow_.size()) {
     if constexpr (AffineSpecification<Map>)
       if (std::holds_alternative<Gaussian>(flow_.initial)) exact_ = flow_.gaussian();
     if (options.coupled_base && !exact_)
@@ -146,7 +157,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   StepState<R, MapNetwork, Terms> allocate() const {
     const int d = flow_.dim(), asked = functional_.dim();
     if (asked && asked != d)
-      throw std::invalid_argument("wgf::JkoSolver: the functional has dimension " + std::to_string(asked) + ", P_0 has " + std::to_string(d));
+      throw std::invalid_argument("wgf::JkoSolver: the functional has dimension " + std::to_string(asked) + ", P_0 has " +
+                                  std::to_string(d));
     const long n = options_.batch;
     return {runtime_.template network<Keep::batch>(flow_.map, d, n, detail::map_stream),
             functional_.bind(runtime_, d, n, detail::dual_stream), runtime_.points(d, n), runtime_.points(d, n), runtime_.points(d, n)};
@@ -185,9 +197,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     const int iterations = options_.iterations_of(step_count_), every = std::max(1, iterations / options_.reports);
     const auto previous = memory_.map.parameters();
     const auto tell = [&](int k, const Estimates& e, bool done) {
-      const Progress progress{step,     done_before_ + options_.steps, k + 1, iterations, e.transport, e.direct, e.dual,
-                              seconds(), done};
-      if constexpr (std::convertible_to<std::invoke_result_t<Observer&, const Progress&>, bool>) return static_cast<bool>(observer(progress));
+      const Progress progress{step, done_before_ + options_.steps, k + 1, iterations, e.transport, e.direct, e.dual, seconds(), done};
+      if constexpr (std::convertible_to<std::invoke_result_t<Observer&, const Progress&>, bool>)
+        return static_cast<bool>(observer(progress));
       else return observer(progress), true;
     };
     Estimates last;
@@ -269,7 +281,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
           const double value = t.term.target.log_density(x);
           const bool bad_value = !std::isfinite(value);
           if (bad_value || !log_density_gradient(t.term.target, x).allFinite()) {
-            why = std::string("the target's log-density") + (bad_value ? " is " + std::to_string(value) : " has a gradient that is not finite") + " at x = (";
+            why = std::string("the target's log-density") +
+                  (bad_value ? " is " + std::to_string(value) : " has a gradient that is not finite") + " at x = (";
             for (Eigen::Index j = 0; j < std::min<Eigen::Index>(x.size(), 4); ++j) why += (j ? ", " : "") + std::to_string(x[j]);
             why += x.size() > 4 ? ", …)" : ")";
             return;

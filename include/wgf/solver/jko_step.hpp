@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P), eqs. (4)–(6), by Algorithm 1: the map T descends on E|X − T(X)|²/(2a) + F(T#P_k) while the dual
-// networks u = log(P / base), one for a dual term, ascend between its steps. The text names no backend: a slice is a tile of the batch on a
-// CPU and the whole batch on a GPU, and parallel() returns when every slice is done.
+// P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P), eqs. (4)–(6), by Algorithm 1: the map T descends on E|X − T(X)|²/(2a) + F(T#P_k) while the
+// dual networks u = log(P / base), one for a dual term, ascend between its steps. The text names no backend: a slice is a tile of the batch
+// on a CPU and the whole batch on a GPU, and parallel() returns when every slice is done.
 #include <cmath>
 #include <cstdint>
 #include <tuple>
@@ -26,7 +26,9 @@ template <Runtime R>
 class Transport {
  public:
   Transport(const R& runtime, const Frame& frame, double step_size)
-      : identity_(frame.identity), inverse_(1 / step_size), zero_(runtime.constant(Eigen::VectorXd::Zero(frame.dim()))),
+      : identity_(frame.identity),
+        inverse_(1 / step_size),
+        zero_(runtime.constant(Eigen::VectorXd::Zero(frame.dim()))),
         metric_(runtime.constant(frame.factor.transpose() * frame.factor / step_size)) {}
   /// g = LᵀL (y − x)/a.
   template <class X, class Y, class D, class G>
@@ -65,7 +67,8 @@ bool jko_step(const R& runtime, StepState<R, Map, Terms>& state, const Transport
   for (int k = 0; k < iterations; ++k) {
     const auto now = first_draw + static_cast<std::uint32_t>(k);
     const double rate = options.rate_at(k, iterations);
-    const Adam map_rule{rate * options.map_rate, options.beta1, options.beta2}, dual_rule{rate * options.dual_rate, options.beta1, options.beta2};
+    const Adam map_rule{rate * options.map_rate, options.beta1, options.beta2},
+        dual_rule{rate * options.dual_rate, options.beta1, options.beta2};
     const auto x = draw(k);
     runtime.parallel(n, [&](Slice s) { y(s) = map.forward(s, x(s)); });  // T stays fixed while the duals ascend
 

@@ -22,8 +22,8 @@ class ProgressPrinter {
     const double done = p.step - 1 + static_cast<double>(p.iteration) / p.iterations;
     const double left = done > 0 ? p.seconds * (p.steps - done) / done : 0;
     char text[160];
-    std::snprintf(text, sizeof text, "step %d/%d  %5.1f s  transport %.4f  functional %.4f  dual %.4f  %.0f s left", p.step, p.steps, p.seconds,
-                  p.transport, p.functional(), p.dual, left);
+    std::snprintf(text, sizeof text, "step %d/%d  %5.1f s  transport %.4f  functional %.4f  dual %.4f  %.0f s left", p.step, p.steps,
+                  p.seconds, p.transport, p.functional(), p.dual, left);
     if (terminal) {
       constexpr int width = 24;
       const int filled = static_cast<int>(width * done / p.steps);

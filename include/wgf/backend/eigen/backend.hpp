@@ -83,8 +83,7 @@ struct NetworkFor<Quadratic, keep, Scalar> {
 };
 template <class First, class Second, Keep keep, class Scalar>
 struct NetworkFor<NetworkSum<First, Second>, keep, Scalar> {
-  using type =
-      SumNetwork<typename NetworkFor<First, keep, Scalar>::type, typename NetworkFor<Second, keep, Scalar>::type, Scalar>;
+  using type = SumNetwork<typename NetworkFor<First, keep, Scalar>::type, typename NetworkFor<Second, keep, Scalar>::type, Scalar>;
 };
 
 /// The backend at work: it owns threads, and hands out memory, random numbers and networks. Satisfies wgf::Runtime.
@@ -164,7 +163,8 @@ struct EigenBackend {
 
   /// \throws std::invalid_argument for a negative number of threads.
   eigen::EigenRuntime<S> start() const {
-    if (threads < 0) throw std::invalid_argument("wgf::EigenBackend: threads must be positive, or 0 for all cores, got " + std::to_string(threads));
+    if (threads < 0)
+      throw std::invalid_argument("wgf::EigenBackend: threads must be positive, or 0 for all cores, got " + std::to_string(threads));
     return {seed, threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
   }
 };

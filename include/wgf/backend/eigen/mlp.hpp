@@ -26,21 +26,25 @@ struct Kernels {
   /// db += Σ dy.
   static WGF_INLINE void add_rows(const Scalar* dy, int out, int n, Scalar* gradient) {
     for (int c = 0; c < out; c += lanes<Scalar>) {
-      Vec<Scalar> total = load(gradient + c);
-      for (int r = 0; r < n; ++r) total += load(dy + r * out + c);
-      store(gradient + c, total);
+      constexpr int chains = 4;  // that do not wait for each other's additions
+      Vec<Scalar> total[chains] = {load(gradient + c), {}, {}, {}};
+      int r = 0;
+      for (; r + chains <= n; r += chains) WGF_UNROLL for (int i = 0; i < chains; ++i) total[i] += load(dy + (r + i) * out + c);
+      for (; r < n; ++r) total[0] += load(dy + r * out + c);
+      store(gradient + c, (total[0] + total[1]) + (total[2] + total[3]));
     }
   }
 };
 
-/// A network of specification Spec (Mlp or ResidualMlp). `forward` keeps what one pullback on the same slice needs; the pullback uses it up.
+/// A network of specification Spec (Mlp or ResidualMlp). `forward` keeps what one pullback on the same slice needs; the pullback uses it
+/// up.
 template <class Spec, Keep keep, class Scalar>
 class MlpNetwork : Kernels<Scalar> {
   static constexpr int W = Spec::width, depth = Spec::depth, last = depth - 1;
   static constexpr bool scalar = Spec::output == Output::scalar;
   using Act = ActivationKernel<typename Spec::activation, Scalar>;
   struct Layer {
-    int in, out;                                // out is padded
+    int in, out;                                  // out is padded
     std::size_t weight, bias, slope, transposed;  // offsets into the parameters and into the transposes
   };
 
@@ -145,7 +149,8 @@ class MlpNetwork : Kernels<Scalar> {
     }
   }
 
-  /// Weights and biases uniform on ±1/√inputs; the last layer zero for a map (the identity at the start), a tenth of that for a dual network.
+  /// Weights and biases uniform on ±1/√inputs; the last layer zero for a map (the identity at the start), a tenth of that for a dual
+  /// network.
   void initialise() {
     std::vector<Scalar> values(parameters_.count());
     std::size_t i = 0;

@@ -16,34 +16,56 @@ struct Strided {
   WGF_INLINE Scalar operator()(int r, int k) const { return data[r * row + k * step]; }
 };
 
+/// A tile of fewer than eight accumulators would wait for each multiply-add's latency: it sums the odd and even (…) k apart.
+template <int R, int V>
+inline constexpr int chains_of_tile = R * V >= 8   ? 1
+                                      : R * V >= 4 ? 2
+                                                   : 4;
+
 template <int R, int V, class Scalar, class Start, class Finish>
 WGF_INLINE void register_tile(int row, int col, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start,
                               Finish finish) {
-  Vec<Scalar> c[R][V];
-  WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) c[r][v] = start(row + r, col + v * lanes<Scalar>);
-  for (int k = 0; k < depth; ++k) {
+  constexpr int chains = chains_of_tile<R, V>;
+  Vec<Scalar> c[chains][R][V];
+  WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) {
+    c[0][r][v] = start(row + r, col + v * lanes<Scalar>);
+    WGF_UNROLL for (int i = 1; i < chains; ++i) c[i][r][v] = Vec<Scalar>{};
+  }
+  const auto multiply_add = [&](int k, auto& sum) WGF_LAMBDA_INLINE {
     Vec<Scalar> bk[V];
     WGF_UNROLL for (int v = 0; v < V; ++v) bk[v] = load(b + k * ldb + col + v * lanes<Scalar>);
     WGF_UNROLL for (int r = 0; r < R; ++r) {
       const Vec<Scalar> ark = broadcast(a(row + r, k));
-      WGF_UNROLL for (int v = 0; v < V; ++v) c[r][v] = fma(ark, bk[v], c[r][v]);
+      WGF_UNROLL for (int v = 0; v < V; ++v) sum[r][v] = fma(ark, bk[v], sum[r][v]);
     }
+  };
+  int k = 0;
+  for (; k + chains <= depth; k += chains) WGF_UNROLL for (int i = 0; i < chains; ++i) multiply_add(k + i, c[i]);
+  if constexpr (chains > 1)
+    for (; k < depth; ++k) multiply_add(k, c[0]);
+  WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) {
+    WGF_UNROLL for (int i = 1; i < chains; ++i) c[0][r][v] += c[i][r][v];
+    finish(row + r, col + v * lanes<Scalar>, c[0][r][v]);
   }
-  WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) finish(row + r, col + v * lanes<Scalar>, c[r][v]);
 }
 
 /// Rows of a register tile that is V registers wide.
 template <int V>
-inline constexpr int rows_of_tile = V == 1 ? 12 : register_count == 16 ? 6 : V == 2 ? 12 : V == 3 ? 8 : 6;
+inline constexpr int rows_of_tile = V == 1                 ? 12
+                                    : register_count == 16 ? 6
+                                    : V == 2               ? 12
+                                    : V == 3               ? 8
+                                                           : 6;
 
-template <int V, class Scalar, class Start, class Finish>
-WGF_INLINE void column_block(int rows, int col, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start,
-                             Finish finish) {
-  constexpr int R = rows_of_tile<V>;
-  int r = 0;
+/// The rows [r, rows) in tiles of R rows, what is left in smaller ones.
+template <int R, int V, class Scalar, class Start, class Finish>
+WGF_INLINE void row_blocks(int r, int rows, int col, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start,
+                           Finish finish) {
   for (; r + R <= rows; r += R) register_tile<R, V>(r, col, depth, a, b, ldb, start, finish);
-  for (; r + 2 <= rows; r += 2) register_tile<2, V>(r, col, depth, a, b, ldb, start, finish);
-  for (; r < rows; ++r) register_tile<1, V>(r, col, depth, a, b, ldb, start, finish);
+  if constexpr (R > 1) {
+    constexpr int smaller = R >= 12 ? 8 : R > 4 ? 4 : R / 2;
+    if (r < rows) row_blocks<smaller, V>(r, rows, col, depth, a, b, ldb, start, finish);
+  }
 }
 
 /// C (rows × cols) = finish(start + A·B), A rows × depth, B depth × cols with leading dimension ldb.
@@ -54,10 +76,11 @@ template <class Scalar, class Start, class Finish>
 WGF_INLINE void product(int rows, int cols, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start, Finish finish) {
   constexpr int widest = register_count == 32 ? 4 : 2;
   int c = 0, left = cols / lanes<Scalar>;
-  for (; left >= widest; left -= widest, c += widest * lanes<Scalar>) column_block<widest>(rows, c, depth, a, b, ldb, start, finish);
+  for (; left >= widest; left -= widest, c += widest * lanes<Scalar>)
+    row_blocks<rows_of_tile<widest>, widest>(0, rows, c, depth, a, b, ldb, start, finish);
   if constexpr (widest > 2)
-    for (; left >= 2; left -= 2, c += 2 * lanes<Scalar>) column_block<2>(rows, c, depth, a, b, ldb, start, finish);
-  if (left) column_block<1>(rows, c, depth, a, b, ldb, start, finish);
+    for (; left >= 2; left -= 2, c += 2 * lanes<Scalar>) row_blocks<rows_of_tile<2>, 2>(0, rows, c, depth, a, b, ldb, start, finish);
+  if (left) row_blocks<rows_of_tile<1>, 1>(0, rows, c, depth, a, b, ldb, start, finish);
 }
 
 /// t (cols × rows, leading dimension ldt) = aᵀ for a row-major rows × cols matrix with leading dimension lda.
@@ -74,8 +97,7 @@ void transpose(const Scalar* a, std::ptrdiff_t lda, int rows, int cols, Scalar* 
       Scalar* to = t + c * ldt + r;
       if (m == block && n == block)
         Eigen::Map<Block, 0, Stride>(to, Stride(ldt)) = Block(Eigen::Map<const Block, 0, Stride>(from, Stride(lda))).transpose();
-      else
-        Eigen::Map<Matrix, 0, Stride>(to, m, n, Stride(ldt)) = Eigen::Map<const Matrix, 0, Stride>(from, n, m, Stride(lda)).transpose();
+      else Eigen::Map<Matrix, 0, Stride>(to, m, n, Stride(ldt)) = Eigen::Map<const Matrix, 0, Stride>(from, n, m, Stride(lda)).transpose();
     }
 }
 

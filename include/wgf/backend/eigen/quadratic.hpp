@@ -14,8 +14,13 @@ class QuadraticNetwork : Kernels<Scalar> {
 
  public:
   QuadraticNetwork(Engine& engine, const Quadratic&, int dim, long batch, std::uint32_t)
-      : engine_(&engine), dim_(dim), padded_(padded<Scalar>(dim)), matrix_(parameters_.add(dim, dim)), linear_(parameters_.add(1, dim)),
-        constant_(parameters_.add(1, 1)), symmetric_(static_cast<std::size_t>(dim) * padded_) {
+      : engine_(&engine),
+        dim_(dim),
+        padded_(padded<Scalar>(dim)),
+        matrix_(parameters_.add(dim, dim)),
+        linear_(parameters_.add(1, dim)),
+        constant_(parameters_.add(1, 1)),
+        symmetric_(static_cast<std::size_t>(dim) * padded_) {
     parameters_.allocate(Engine::strands_of(batch));
     const std::size_t rows = static_cast<std::size_t>(scratch_rows) * engine.workers.count();
     sx_ = Buffer<Scalar>(rows * padded_), weighted_ = Buffer<Scalar>(rows * padded_), output_ = Buffer<Scalar>(rows);

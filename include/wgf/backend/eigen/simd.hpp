@@ -8,6 +8,7 @@
 #include <Eigen/Core>
 
 #define WGF_INLINE inline __attribute__((always_inline))
+#define WGF_LAMBDA_INLINE __attribute__((always_inline))
 #if defined(__clang__)
 #define WGF_UNROLL _Pragma("unroll")
 #else

@@ -12,9 +12,10 @@
 
 namespace wgf::eigen {
 
-/// `count` workers, of which the calling thread is number 0. run(tasks, f) calls f(task, worker) once for every task and returns when all are
-/// done; the first exception of a task is thrown again by run. The caller takes tasks from the front and the others from the back, so that with
-/// quiet cores each worker sees the same tasks, and the same memory, again and again; a worker whose core is busy elsewhere delays nobody.
+/// `count` workers, of which the calling thread is number 0. run(tasks, f) calls f(task, worker) once for every task and returns when all
+/// are done; the first exception of a task is thrown again by run. The caller takes tasks from the front and the others from the back, so
+/// that with quiet cores each worker sees the same tasks, and the same memory, again and again; a worker whose core is busy elsewhere
+/// delays nobody.
 class Workers {
  public:
   explicit Workers(int count) : count_(count) {
@@ -39,7 +40,8 @@ class Workers {
       return;
     }
     job_.store(const_cast<void*>(static_cast<const void*>(&f)), std::memory_order_relaxed);
-    call_.store([](void* p, int task, int worker) { (*static_cast<std::remove_reference_t<F>*>(p))(task, worker); }, std::memory_order_relaxed);
+    call_.store([](void* p, int task, int worker) { (*static_cast<std::remove_reference_t<F>*>(p))(task, worker); },
+                std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
     ticket_.store(pack(round, 0, static_cast<unsigned>(tasks)), std::memory_order_release);

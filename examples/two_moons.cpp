@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSL-1.0
+// Two moons: samples a mixture of 16 Gaussians in the plane from its unnormalised density (section 4.1 of the paper).
+#include <cmath>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <wgf/wgf.hpp>
+
+#include "common/options.hpp"
+#include "common/output.hpp"
+#include "common/plot.hpp"
+#include "common/report.hpp"
+#include "common/training.hpp"
+
+using examples::CommonOptions, examples::Training;
+
+namespace {
+
+// ---- the settings: networks and numbers of each preset ----
+struct Ours {
+  static auto map() { return wgf::ResidualMlp<64, 4, wgf::Silu>{}; }
+  static auto dual(double dropout) { return wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout}; }
+  static auto fit() { return wgf::LogisticLoss{}; }
+  static Training training() {
+    return {.run = {.steps = 20, .iterations = 300, .batch = 1024, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .whiten = false},
+            .step_size = 0.3,
+            .dropout = 0};
+  }
+};
+struct Paper {  // appendix D
+  static auto map() { return wgf::ResidualMlp<16, 5>{}; }
+  static auto dual(double dropout) { return wgf::Mlp<16, 6>{.dropout = dropout}; }
+  static auto fit() { return wgf::OwnBound{}; }
+  static Training training() {
+    return {.run = {.steps = 10, .iterations = 600, .dual_steps = 6, .batch = 100, .final_rate = 1, .average = 0, .first_step = 1, .whiten = false},
+            .step_size = 0.3,
+            .dropout = 0.1};
+  }
+};
+
+/// Two half circles of eight Gaussians each, hooked into one another.
+wgf::GaussianMixture two_moons() {
+  Eigen::MatrixXd centres(2, 16);
+  for (int i = 0; i < 8; ++i) {
+    const double angle = std::numbers::pi * i / 7, c = 2 * std::cos(angle), s = 2 * std::sin(angle);
+    centres.col(i) << c - 1, s - 0.5;
+    centres.col(8 + i) << c + 1, 0.5 - s;
+  }
+  return wgf::GaussianMixture::isotropic(centres, 0.25);
+}
+
+/// The cloud at the start and at four later times, beside target samples.
+bool draw(const std::filesystem::path& file, const wgf::GaussianMixture& target, const std::vector<wgf::Particles>& path, double step_size,
+          const wgf::Particles& target_samples) {
+  const int steps = static_cast<int>(path.size()) - 1;
+  std::vector<examples::ScatterPanel> panels;
+  int last = -1;
+  for (const double share : {0.0, 0.05, 0.15, 0.4, 1.0}) {
+    const int k = static_cast<int>(std::ceil(share * steps));
+    if (k == last) continue;
+    last = k;
+    panels.push_back({fmt::format("t = {:.3g}", k * step_size), {{path[static_cast<std::size_t>(k)]}}});
+  }
+  panels.push_back({"target", {{target_samples, examples::colour::target}}});
+  examples::ScatterStyle style;
+  style.title = "Two moons: the flow from N(0, 2.25 I) to the target";
+  style.log_density = [&](const Eigen::Vector2d& x) { return target.log_density(x); };
+  style.lower = Eigen::Vector2d(-4.2, -3.2), style.upper = Eigen::Vector2d(4.2, 3.2);
+  style.most_columns = 3;
+  return examples::draw_scatter(file, panels, style);
+}
+
+template <class Preset>
+void run(const CommonOptions& options, const std::string& preset, Training training, long samples) {
+  training.run.steps = options.steps;
+  examples::Report report("two_moons", options);
+  examples::report_training(report, preset, training);
+  report.setting("samples", samples);
+  const auto map = Preset::map();
+  const auto dual = Preset::dual(training.dropout);
+  report.setting("map", wgf::describe(map));
+  report.setting("dual", wgf::describe(dual) + ", " + Preset::fit().name);
+  examples::OutputFolder out(options.out);
+
+  const auto target = two_moons();
+  const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
+                              wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+  const auto flow =
+      report.timed("training", [&] { return solver.run(wgf::Gaussian::isotropic(2, 1.5), training.run, examples::observer(options)); });
+
+  const auto path = flow.trajectory(flow.draw_initial(samples, examples::derived_seed(options, 0)));
+  const auto& x = path.back();
+  const auto y = target.sample(samples, examples::derived_seed(options, 1)), z = target.sample(samples, examples::derived_seed(options, 2));
+  const Eigen::VectorXd masses = wgf::mode_masses(x, target);
+  const auto found = (masses.array() >= 0.03).count();
+
+  examples::Summary summary;
+  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
+    report.metric(name, value);
+    summary.row(what, value, std::move(good));
+  };
+  report.timed("metrics", [&] {
+    metric("energy_distance", "energy distance to the target", wgf::energy_distance(x, y), "below 0.005");
+    metric("energy_distance_noise", "... of two target samples", wgf::energy_distance(y, z), "what chance alone makes");
+    metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y), "chance: " + fmt::format("{:.2g}", wgf::sliced_wasserstein(y, z)));
+    metric("modes_found", "modes with at least 3 % of the mass", static_cast<double>(found), "16");
+    metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), "0.0625");
+    metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), "0.0625");
+    metric("seconds", "seconds of training", report.content()["seconds"]["training"], {});
+  });
+
+  wgf::write_npy(out.path("samples.npy"), x);
+  wgf::save(flow, out.path("flow.wgf"));
+  const bool picture = report.timed("picture", [&] { return draw(out.path("picture.png"), target, path, training.step_size, y); });
+  summary.print(fmt::format("two moons at t = {:.3g}, {} steps", training.step_size * options.steps, options.steps));
+  examples::publish(out, report, picture);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Samples two moons, a mixture of 16 Gaussians in the plane, by the Wasserstein gradient flow of KL.", "two_moons");
+  CommonOptions options;
+  options.out = "out/two_moons";
+  const examples::Presets presets{{"ours", Ours::training()}, {"paper", Paper::training()}};
+  std::string preset = "ours";
+  Training training;
+  long samples = 4000;
+  examples::add_presets(app, options, presets, preset, training);
+  examples::add_common_options(app, options);
+  app.add_option("--samples", samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  examples::add_training_options(app, training);
+  examples::add_dropout(app, training);
+  return examples::run_main(app, argc, argv, [&] {
+    if (preset == "paper") run<Paper>(options, preset, training, samples);
+    else run<Ours>(options, preset, training, samples);
+  });
+}
