@@ -28,7 +28,7 @@ void run(benchmark::State& state, long batch, int iterations, double step_size) 
   const auto target = wgf::OrnsteinUhlenbeck::random(dim, 1).target();
   wgf::JkoSolver solver{wgf::kl(target, Dual{}), Map{}, wgf::Backward{.step_size = step_size},
                         wgf::EigenBackend<float>{.seed = 1, .threads = threads}};
-  const wgf::RunOptions options{.steps = 1, .iterations = iterations, .batch = batch, .first_step = 1, .reports = 1};
+  const wgf::RunOptions options{.steps = 1, .iterations = iterations, .batch = batch, .first_step = 1, .pool = 10'000, .reports = 1};
   auto run = solver.start(wgf::Gaussian::isotropic(dim, 1.0), options);
   solver.step(run);
   double best = 1e9, peak = floor_of_machine::flops(threads);

@@ -30,7 +30,7 @@ inline CLI::Validator at_least(double least) {
     if (CLI::detail::lexical_cast(text, value) && value >= least) return std::string();
     return fmt::format("must be at least {}, got {}", least, text);
   };
-  return CLI::Validator(check, fmt::format(">= {}", least));
+  return CLI::Validator(check, "");
 }
 
 /// A check for an option's value: a number above zero.
@@ -40,7 +40,7 @@ inline CLI::Validator positive() {
     if (CLI::detail::lexical_cast(text, value) && value > 0) return std::string();
     return fmt::format("must be a positive number, got {}", text);
   };
-  return CLI::Validator(check, "> 0");
+  return CLI::Validator(check, "");
 }
 
 /// Adds --seed, --threads, --steps, --out and --quiet to an example's command line.

@@ -47,19 +47,21 @@ inline void add_presets(CLI::App& app, CommonOptions& options, const Presets& pr
       ->default_str(name);
 }
 
+/// A check for an option's value: a number between two others.
+inline CLI::Validator between(double least, double most, bool exclude_least = false) {
+  const auto check = [=](const std::string& text) {
+    double value = 0;
+    const bool good = CLI::detail::lexical_cast(text, value) && value >= least && value <= most && !(exclude_least && value == least);
+    return good ? std::string() : fmt::format("must be {} {} and at most {}, got {}", exclude_least ? "above" : "at least", least, most, text);
+  };
+  return CLI::Validator(check, "");
+}
+
 /// Adds the options of a training.
 inline void add_training_options(CLI::App& app, Training& training) {
   auto& run = training.run;
   const auto add = [&app](const char* name, auto& value, const char* what) {
     return app.add_option(name, value, what)->capture_default_str()->group("Training");
-  };
-  const auto share = [](double least_excluded) {
-    const auto check = [least_excluded](const std::string& text) {
-      double value = -1;
-      if (CLI::detail::lexical_cast(text, value) && value >= 0 && value <= 1 && value != least_excluded) return std::string();
-      return fmt::format("must be in {}0, 1], got {}", least_excluded == 0 ? "(" : "[", text);
-    };
-    return CLI::Validator(check, least_excluded == 0 ? "in (0, 1]" : "in [0, 1]");
   };
   add("--step-size", training.step_size, "a, the time of a JKO step")->check(positive());
   add("--iterations", run.iterations, "iterations of a JKO step")->check(at_least(1));
@@ -68,20 +70,15 @@ inline void add_training_options(CLI::App& app, Training& training) {
   add("--batch", run.batch, "particles in a batch")->check(at_least(1));
   add("--rate", run.map_rate, "Adam's rate for the map")->check(positive());
   add("--dual-rate", run.dual_rate, "Adam's rate for the dual network")->check(positive());
-  add("--final-rate", run.final_rate, "within a step the rates fall to this share; 1: constant")->check(share(0));
-  add("--average", run.average, "average the map over this last share of a step")->check(share(-1));
+  add("--final-rate", run.final_rate, "within a step the rates fall to this share; 1: constant")->check(between(0, 1, true));
+  add("--average", run.average, "average the map over this last share of a step")->check(between(0, 1));
   add("--pool", run.pool, "particles that stand for the cloud")->check(at_least(1));
-  app.add_flag("--whiten,!--no-whiten", run.whiten, "train in coordinates where the cloud has mean 0 and covariance I")->group("Training");
+  add("--whiten", run.whiten, "train in coordinates where the cloud has mean 0 and covariance I")->default_str(run.whiten ? "true" : "false");
 }
 /// Adds --dropout, for programs whose dual network takes it.
 inline void add_dropout(CLI::App& app, Training& training) {
-  const auto check = [](const std::string& text) {
-    double value = -1;
-    if (CLI::detail::lexical_cast(text, value) && value >= 0 && value < 1) return std::string();
-    return fmt::format("must be in [0, 1), got {}", text);
-  };
   app.add_option("--dropout", training.dropout, "share of the dual network's hidden units dropped while it is fitted")
-      ->check(CLI::Validator(check, "in [0, 1)"))
+      ->check(between(0, 0.99))
       ->capture_default_str()
       ->group("Training");
 }
@@ -135,8 +132,9 @@ class Summary {
     std::size_t what = 0, value = 0;
     for (const auto& r : rows_) what = std::max(what, r.what.size()), value = std::max(value, r.value.size());
     fmt::print("{}\n", title);
+    const auto pad = [](std::size_t width, const std::string& text) { return std::string(width - text.size(), ' '); };
     for (const auto& r : rows_)
-      fmt::print("  {:<{}}  {:>{}}{}\n", r.what, what, r.value, value, r.good.empty() ? "" : "   (" + r.good + ")");
+      fmt::print("  {}{}  {}{}{}\n", r.what, pad(what, r.what), pad(value, r.value), r.value, r.good.empty() ? "" : "   (" + r.good + ")");
   }
 
  private:

@@ -19,7 +19,7 @@ namespace wgf {
 namespace detail {
 /// As many derivatives are carried at a time: in d dimensions a gradient costs ⌈d/8⌉ evaluations.
 inline constexpr int derivatives = 8;
-using Differential = Eigen::AutoDiffScalar<Eigen::Array<double, derivatives, 1>>;
+using Differential = Eigen::AutoDiffScalar<Eigen::Matrix<double, derivatives, 1>>;  // not Array: norms come back as Matrix
 }  // namespace detail
 
 /// Target with only a log-density, written for any scalar type: `template <class T> T log_density(const Eigen::Matrix<T, Eigen::Dynamic,

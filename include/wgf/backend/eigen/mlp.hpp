@@ -201,11 +201,18 @@ class MlpNetwork : Kernels<Scalar> {
     const Scalar *h = y(last - 1, s), *w = p + a.weight;
     if constexpr (scalar) {
       Scalar* out = output_.data() + row(s);
-      for (int r = 0; r < s.size; ++r) {
+      const auto product_of_row = [&](int r) WGF_LAMBDA_INLINE {
         Vec<Scalar> d = load(h + r * W) * load(w);
         for (int c = lanes<Scalar>; c < W; c += lanes<Scalar>) d = fma(load(h + r * W + c), load(w + c), d);
-        out[r] = p[a.bias] + sum(d);
+        return d;
+      };
+      int r = 0;
+      for (; r + lanes<Scalar> <= s.size; r += lanes<Scalar>) {
+        Vec<Scalar> d[lanes<Scalar>];
+        WGF_UNROLL for (int i = 0; i < lanes<Scalar>; ++i) d[i] = product_of_row(r + i);
+        store(out + r, sums(d) + broadcast(p[a.bias]));
       }
+      for (; r < s.size; ++r) out[r] = p[a.bias] + sum(product_of_row(r));
     } else {
       Scalar* out = output_.data() + row(s) * padded_;
       product<Scalar>(

@@ -85,6 +85,21 @@ WGF_INLINE auto sum(V a) {
   fold(std::integral_constant<int, 1>{}, all);
   return a[0];
 }
+/// The sums of as many registers as a register has lanes, in one register: halves of two registers are added until one is left.
+template <class V, int n = sizeof(V) / sizeof(V{}[0])>
+WGF_INLINE V sums(V* v) {
+  if constexpr (n > 1) {
+    constexpr int all = sizeof(V) / sizeof(V{}[0]), width = n / 2;  // a register holds all / n rows of n partial sums each
+    // The lower (0) or upper (width) halves of the rows of a, then of b.
+    constexpr auto index = [](int i, int half) { return i / width * n + i % width + half; };
+    const auto halves = [&]<int... i>(V a, V b, std::integer_sequence<int, i...>) WGF_LAMBDA_INLINE {
+      return __builtin_shufflevector(a, b, index(i, 0)...) + __builtin_shufflevector(a, b, index(i, width)...);
+    };
+    WGF_UNROLL for (int i = 0; i < width; ++i) v[i] = halves(v[2 * i], v[2 * i + 1], std::make_integer_sequence<int, all>{});
+    return sums<V, width>(v);
+  }
+  return v[0];
+}
 /// An Eigen array function (exp, log, …) of a register: Eigen's own vectorised code.
 template <class Scalar, class F>
 WGF_INLINE Vec<Scalar> apply(Vec<Scalar> v, F f) {
