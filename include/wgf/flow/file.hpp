@@ -8,6 +8,7 @@
 // header).
 #include <bit>
 #include <cerrno>
+#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -121,12 +122,13 @@ inline void put_measure(const Empirical& m, Header& header, ByteWriter& out) {
 }
 inline void put_measure(const CustomMeasure&, Header& header, ByteWriter&) { header["initial"] = "custom"; }
 
-inline long header_number(const std::filesystem::path& path, const Header& header, const std::string& key, long most) {
+inline long header_number(const std::filesystem::path& path, const Header& header, const std::string& key, long least, long most) {
   const auto it = header.find(key);
   if (it == header.end()) throw flow_file_error(path, "the header lacks \"" + key + "\"");
-  long value = -1;
-  std::istringstream(it->second) >> value;
-  if (value < 0 || value > most) throw flow_file_error(path, "the header's \"" + key + "\" is \"" + it->second + "\"");
+  const char *begin = it->second.data(), *end = begin + it->second.size();
+  long value = 0;
+  const auto read = std::from_chars(begin, end, value);
+  if (read.ec != std::errc() || read.ptr != end || value < least || value > most) throw flow_file_error(path, "the header's \"" + key + "\" is \"" + it->second + "\"");
   return value;
 }
 
@@ -138,7 +140,7 @@ inline InitialMeasure get_measure(const std::filesystem::path& path, const Heade
   };
   if (kind == "Gaussian") return gaussian();
   if (kind == "GaussianMixture") {
-    const auto n = static_cast<std::size_t>(header_number(path, header, "components", 1'000'000));
+    const auto n = static_cast<std::size_t>(header_number(path, header, "components", 1, 1'000'000));
     std::vector<double> weights;
     std::vector<Gaussian> components;
     for (std::size_t i = 0; i < n; ++i) weights.push_back(in.get<double>()), components.push_back(gaussian());
@@ -149,7 +151,7 @@ inline InitialMeasure get_measure(const std::filesystem::path& path, const Heade
     return UniformBox(lower, in.matrix(dim, 1));
   }
   if (kind == "Empirical") {
-    const auto n = static_cast<std::size_t>(header_number(path, header, "particles", 1L << 40));
+    const auto n = static_cast<std::size_t>(header_number(path, header, "particles", 1, 1L << 40));
     return Empirical(in.matrix(dim, n));
   }
   if (kind == "custom") return CustomMeasure{static_cast<int>(dim), {}};
@@ -226,9 +228,9 @@ F load(const std::filesystem::path& path, typename F::MapType map = {}, typename
   };
   must_be("map", describe(map));
   must_be("scalar", detail::scalar_name<Scalar>());
-  const auto dim = static_cast<std::size_t>(detail::header_number(path, header, "dim", 1'000'000));
-  const long stages = detail::header_number(path, header, "stages", 1'000'000'000);
-  const auto parameters = static_cast<std::size_t>(detail::header_number(path, header, "parameters", 1L << 40));
+  const auto dim = static_cast<std::size_t>(detail::header_number(path, header, "dim", 1, 1'000'000));
+  const long stages = detail::header_number(path, header, "stages", 0, 1'000'000'000);
+  const auto parameters = static_cast<std::size_t>(detail::header_number(path, header, "parameters", 0, 1L << 40));
   const auto step_size = in.get<double>();
   backend.seed = in.get<std::uint64_t>();
   try {

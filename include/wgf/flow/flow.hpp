@@ -29,7 +29,11 @@ struct CustomMeasure {
     if (!draw)
       throw std::logic_error(
           "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign flow.initial, or push particles");
-    return draw(n, seed);
+    Particles x = draw(n, seed);
+    if (x.rows() != dimension || x.cols() != n)
+      throw std::invalid_argument("wgf::Flow: P_0's sample must be " + std::to_string(dimension) + " x " + std::to_string(n) + ", got " +
+                                  std::to_string(x.rows()) + " x " + std::to_string(x.cols()));
+    return x;
   }
 };
 

@@ -78,8 +78,11 @@ Functional<A...> operator*(double weight, Functional<A...> a) {
 /// The entropy E_P[log P] in its dual form.
 /// \param dual the network of u = log(P / μ_k); \param fit OwnBound (the paper's) or LogisticLoss; \param inflation of the base
 /// (Entropy::inflation).
-template <DualSpecification Dual = Mlp<16, 4>, class Fit = LogisticLoss>
-Functional<Entropy<Dual, Fit>> entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
+template <class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
+auto entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
+  static_assert(DualSpecification<Dual>,
+                "wgf::entropy and wgf::kl: the dual must be a specification of a network from points to numbers, such as wgf::Mlp<64, 3>; see "
+                "docs/architecture.md");
   if (!(inflation > 0) || !std::isfinite(inflation))
     throw std::invalid_argument("wgf::entropy: the base's inflation must be positive, got " + std::to_string(inflation));
   return functional(Entropy<Dual, Fit>{dual, fit, inflation});
@@ -93,7 +96,7 @@ Functional<Potential<T>> potential(T target) {
 
 /// KL(P‖q) to an unnormalised target q, up to its constant, in the form of eq. (10): entropy + potential. See `entropy` for the other
 /// parameters.
-template <class T, DualSpecification Dual = Mlp<16, 4>, class Fit = LogisticLoss>
+template <class T, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto kl(T target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
   static_assert(
       Target<T>,

@@ -3,6 +3,7 @@
 // The potential energy E_P[−log q] of an unnormalised target density q: with the entropy, KL(P‖q) up to a constant (eqs. 3 and 10).
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <Eigen/Core>
@@ -30,6 +31,7 @@ concept TemplatedTarget = !DifferentiatedTarget<T> &&
                             { t.dim() } -> std::convertible_to<int>;
                             { t.log_density(x) } -> std::convertible_to<double>;
                             { t.log_density(y) } -> std::convertible_to<detail::Differential>;
+      requires !std::is_arithmetic_v<std::remove_cvref_t<decltype(t.log_density(y))>>;  // as a function of VectorXd alone would give
                           };
 /// What kl() takes: log q up to a constant, with or without its gradient. For types one does not own, wrap them in such a type.
 template <class T>

@@ -2,7 +2,11 @@
 #pragma once
 // What a network is, as compile-time specifications: widths and depths are types, the dimension of the points is known at run time.
 // A backend turns a specification into a network with parameters, a forward pass and pullbacks.
+#include <charconv>
+#include <cmath>
 #include <concepts>
+#include <cstdint>
+#include <stdexcept>
 #include <string>
 
 #include <boost/hana.hpp>
@@ -18,6 +22,13 @@ enum class Output { scalar, point };
 /// How long a network keeps its activations: until the pullback on the same tile, or through the whole batch.
 enum class Keep { tile, batch };
 
+namespace detail {
+inline void check_input_scale(const char* name, double scale) {
+  if (!(scale > 0) || !std::isfinite(scale))
+    throw std::invalid_argument(std::string("wgf::") + name + ": input_scale must be positive, got " + std::to_string(scale));
+}
+}  // namespace detail
+
 /// A fully connected network: Depth linear layers, all hidden ones Width wide, Activation between them.
 /// The usual dual network u = log h (the paper's h, in logarithms): positive densities for free, log-ratios exact.
 template <int Width, int Depth, class Activation = PRelu>
@@ -32,6 +43,13 @@ struct Mlp {
   double dropout = 0;
   /// Coordinates are multiplied by this before the first layer: sharp structure wants more than 1.
   double input_scale = 1;
+
+  /// \throws std::invalid_argument for numbers that make no sense.
+  void check() const {
+    if (!(dropout >= 0 && dropout < 1))
+      throw std::invalid_argument("wgf::Mlp: dropout must be in [0, 1), got " + std::to_string(dropout));
+    detail::check_input_scale("Mlp", input_scale);
+  }
 
   static std::string name() { return "Mlp<" + std::to_string(Width) + ", " + std::to_string(Depth) + ", " + Activation::name + ">"; }
   static constexpr auto fields() {
@@ -50,6 +68,9 @@ struct ResidualMlp {
 
   /// Coordinates are multiplied by this before the first layer: sharp structure wants more than 1.
   double input_scale = 1;
+
+  /// \throws std::invalid_argument for numbers that make no sense.
+  void check() const { detail::check_input_scale("ResidualMlp", input_scale); }
 
   static std::string name() {
     return "ResidualMlp<" + std::to_string(Width) + ", " + std::to_string(Depth) + ", " + Activation::name + ">";
@@ -85,6 +106,14 @@ struct NetworkSum {
   static constexpr auto fields() { return hana::make_tuple(); }
 };
 
+/// How many streams of random numbers a network of this specification uses, one after the other.
+template <class S>
+inline constexpr std::uint32_t random_streams = 1;
+template <class S>
+inline constexpr std::uint32_t random_streams<const S> = random_streams<S>;
+template <class A, class B>
+inline constexpr std::uint32_t random_streams<NetworkSum<A, B>> = random_streams<A> + random_streams<B>;
+
 /// A specification has a name and a list of its run-time fields (name, member): file headers, reports and checks read both.
 template <class S>
 concept NetworkSpecification = std::copyable<S> && requires {
@@ -111,10 +140,9 @@ template <NetworkSpecification S>
 std::string describe(const S& spec) {
   std::string text;
   hana::for_each(S::fields(), [&](const auto& field) {
-    auto number = std::to_string(spec.*hana::second(field));
-    number.erase(number.find_last_not_of('0') + 1);
-    if (number.back() == '.') number.pop_back();
-    text += (text.empty() ? "" : ", ") + std::string(hana::first(field)) + " = " + number;
+    char number[32];  // the shortest text that reads back as this number
+    const auto end = std::to_chars(number, number + sizeof number, spec.*hana::second(field)).ptr;
+    text += (text.empty() ? "" : ", ") + std::string(hana::first(field)) + " = " + std::string(number, end);
   });
   if constexpr (requires { spec.first, spec.second; }) return describe(spec.first) + " + " + describe(spec.second);
   else return text.empty() ? S::name() : S::name() + "{" + text + "}";

@@ -197,7 +197,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     const int iterations = options_.iterations_of(step_count_), every = std::max(1, iterations / options_.reports);
     const auto previous = memory_.map.parameters();
     const auto tell = [&](int k, const Estimates& e, bool done) {
-      const Progress progress{step, done_before_ + options_.steps, k + 1, iterations, e.transport, e.direct, e.dual, seconds(), done};
+      const long before = static_cast<long>(draws_) + (done ? 0 : k + 1), all = total_iterations();
+      const Progress progress{step,   done_before_ + options_.steps, k + 1, iterations, e.transport, e.direct, e.dual, seconds(),
+                              before, std::max(0L, all - before),    done};
       if constexpr (std::convertible_to<std::invoke_result_t<Observer&, const Progress&>, bool>)
         return static_cast<bool>(observer(progress));
       else return observer(progress), true;
@@ -227,6 +229,12 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     return tell(iterations - 1, last, true);
   }
 
+  /// Iterations of all the steps that the options ask for.
+  long total_iterations() const {
+    long n = 0;
+    for (int k = 0; k < options_.steps; ++k) n += options_.iterations_of(k);
+    return n;
+  }
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
   /// The batches of a step in its coordinates: fresh draws of a Gaussian P_k, or windows of the pool, each pass over it from another start.

@@ -3,6 +3,7 @@
 // Observers: any callable that takes a Progress. It may return false to stop the run.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <vector>
 
@@ -18,15 +19,13 @@ class ProgressPrinter {
   void operator()(const Progress& p) const {
     const bool terminal = isatty(fileno(stream_)) != 0;
     if (!terminal && !p.step_done) return;
-    // The first step may be longer than the others, but it is the rate of iterations that a user reads: time left is by iterations done.
-    const double done = p.step - 1 + static_cast<double>(p.iteration) / p.iterations;
-    const double left = done > 0 ? p.seconds * (p.steps - done) / done : 0;
-    char text[160];
-    std::snprintf(text, sizeof text, "step %d/%d  %5.1f s  transport %.4f  functional %.4f  dual %.4f  %.0f s left", p.step, p.steps,
-                  p.seconds, p.transport, p.functional(), p.dual, left);
+    const double left = p.rate() > 0 ? static_cast<double>(p.left) / p.rate() : 0;
+    char text[200];
+    std::snprintf(text, sizeof text, "step %d/%d  %.0f it/s  transport %.4f  functional %.4f  dual %.4f  %.1f s, %.0f s left", p.step,
+                  p.steps, p.rate(), p.transport, p.functional(), p.dual, p.seconds, left);
     if (terminal) {
       constexpr int width = 24;
-      const int filled = static_cast<int>(width * done / p.steps);
+      const int filled = static_cast<int>(width * p.done / std::max(1L, p.done + p.left));
       std::fprintf(stream_, "\r[%.*s%*s] %s\033[K%s", filled, "########################", width - filled, "", text,
                    p.step_done && p.step == p.steps ? "\n" : "");
     } else {

@@ -80,10 +80,13 @@ struct Progress {
   double direct;              ///< potentials, interactions and base densities: E_P[−log q + log μ_k] for a KL divergence
   double dual;                ///< the dual terms' bounds: E_P[A(u)] − E_base[B(u)]
   double seconds;             ///< since the run began
+  long done, left;            ///< iterations of the whole run, before and after this report
   bool step_done;             ///< the step's map has just been appended to the flow
 
   /// The functional F(P) as far as it can be seen in samples.
   double functional() const { return direct + dual; }
+  /// Iterations a second, on average since the run began.
+  double rate() const { return seconds > 0 ? static_cast<double>(done) / seconds : 0; }
 };
 
 }  // namespace wgf

@@ -79,6 +79,7 @@ class Parameters {
     if (values.size() != count_)
       throw std::invalid_argument("wgf: a network of " + std::to_string(count_) + " parameters was given " + std::to_string(values.size()));
     visit([&](std::size_t i, std::size_t at) { value_.data()[at] = values[i]; });
+    averaged_ = 0;  // an average under way was of other iterates
   }
   std::vector<Scalar> gradient_values() const {
     std::vector<Scalar> total(count_);

@@ -125,6 +125,7 @@ class Engine {
 
   template <class F>
   void parallel(long n, F&& f) {
+    if (n <= 0) return;
     const int strands = strands_of(n);
     const long share = round_to_tile((n + strands - 1) / strands);
     const long tiles = (share + tile_rows - 1) / tile_rows;
