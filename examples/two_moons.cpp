@@ -20,8 +20,8 @@ namespace {
 
 // ---- the settings: networks and numbers of each preset ----
 struct Ours {
-  static auto map() { return wgf::ResidualMlp<64, 4, wgf::Silu>{}; }
-  static auto dual(double dropout) { return wgf::Quadratic{} + wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout}; }
+  static auto map() { return wgf::ResidualMlp<64, 4, wgf::Silu>{.input_scale = 3}; }
+  static auto dual(double dropout) { return wgf::Quadratic{} + wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3}; }
   static auto fit() { return wgf::LogisticLoss{}; }
   static Training training() {
     return {.run = {.steps = 20, .iterations = 200, .batch = 1024, .map_rate = 1e-3, .dual_rate = 4e-3, .first_step = 4, .whiten = false},

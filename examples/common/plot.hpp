@@ -351,6 +351,7 @@ struct CurvePanel {
   std::string title, x_label, y_label;
   std::vector<Curve> curves;
   bool log_x = false, log_y = false;
+  bool equal_units = false;  ///< the same length for a unit of x and of y, for curves in the plane
 };
 
 /// A row of panels with curves and marks, for errors over steps or densities in one dimension. \return whether the picture was made
@@ -365,11 +366,13 @@ inline bool draw_curves(const std::filesystem::path& file, const std::vector<Cur
       rows << curve.x.transpose(), curve.y.transpose();
       blocks[p].push_back(picture.block(rows));
     }
-  picture("set multiplot layout {},{}{}\nset grid lc rgb '#E4E6EA' lt 1 lw 0.7\nset offsets graph 0.02, graph 0.02, graph 0.04, 0\n",
+  picture("set multiplot layout {},{}{}\nset grid lc rgb '#E4E6EA' lt 1 lw 0.7\nset key below center horizontal maxcols 2\n",
           grid.rows, grid.columns, title.empty() ? "" : " title " + Picture::quoted(title) + " font ',14' offset 0,-0.2");
   for (std::size_t p = 0; p < panels.size(); ++p) {
     const auto& panel = panels[p];
-    picture("set title {}\nset xlabel {}\nset ylabel {}\n{} logscale x\n{} logscale y\nset format y '{}'\n", Picture::quoted(panel.title),
+    picture("set offsets graph 0.02, graph 0.02, graph 0.04, {}\nset size {}\n", panel.equal_units ? "graph 0.04" : "0",
+            panel.equal_units ? "ratio -1" : "noratio");
+    picture("set title {}\nset xlabel {} offset 0,0.4\nset ylabel {}\n{} logscale x\n{} logscale y\nset format y '{}'\n", Picture::quoted(panel.title),
             Picture::quoted(panel.x_label), Picture::quoted(panel.y_label), panel.log_x ? "set" : "unset", panel.log_y ? "set" : "unset",
             panel.log_y ? "10^{%T}" : "%h");
     std::string plots;

@@ -30,9 +30,10 @@ struct Training {
 };
 using Presets = std::map<std::string, Training>;
 
-/// Adds --preset. Call it before everything else is added: options are applied in this order, so that those given override the preset.
-/// \param name the default one, whose values --help shows
-inline void add_presets(CLI::App& app, CommonOptions& options, const Presets& presets, std::string& name, Training& training) {
+/// Adds an option that chooses among named trainings, --preset by default. Call it before everything else is added: options are applied in
+/// this order, so that those given override the preset. \param name the default one, whose values --help shows
+inline CLI::Option* add_presets(CLI::App& app, CommonOptions& options, const Presets& presets, std::string& name, Training& training,
+                                const char* option = "--preset", const char* help = "named settings; other options override them") {
   const auto choose = [&presets, &options, &name, &training](const std::string& chosen) {
     name = chosen, training = presets.at(chosen), options.steps = training.run.steps;
   };
@@ -42,7 +43,7 @@ inline void add_presets(CLI::App& app, CommonOptions& options, const Presets& pr
   const auto known = [&presets, names](const std::string& text) {
     return presets.contains(text) ? std::string() : fmt::format("must be one of {}, got {}", fmt::join(names, ", "), text);
   };
-  app.add_option_function<std::string>("--preset", choose, "named settings; other options override them")
+  return app.add_option_function<std::string>(option, choose, help)
       ->check(CLI::Validator(known, fmt::format("{{{}}}", fmt::join(names, ","))))
       ->default_str(name);
 }

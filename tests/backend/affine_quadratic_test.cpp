@@ -68,7 +68,8 @@ TEST_CASE("Quadratic: pullbacks") { check_all_shapes<Keep::tile>(Quadratic{}); }
 
 TEST_CASE("Quadratic + Mlp is the sum of both, the first one's parameters first") {
   const Probe sum = probe<Keep::tile, double>(Quadratic{} + Mlp<16, 2, Silu>{.input_scale = 1.5}, 3, 131),
-              quadratic = probe<Keep::tile, double>(Quadratic{}, 3, 131), mlp = probe<Keep::tile, double>(Mlp<16, 2, Silu>{.input_scale = 1.5}, 3, 131);
+              quadratic = probe<Keep::tile, double>(Quadratic{}, 3, 131),
+              mlp = probe<Keep::tile, double>(Mlp<16, 2, Silu>{.input_scale = 1.5}, 3, 131);
   const Particles x = numbers(3, 131, 12);
   const auto values = list(given(sum, x));
   quadratic.set_parameters({values.begin(), values.begin() + 13}), mlp.set_parameters({values.begin() + 13, values.end()});

@@ -20,7 +20,8 @@ TEST_CASE("parallel covers every point once, whatever the batch and the threads"
     REQUIRE(runtime.threads() == threads);
     std::vector<int> batches;
     for (int n = 1; n < 300; n += 7) batches.push_back(n);
-    for (const int n : {120, 126, 127, 239, 240, 241, 251, 252, 253, 359, 360, 700, 1000, 3780, 3839, 3840, 3841, 4999, 5000}) batches.push_back(n);
+    for (const int n : {120, 126, 127, 239, 240, 241, 251, 252, 253, 359, 360, 700, 1000, 3780, 3839, 3840, 3841, 4999, 5000})
+      batches.push_back(n);
     for (int n = 300; n < 5000; n += 97) batches.push_back(n);
     for (const int n : batches) {
       std::vector<std::atomic<int>> seen(static_cast<std::size_t>(n));
@@ -68,7 +69,8 @@ TEST_CASE("what a worker throws is thrown again, and the workers go on") {
       for (const long culprit : {0L, 700L, 1999L}) {
         CHECK_THROWS_WITH(runtime.parallel(2000,
                                            [&](Slice s) {
-                                             if (s.begin <= culprit && culprit < s.begin + s.size) throw std::runtime_error("no such point");
+                                             if (s.begin <= culprit && culprit < s.begin + s.size)
+                                               throw std::runtime_error("no such point");
                                            }),
                           "no such point");
         std::atomic<long> points = 0;
@@ -94,7 +96,8 @@ TEST_CASE("the batch's sum has the same bits on any number of threads") {
 }
 
 TEST_CASE("EigenBackend refuses a negative number of threads") {
-  CHECK_THROWS_WITH((EigenBackend<float>{.threads = -1}.start()), "wgf::EigenBackend: threads must be positive, or 0 for all cores, got -1");
+  CHECK_THROWS_WITH((EigenBackend<float>{.threads = -1}.start()),
+                    "wgf::EigenBackend: threads must be positive, or 0 for all cores, got -1");
   CHECK(EigenBackend<float>{}.start().threads() >= 1);
 }
 
@@ -146,7 +149,8 @@ TEST_CASE("moments are mean and covariance with 1/n") {
   for (int i = 0; i < 3; ++i) {
     CHECK(mean[i] == Approx(x.row(i).sum() / 1000).epsilon(1e-13));
     for (int j = 0; j < 3; ++j)
-      CHECK(covariance(i, j) == Approx((x.row(i).array() - mean[i]).matrix().dot((x.row(j).array() - mean[j]).matrix()) / 1000).epsilon(1e-12));
+      CHECK(covariance(i, j) ==
+            Approx((x.row(i).array() - mean[i]).matrix().dot((x.row(j).array() - mean[j]).matrix()) / 1000).epsilon(1e-12));
   }
 }
 

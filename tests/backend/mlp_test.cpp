@@ -102,6 +102,16 @@ TEST_CASE("Mlp starts near zero, differently for each stream, and restarts as it
   CHECK(net.parameters() == start);
 }
 
+TEST_CASE("Mlp refuses numbers that make no sense") {
+  auto runtime = EigenBackend<double>{.threads = 1}.start();
+  const auto make = [&](Mlp<16, 2, Softplus> spec) { runtime.network<Keep::tile>(spec, 1, 1, 0); };
+  CHECK_THROWS_WITH(make({.dropout = 1}), "wgf::Mlp: dropout must be in [0, 1), got 1.000000");
+  CHECK_THROWS_WITH(make({.dropout = -0.1}), "wgf::Mlp: dropout must be in [0, 1), got -0.100000");
+  CHECK_THROWS_AS(make({.dropout = std::nan("")}), std::invalid_argument);
+  CHECK_THROWS_WITH(make({.input_scale = 0}), "wgf::Mlp: input_scale must be positive, got 0.000000");
+  CHECK_NOTHROW(make({.dropout = 0.99, .input_scale = 1e-3}));
+}
+
 TEST_CASE("a network refuses another number of parameters") {
   auto runtime = EigenBackend<double>{.threads = 1}.start();
   auto net = runtime.network<Keep::tile>(Mlp<16, 2, Softplus>{}, 1, 1, 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A network on its runtime behind plain functions of doubles, so that one text checks them all, and the check of pullbacks against differences.
+// A network on its runtime behind plain functions of doubles, so that one text checks them all, and the check of pullbacks against
+// differences.
 #include <wgf/backend/eigen/backend.hpp>
 
 #include <cmath>
@@ -19,7 +20,9 @@ inline Eigen::MatrixXd numbers(long rows, long cols, std::uint32_t stream) {
   return standard_normals(static_cast<int>(rows), cols, 20240117, stream);
 }
 inline std::vector<double> list(const Eigen::VectorXd& v) { return {v.data(), v.data() + v.size()}; }
-inline Eigen::VectorXd vector(const std::vector<double>& v) { return Eigen::Map<const Eigen::VectorXd>(v.data(), static_cast<long>(v.size())); }
+inline Eigen::VectorXd vector(const std::vector<double>& v) {
+  return Eigen::Map<const Eigen::VectorXd>(v.data(), static_cast<long>(v.size()));
+}
 
 /// A network and a batch x (d × n) that it has been given.
 struct Probe {
@@ -30,7 +33,7 @@ struct Probe {
   std::function<std::vector<double>()> parameters;
   std::function<void(const std::vector<double>&)> set_parameters;
   std::function<void(const Particles&)> set_x;
-  std::function<Eigen::MatrixXd()> forward;                                 ///< 1 × n numbers or d × n points
+  std::function<Eigen::MatrixXd()> forward;                                ///< 1 × n numbers or d × n points
   std::function<Eigen::VectorXd(const Eigen::MatrixXd&)> pull_parameters;  ///< the gradient, which is then cleared
   std::function<Eigen::MatrixXd(const Eigen::MatrixXd&)> pull_input;
 };
@@ -46,8 +49,10 @@ Probe probe(const Spec& spec, int dim, long batch, ProbeOptions options = {}) {
   using Slice = typename Runtime::Slice;
   struct State {
     State(const Spec& s, int d, long n, int threads)
-        : runtime(EigenBackend<Scalar>{.seed = 3, .threads = threads}.start()), net(runtime.template network<keep>(s, d, n, 5)),
-          x(runtime.points(d, n)), dy(runtime.points(d, n)) {}
+        : runtime(EigenBackend<Scalar>{.seed = 3, .threads = threads}.start()),
+          net(runtime.template network<keep>(s, d, n, 5)),
+          x(runtime.points(d, n)),
+          dy(runtime.points(d, n)) {}
     Runtime runtime;
     typename Runtime::template Network<Spec, keep> net;
     typename Runtime::Points x, dy;
@@ -69,7 +74,8 @@ Probe probe(const Spec& spec, int dim, long batch, ProbeOptions options = {}) {
     }
   };
   const auto upstream = [](auto& points, const Eigen::MatrixXd& dy, Slice s) {
-    if constexpr (number) return Eigen::Array<Scalar, Eigen::Dynamic, 1>(dy.row(0).segment(s.begin, s.size).transpose().array().template cast<Scalar>());
+    if constexpr (number)
+      return Eigen::Array<Scalar, Eigen::Dynamic, 1>(dy.row(0).segment(s.begin, s.size).transpose().array().template cast<Scalar>());
     else return points(s);
   };
   const auto set_upstream = [state](const Eigen::MatrixXd& dy) {
@@ -81,7 +87,9 @@ Probe probe(const Spec& spec, int dim, long batch, ProbeOptions options = {}) {
     const auto values = state->net.parameters();
     return std::vector<double>(values.begin(), values.end());
   };
-  p.set_parameters = [state](const std::vector<double>& values) { state->net.set_parameters(std::vector<Scalar>(values.begin(), values.end())); };
+  p.set_parameters = [state](const std::vector<double>& values) {
+    state->net.set_parameters(std::vector<Scalar>(values.begin(), values.end()));
+  };
   p.set_x = [state](const Particles& x) { state->runtime.upload(x, state->x); };
   p.forward = [state, batch, dim, forward_on] {
     Eigen::MatrixXd out(number ? 1 : dim, batch);
@@ -110,8 +118,8 @@ Probe probe(const Spec& spec, int dim, long batch, ProbeOptions options = {}) {
   return p;
 }
 
-/// Whether g is dL/dt at 0. A smooth L: central differences of fourth order. An L that is piecewise linear in t: between kinks its one-sided
-/// differences are exact, and a kink within the small step on both sides is not to be expected, so that one of the two must be g.
+/// Whether g is dL/dt at 0. A smooth L: central differences of fourth order. An L that is piecewise linear in t: between kinks its
+/// one-sided differences are exact, and a kink within the small step on both sides is not to be expected, so that one of the two must be g.
 /// \param scale what errors are relative to.
 template <class L>
 bool is_slope(bool piecewise_linear, L&& loss, double g, double scale) {
@@ -153,7 +161,8 @@ inline void check_pullbacks(const Probe& net) {
   }
   if (!net.piecewise_linear) {
     const Eigen::VectorXd direction = numbers(1, count, 4).row(0).transpose().normalized();
-    CHECK(is_slope(false, [&](double t) { return moved(values + t * direction); }, gradient.dot(direction), gradient.norm()));
+    CHECK(is_slope(
+        false, [&](double t) { return moved(values + t * direction); }, gradient.dot(direction), gradient.norm()));
   }
 
   const Eigen::MatrixXd dx = net.pull_input(dy);
@@ -175,7 +184,8 @@ inline void check_pullbacks(const Probe& net) {
   }
   if (!net.piecewise_linear) {
     const Eigen::MatrixXd direction = numbers(net.dim, net.batch, 5).normalized();
-    CHECK(is_slope(false, [&](double t) { return shifted(x + t * direction); }, dx.cwiseProduct(direction).sum(), dx.norm()));
+    CHECK(is_slope(
+        false, [&](double t) { return shifted(x + t * direction); }, dx.cwiseProduct(direction).sum(), dx.norm()));
   }
   // A second pass gives the same bits: nothing is left over from the first.
   CHECK(net.pull_parameters(dy) == gradient);
@@ -198,7 +208,9 @@ void check_float(const Spec& spec, int dim, long batch) {
   const auto count = static_cast<long>(exact.parameters().size());
   const auto values = list(rounded(0.3 * numbers(1, count, 1)).row(0).transpose());
   const Particles x = rounded(numbers(dim, batch, 2));
-  const auto near = [](const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff() <= 1e-5 * b.cwiseAbs().maxCoeff(); };
+  const auto near = [](const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) {
+    return (a - b).cwiseAbs().maxCoeff() <= 1e-5 * b.cwiseAbs().maxCoeff();
+  };
   exact.set_parameters(values), exact.set_x(x);
   const Eigen::MatrixXd y = exact.forward(), dy = rounded(numbers(y.rows(), y.cols(), 3));
   for (const int threads : {1, 3}) {

@@ -27,7 +27,9 @@ struct Net {
   eigen::AffineNetwork<Keep::tile, double> net;
   eigen::Points<double> x, dy;
   explicit Net(int threads, long n = 500)
-      : runtime(EigenBackend<double>{.threads = threads}.start()), net(runtime.network<Keep::tile>(Affine{}, 3, n, 0)), x(runtime.points(3, n)),
+      : runtime(EigenBackend<double>{.threads = threads}.start()),
+        net(runtime.network<Keep::tile>(Affine{}, 3, n, 0)),
+        x(runtime.points(3, n)),
         dy(runtime.points(3, n)) {}
   // A gradient that changes with the step.
   std::vector<double> pull(std::uint32_t step) {
@@ -59,7 +61,8 @@ TEST_CASE("Adam's rule") {
     for (std::uint32_t k = 0; k < 3; ++k) {
       const auto g = a.pull(k);
       a.net.descend({.rate = 0.02, .beta1 = 0.9, .beta2 = 0.999});
-      for (std::size_t i = 0; i < 12; ++i) CHECK(a.net.parameters()[i] == Approx(expected[i] = rule[i].step(expected[i], g[i])).epsilon(1e-13));
+      for (std::size_t i = 0; i < 12; ++i)
+        CHECK(a.net.parameters()[i] == Approx(expected[i] = rule[i].step(expected[i], g[i])).epsilon(1e-13));
     }
   }
 }
@@ -97,6 +100,18 @@ TEST_CASE("take_average is the mean of the accumulated iterates") {
   const auto last = a.net.parameters();
   a.net.take_average();
   CHECK(a.net.parameters() == last);
+}
+
+TEST_CASE("parameters that are set begin a new average") {
+  Net a(1);
+  a.pull(1);
+  a.net.descend({.rate = 0.1});
+  a.net.accumulate_average();
+  const std::vector<double> ones(12, 1.0);
+  a.net.set_parameters(ones);
+  a.net.accumulate_average();
+  a.net.take_average();
+  CHECK(a.net.parameters() == ones);
 }
 
 TEST_CASE("averages of a deep linear map and of a sum of dual networks are those of their parameters") {

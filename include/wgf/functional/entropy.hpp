@@ -35,6 +35,11 @@ class BoundDual {
   void sample_base(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t draw) {
     base_.sample(runtime, s, z, stream_, draw);
   }
+  /// Samples of the base made of standard normals ξ: of P_k's own where the frame is whitened.
+  template <class X, class Z>
+  void couple_base(const X& xi, Z&& z) const {
+    base_.place(xi, z);
+  }
   template <class U>
   auto gain(const U& u) const {
     return divergence_.gain(u);

@@ -34,8 +34,14 @@ class GaussianBase {
       runtime.normals(s, z, stream, draw);
     } else {
       runtime.normals(s, noise_(s), stream, draw);
-      set_affine(factor_constant_, shift_constant_, noise_(s), z);
+      place(noise_(s), z);
     }
+  }
+  /// z = samples of the base made of standard normals ξ.
+  template <class X, class Z>
+  void place(const X& xi, Z&& z) const {
+    if (standard_) z = xi;
+    else set_affine(factor_constant_, shift_constant_, xi, z);
   }
   /// g += weight · ∇ log μ_k(y), the weight as given to `enter`.
   template <class Y, class G>

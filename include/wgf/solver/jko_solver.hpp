@@ -87,6 +87,12 @@ class JkoSolver {
     options.check();
     scheme_.check();
     if constexpr (std::same_as<Initial, Flow>) {
+      if (describe(initial.map) != describe(map_))
+        throw std::invalid_argument("wgf::JkoSolver: the flow to continue has the map " + describe(initial.map) + ", the solver " +
+                                    describe(map_));
+      if (initial.step_size != scheme_.step_size)
+        throw std::invalid_argument("wgf::JkoSolver: the flow to continue has step size " + std::to_string(initial.step_size) +
+                                    ", the scheme " + std::to_string(scheme_.step_size));
       return State(*this, initial, options);
     } else {
       static_assert(
@@ -223,7 +229,13 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     }
     flow_.stages.push_back({frame, memory_.map.parameters()});
     if constexpr (AffineSpecification<Map>)
-      if (exact_) exact_ = flow_.affine_form(step - 1).push_forward(*exact_);
+      if (exact_) try {
+          exact_ = flow_.affine_form(step - 1).push_forward(*exact_);
+        } catch (const std::invalid_argument&) {
+          flow_.stages.pop_back();
+          memory_.map.set_parameters(previous);
+          throw StepError(step, iterations, "the map is no longer one between Gaussians; a smaller map_rate may help");
+        }
     if (!exact_) push_pool(frame);
     ++step_count_;
     return tell(iterations - 1, last, true);

@@ -78,7 +78,7 @@ bool jko_step(const R& runtime, StepState<R, Map, Terms>& state, const Transport
         const auto pass = 2 * (now * static_cast<std::uint32_t>(options.dual_steps) + static_cast<std::uint32_t>(j));
         runtime.parallel(n, [&](Slice s) {
           if (j == 0) {
-            if (coupled) z(s) = x(s);
+            if (coupled) dual.couple_base(x(s), z(s));
             else dual.sample_base(runtime, s, z(s), now);
           }
           const auto u = dual.network.forward_fitting(s, y(s), pass);

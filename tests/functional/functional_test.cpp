@@ -1,141 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-// Terms and their sums: values, gradients and slopes against differences and closed forms.
-#include <wgf/backend/eigen/backend.hpp>
+// Base densities, divergences, fits, and sums of terms: values, gradients and slopes against differences and closed forms.
 #include <wgf/functional/functional.hpp>
-#include <wgf/measure/uniform_box.hpp>
 
-#include "catch.hpp"
-#include "support.hpp"
+#include "terms.hpp"
 
 using namespace wgf;
 using namespace wgf::test;
 using Eigen::ArrayXd;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
-using Runtime_ = eigen::EigenRuntime<double>;
 using Invalid = std::invalid_argument;
-
-namespace {
-// Every function that a log-density is likely to be made of.
-struct Elaborate {
-  int dimension;
-  int dim() const { return dimension; }
-  template <class T>
-  T log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const {
-    T sum = T(0.5) * log(T(1) + x.squaredNorm());
-    for (Eigen::Index i = 0; i < x.size(); ++i) {
-      const double c = 1 + 0.1 * static_cast<double>(i);
-      sum += tanh(c * x[i]) - c * exp(-x[i] * x[i]) + sqrt(T(2) + sin(x[i])) - pow(T(1) + x[i] * x[i], 1.5) + cos(c * x[i]) / (T(3) + abs(x[i]));
-    }
-    return sum + x[0] * x[x.size() - 1];
-  }
-  VectorXd by_hand(const VectorXd& x) const {
-    VectorXd g = x / (1 + x.squaredNorm());
-    for (Eigen::Index i = 0; i < x.size(); ++i) {
-      const double c = 1 + 0.1 * static_cast<double>(i), t = x[i], th = std::tanh(c * t), a = 3 + std::abs(t), sign = t < 0 ? -1 : 1;
-      g[i] += c * (1 - th * th) + 2 * c * t * std::exp(-t * t) + std::cos(t) / (2 * std::sqrt(2 + std::sin(t))) - 3 * t * std::sqrt(1 + t * t) -
-              c * std::sin(c * t) / a - sign * std::cos(c * t) / (a * a);
-    }
-    g[0] += x[x.size() - 1], g[x.size() - 1] += x[0];
-    return g;
-  }
-};
-// The same, with its gradient.
-struct WithGradient : Elaborate {
-  VectorXd gradient(const VectorXd& x) const { return by_hand(x); }
-};
-// A log-density that does not depend on all coordinates, or on none.
-struct First {
-  int dim() const { return 12; }
-  template <class T>
-  T log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const {
-    return -x[0] * x[0];
-  }
-};
-struct Flat {
-  int dim() const { return 2; }
-  template <class T>
-  T log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>&) const {
-    return T(1);
-  }
-};
-
-Gaussian random_gaussian(int dim, std::uint64_t seed) {
-  const MatrixXd a = standard_normals(dim, dim, seed, 5);
-  return {standard_normals(dim, 1, seed, 6).col(0), MatrixXd(MatrixXd::Identity(dim, dim) + a * a.transpose() / dim)};
-}
-
-// `weight` times the term's gradient at single points, in the frame, against differences of its value there; it must be added to what is there.
-template <class Bound>
-void check_direct(Bound& term, const Runtime_& runtime, const Frame& frame, const Gaussian& cloud, double weight) {
-  const int d = frame.dim();
-  term.enter(runtime, frame, cloud, weight);
-  auto y = runtime.points(d, 1);
-  auto g = runtime.points(d, 1);
-  const eigen::Slice all{0, 1, 0, 0};
-  for (std::uint64_t k = 0; k < 5; ++k) {
-    const VectorXd at = standard_normals(d, 1, k, 7);
-    const auto value = [&](const VectorXd& x) {
-      runtime.upload(x, y);
-      return term.value(all, y);
-    };
-    const VectorXd expected = VectorXd::Ones(d) + weight * numerical_gradient(value, at);
-    runtime.upload(at, y), runtime.upload(VectorXd::Ones(d), g);
-    term.add_gradient(all, y, g);
-    CHECK((runtime.download(g) - expected).norm() < 1e-8 * (1 + expected.norm()));
-  }
-}
-template <class Target>
-void check_potential(const Target& target) {
-  const auto runtime = EigenBackend<double>{.threads = 1}.start();
-  const int d = target.dim();
-  const Gaussian cloud = random_gaussian(d, 3);
-  auto bound = Potential<Target>{target}.bind(runtime, d, 10, 0);
-  for (const Frame& frame : {Frame::none(d), Frame::whitening(cloud)})
-    for (const double weight : {1.0, 2.5}) {
-      check_direct(bound, runtime, frame, cloud, weight);
-      // The value is −log q at x = m + L y.
-      auto y = runtime.points(d, 1);
-      const VectorXd at = standard_normals(d, 1, 9, 8);
-      runtime.upload(at, y);
-      CHECK(bound.value({0, 1, 0, 0}, y) == Approx(-target.log_density(VectorXd(frame.mean + frame.factor * at))).epsilon(1e-12));
-    }
-}
-}  // namespace
-
-TEST_CASE("a templated log-density's gradient is derived automatically") {
-  STATIC_REQUIRE(TemplatedTarget<Elaborate>);
-  STATIC_REQUIRE(DifferentiatedTarget<WithGradient>);
-  for (const int dim : {1, 2, 7, 8, 9, 16, 20}) {
-    const Elaborate target{dim};
-    for (std::uint64_t k = 0; k < 5; ++k) {
-      const VectorXd x = standard_normals(dim, 1, k), derived = log_density_gradient(target, x), by_hand = target.by_hand(x);
-      CHECK((derived - by_hand).norm() < 1e-13 * (1 + by_hand.norm()));
-      CHECK((derived - numerical_gradient([&](const VectorXd& at) { return target.log_density(at); }, x)).norm() < 1e-8 * (1 + by_hand.norm()));
-      CHECK(log_density_gradient(WithGradient{{dim}}, x) == by_hand);
-    }
-  }
-  const VectorXd x = standard_normals(12, 1, 1), g = log_density_gradient(First{}, x);
-  CHECK(g[0] == Approx(-2 * x[0]));
-  CHECK(g.tail(11).isZero(0));
-  CHECK(log_density_gradient(Flat{}, VectorXd::Ones(2)).isZero(0));
-}
-
-TEST_CASE("the concepts of targets accept and reject") {
-  STATIC_REQUIRE(Target<Gaussian>);
-  STATIC_REQUIRE(Target<GaussianMixture>);
-  STATIC_REQUIRE(Target<Flat>);
-  STATIC_REQUIRE_FALSE(Target<int>);
-  STATIC_REQUIRE_FALSE(Target<UniformBox>);  // no gradient, and its log-density takes doubles only
-  STATIC_REQUIRE_FALSE(TemplatedTarget<Gaussian>);
-}
-
-TEST_CASE("potential of a Gaussian: gradient and value in a step's coordinates") { check_potential(random_gaussian(3, 8)); }
-TEST_CASE("potential of a mixture: gradient and value in a step's coordinates") {
-  check_potential(GaussianMixture({1, 2}, {random_gaussian(3, 8), random_gaussian(3, 9)}));
-}
-TEST_CASE("potential of a target with a gradient: gradient and value in a step's coordinates") { check_potential(WithGradient{{3}}); }
-TEST_CASE("potential of a templated target: gradient and value in a step's coordinates") { check_potential(Elaborate{3}); }
 
 TEST_CASE("the adaptive Gaussian base: density, gradient and samples, in either coordinates, inflated or not") {
   const auto runtime = EigenBackend<double>{.seed = 4, .threads = 1}.start();
@@ -143,15 +17,15 @@ TEST_CASE("the adaptive Gaussian base: density, gradient and samples, in either 
   const Gaussian cloud = random_gaussian(3, 3);
   // GaussianBase adds + ∇ log μ, its log_density is log μ: the signature of a direct term.
   struct AsTerm {
-    GaussianBase<Runtime_> base;
+    GaussianBase<DoubleRuntime> base;
     double inflation;
-    void enter(const Runtime_& r, const Frame& frame, const Gaussian& c, double weight) { base.enter(r, frame, c, inflation, weight); }
+    void enter(const DoubleRuntime& r, const Frame& frame, const Gaussian& c, double weight) { base.enter(r, frame, c, inflation, weight); }
     void add_gradient(eigen::Slice s, const eigen::Window<double>& y, eigen::Window<double>& g) { base.add_gradient(y(s), g(s)); }
     double value(eigen::Slice s, const eigen::Window<double>& y) { return base.log_density(s, y(s)); }
   };
   for (const Frame& frame : {Frame::none(3), Frame::whitening(cloud)})
     for (const double inflation : {1.0, 1.5}) {
-      AsTerm term{GaussianBase<Runtime_>(runtime, 3, n), inflation};
+      AsTerm term{GaussianBase<DoubleRuntime>(runtime, 3, n), inflation};
       check_direct(term, runtime, frame, cloud, 0.7);
       const Gaussian inflated(cloud.mean(), inflation * inflation * cloud.covariance());
       auto y = runtime.points(3, n);
@@ -227,12 +101,14 @@ TEST_CASE("functionals add and scale") {
   hana::for_each(sum.terms, [&](const auto& t) { weights.push_back(t.weight); });
   CHECK(weights == std::vector<double>{1, 1, 0.5, 1.5});
   CHECK(sum.dim() == 2);
-  CHECK(message_of<Invalid>([&] { (potential(q) + potential(random_gaussian(3, 1))).dim(); }) == "wgf::Functional: its terms have dimensions 2 and 3");
+  CHECK(message_of<Invalid>([&] { (potential(q) + potential(random_gaussian(3, 1))).dim(); }) ==
+        "wgf::Functional: its terms have dimensions 2 and 3");
   CHECK(message_of<Invalid>([&] { -1.0 * f; }) == "wgf::Functional: a weight must be positive, got -1.000000");
   CHECK_THROWS_AS(0.0 * f, Invalid);
   CHECK_THROWS_AS(std::nan("") * f, Invalid);
   CHECK_THROWS_AS(HUGE_VAL * f, Invalid);
-  CHECK(message_of<Invalid>([&] { kl(q, Quadratic{}, OwnBound{}, 0.0); }) == "wgf::entropy: the base's inflation must be positive, got 0.000000");
+  CHECK(message_of<Invalid>([&] { kl(q, Quadratic{}, OwnBound{}, 0.0); }) ==
+        "wgf::entropy: the base's inflation must be positive, got 0.000000");
   CHECK_THROWS_AS(entropy(Quadratic{}, OwnBound{}, -1.5), Invalid);
 }
 
@@ -245,7 +121,8 @@ TEST_CASE("half a functional has half the gradient") {
     auto y = runtime.points(2, 50), g = runtime.points(2, 50);
     runtime.upload(points, y);
     hana::for_each(terms, [&](auto& t) { t.term.enter(runtime, Frame::whitening(cloud), cloud, t.weight); });
-    runtime.parallel(50, [&](eigen::Slice s) { each_direct<Runtime_>(terms, [&](auto& term, double) { term.add_gradient(s, y, g); }); });
+    runtime.parallel(50,
+                     [&](eigen::Slice s) { each_direct<DoubleRuntime>(terms, [&](auto& term, double) { term.add_gradient(s, y, g); }); });
     return runtime.download(g);
   };
   const Particles whole = gradient(kl(q, Quadratic{})), half = gradient(0.5 * kl(q, Quadratic{}));
@@ -264,12 +141,13 @@ TEST_CASE("every dual of a sum has random numbers of its own") {
   const Gaussian cloud = Gaussian::isotropic(2, 1);
   std::vector<std::vector<double>> parameters;
   std::vector<Particles> samples;
-  each_dual<Runtime_>(terms, [&](auto& dual, double) {
+  each_dual<DoubleRuntime>(terms, [&](auto& dual, double) {
     dual.enter(runtime, Frame::whitening(cloud), cloud, 1);
     runtime.parallel(50, [&](eigen::Slice s) { dual.sample_base(runtime, s, dual.base_batch(s), 3); });
     samples.push_back(runtime.download(dual.base_batch));
     const auto list = dual.network.parameters();
-    for (std::size_t i = 0; i < list.size(); i += 66) parameters.push_back({list.begin() + static_cast<long>(i), list.begin() + static_cast<long>(i) + 66});
+    for (std::size_t i = 0; i < list.size(); i += 66)
+      parameters.push_back({list.begin() + static_cast<long>(i), list.begin() + static_cast<long>(i) + 66});
   });
   REQUIRE(parameters.size() == 5);
   REQUIRE(samples.size() == 3);

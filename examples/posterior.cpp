@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSL-1.0
+// Posteriors of two Bayesian models, test scores and eight schools, compared with long runs of Hamiltonian Monte Carlo.
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <wgf/wgf.hpp>
+
+#include "common/options.hpp"
+#include "common/output.hpp"
+#include "common/plot.hpp"
+#include "common/posteriors.hpp"
+#include "common/report.hpp"
+#include "common/training.hpp"
+
+using examples::CommonOptions, examples::Training;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Options : CommonOptions {
+  std::string model = "test_scores";
+  Training training;
+  std::string data;  ///< empty: the data that come with the program
+  long samples = 50000;
+  double spread = 1;     ///< standard deviation of P_0 in standardised coordinates
+  double inflation = 1;  ///< of the dual network's base
+};
+
+// ---- the settings of each model ----
+struct TestScores {  // nearly Gaussian: coordinates standardised at the mode
+  using Posterior = examples::TestScores;
+  static auto map() { return wgf::ResidualMlp<64, 3, wgf::Silu>{}; }
+  static auto dual(double dropout) { return wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout}; }
+  static examples::GaussianFit fit(const Posterior& posterior) { return examples::laplace_fit(posterior, posterior.start()); }
+  static constexpr double spread = 1, inflation = 1;
+  static Training training() {
+    return {.run = {.steps = 5, .iterations = 200, .batch = 512, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4},
+            .step_size = 1,
+            .dropout = 0};
+  }
+};
+struct EightSchools {  // log tau has a long left tail, which the mode does not see: standardised by a variational fit, wider start and base
+  using Posterior = examples::EightSchools;
+  static auto map() { return wgf::ResidualMlp<64, 3, wgf::Silu>{}; }
+  static auto dual(double dropout) { return wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout}; }
+  static examples::GaussianFit fit(const Posterior& posterior) {
+    return examples::variational_fit(posterior, {posterior.start(), Eigen::MatrixXd::Identity(posterior.dim(), posterior.dim())});
+  }
+  static constexpr double spread = 1.4, inflation = 1.4;
+  static Training training() {
+    return {.run = {.steps = 10, .iterations = 200, .batch = 512, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4},
+            .step_size = 1,
+            .dropout = 0};
+  }
+};
+
+/// data.json of a model: in the source tree that the program was built from, or near the program.
+fs::path shipped_data(const std::string& model) {
+  std::error_code error;
+  const fs::path inside = fs::path("data") / model / "data.json", program = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (const auto& folder : {fs::path(__FILE__).parent_path(), program, program / "../../../examples", fs::path("examples")})
+    if (fs::exists(folder / inside, error)) return folder / inside;
+  throw std::runtime_error(fmt::format("the data of {} were not found; say where they are with --data", model));
+}
+
+template <class Model>
+void run(const Options& options) {
+  using Posterior = typename Model::Posterior;
+  Training training = options.training;
+  training.run.steps = options.steps;
+  const fs::path data = options.data.empty() ? shipped_data(options.model) : fs::path(options.data);
+  examples::Report report("posterior", options);
+  examples::report_training(report, options.model, training);
+  report.setting("model", options.model);
+  report.setting("data", data.lexically_normal().string());
+  report.setting("samples", options.samples);
+  report.setting("spread", options.spread);
+  report.setting("inflation", options.inflation);
+  report.setting("map", wgf::describe(Model::map()));
+  report.setting("dual", wgf::describe(Model::dual(training.dropout)) + ", LogisticLoss");
+
+  const auto posterior = Posterior::read(data);
+  std::optional<examples::Reference> reference;  // data of one's own have none
+  if (fs::exists(data.parent_path() / "reference_moments.json")) reference = examples::Reference::read<Posterior>(data.parent_path());
+  examples::OutputFolder out(options.out);
+
+  // In the coordinates z of a Gaussian fit, x = mean + factor z, the posterior is of unit size.
+  const examples::Standardised target(posterior, report.timed("gaussian_fit", [&] { return Model::fit(posterior); }));
+  const wgf::JkoSolver solver{wgf::kl(target, Model::dual(training.dropout), wgf::LogisticLoss{}, options.inflation), Model::map(),
+                              wgf::Backward{.step_size = training.step_size},
+                              wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+  const auto flow = report.timed("training", [&] {
+    return solver.run(wgf::Gaussian::isotropic(target.dim(), options.spread), training.run, examples::observer(options));
+  });
+
+  const wgf::Particles sampled = target.to_sampled(flow.sample(options.samples, examples::derived_seed(options, 0)));
+  const wgf::Particles x = Posterior::constrain(sampled);
+  const auto names = Posterior::constrained_names();
+  report.setting("columns", names);
+
+  examples::Summary summary;
+  const auto metric = [&](const char* name, const char* what, double value, const char* good) {
+    report.metric(name, value);
+    summary.row(what, value, good);
+  };
+  auto parameters = nlohmann::ordered_json::object();
+  double mean_error = 0, sd_error = 0;
+  const auto compare = [&](const std::string& scale, const wgf::Particles& draws, std::vector<std::string> all,
+                           const examples::Moments* known) {
+    const auto moments = examples::Moments::of(draws, std::move(all));
+    for (Eigen::Index i = 0; i < moments.mean.size(); ++i) {
+      const auto& name = moments.names[static_cast<std::size_t>(i)];
+      auto& p = parameters[scale][name] = {{"mean", moments.mean[i]}, {"sd", moments.sd[i]}};
+      if (known) {
+        p["reference_mean"] = known->mean[i], p["reference_sd"] = known->sd[i];
+        p["mean_error"] = (moments.mean[i] - known->mean[i]) / known->sd[i], p["sd_error"] = moments.sd[i] / known->sd[i] - 1;
+      }
+    }
+    if (!known) return;
+    const auto errors = examples::MomentErrors::between(moments, *known);
+    report.metric("max_mean_error_" + scale, errors.mean), report.metric("max_sd_error_" + scale, errors.sd);
+    mean_error = std::max(mean_error, errors.mean), sd_error = std::max(sd_error, errors.sd);
+  };
+  compare("sampled", sampled, Posterior::sampled_names(), reference ? &reference->sampled : nullptr);
+  compare("constrained", x, names, reference ? &reference->constrained : nullptr);
+  if (reference) {
+    metric("max_mean_error", "worst mean, in reference standard deviations", mean_error, "below 0.05; the reference itself carries 0.01");
+    metric("max_sd_error", "worst standard deviation, relative", sd_error, "below 0.05; the reference itself carries 0.01");
+  } else {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const nlohmann::ordered_json& p = parameters["constrained"][names[i]];
+      summary.row(names[i], p["mean"], fmt::format("sd {:.4g}", p["sd"].get<double>()));
+    }
+    report.note("no reference_moments.json beside the data: nothing to compare with");
+  }
+  metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
+  report.metric("parameters", std::move(parameters));
+
+  wgf::write_npy(out.path("samples.npy"), x);
+  wgf::save(flow, out.path("flow.wgf"));
+  const bool picture = report.timed("picture", [&] {
+    std::vector<examples::MarginalPanel> panels;
+    for (Eigen::Index i = 0; i < x.rows(); ++i)
+      panels.push_back({names[static_cast<std::size_t>(i)], x.row(i), reference ? Eigen::VectorXd(reference->draws.row(i)) : Eigen::VectorXd()});
+    examples::MarginalStyle style;
+    style.title = "Posterior of " + std::string(options.model == "test_scores" ? "the test scores" : "the eight schools");
+    return examples::draw_marginals(out.path("picture.png"), panels, style);
+  });
+  summary.print(fmt::format("posterior of {}, {} steps", options.model, options.steps));
+  examples::publish(out, report, picture);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Samples the posterior of a Bayesian model by the Wasserstein gradient flow of KL, and compares it with reference draws.", "posterior");
+  Options options;
+  options.out = "out/posterior";
+  const examples::Presets models{{"test_scores", TestScores::training()}, {"eight_schools", EightSchools::training()}};
+  examples::add_presets(app, options, models, options.model, options.training, "--model", "the model, which brings its own settings")
+      ->each([&](const std::string& model) {
+        const bool schools = model == "eight_schools";
+        options.spread = schools ? EightSchools::spread : TestScores::spread;
+        options.inflation = schools ? EightSchools::inflation : TestScores::inflation;
+      });
+  examples::add_common_options(app, options);
+  app.add_option("--data", options.data, "data.json of the same form; the reference is what stands beside it, if anything does");
+  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  app.add_option("--spread", options.spread, "standard deviation of the start in standardised coordinates")
+      ->check(examples::positive())
+      ->capture_default_str();
+  examples::add_training_options(app, options.training);
+  examples::add_dropout(app, options.training);
+  app.add_option("--inflation", options.inflation, "the dual network's base is wider than the cloud by this factor")
+      ->check(examples::positive())
+      ->capture_default_str()
+      ->group("Training");
+  return examples::run_main(app, argc, argv, [&] {
+    if (options.model == "eight_schools") run<EightSchools>(options);
+    else run<TestScores>(options);
+  });
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a user brings: targets with and without a gradient, measures, terms; pools and their refreshment.
+#include <wgf/backend/eigen/backend.hpp>
+#include <wgf/metric/energy_distance.hpp>
+#include <wgf/solver/jko_solver.hpp>
+
+#include "catch.hpp"
+#include "support.hpp"
+
+using namespace wgf;
+using Eigen::VectorXd;
+using wgf::test::message_of;
+
+namespace {
+// A banana: x ~ N(0, 1), y ~ N(x²/2, 0.5²).
+struct Templated {
+  int dim() const { return 2; }
+  template <class T>
+  T log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const {
+    const T bend = x[1] - x[0] * x[0] / 2;
+    return -x[0] * x[0] / 2 - 2.0 * bend * bend;
+  }
+  Particles sample(long n, std::uint64_t seed) const {
+    Particles x = standard_normals(2, n, seed, 3);
+    x.row(1) = x.row(0).array().square() / 2 + x.row(1).array() / 2;
+    return x;
+  }
+};
+struct Analytic : Templated {
+  VectorXd gradient(const VectorXd& x) const {
+    const double bend = x[1] - x[0] * x[0] / 2;
+    return VectorXd((VectorXd(2) << -x[0] + 4 * bend * x[0], -4 * bend).finished());
+  }
+};
+// P_0 of the user's own: a ring.
+struct Ring {
+  int dim() const { return 2; }
+  Particles sample(long n, std::uint64_t seed) const {
+    Particles x = standard_normals(2, n, seed, 17);
+    for (long i = 0; i < n; ++i) x.col(i) *= (1 + 0.1 * x(0, i)) / x.col(i).norm();
+    return x;
+  }
+};
+const RunOptions brief{.steps = 2, .iterations = 30, .batch = 100, .first_step = 1, .pool = 1000};
+}  // namespace
+
+TEST_CASE("a target whose gradient is derived gives the run of the target that has it") {
+  const auto run = [](const auto& target) {
+    const JkoSolver solver{kl(target, Quadratic{}), ResidualMlp<16, 2>{}, Backward{.step_size = 0.1},
+                           EigenBackend<double>{.seed = 2, .threads = 1}};
+    return solver.run(Ring{}, brief);
+  };
+  const auto derived = run(Templated{}), analytic = run(Analytic{});
+  REQUIRE(derived.size() == 2);
+  const Particles x = derived.sample(100, 3), y = analytic.sample(100, 3);
+  CHECK((x - y).cwiseAbs().maxCoeff() < 1e-9);  // rounding errors apart, sixty times through Adam
+  CHECK((x - derived.draw_initial(100, 3)).norm() > 0.1);
+  CHECK(std::holds_alternative<CustomMeasure>(derived.initial));
+}
+
+namespace {
+using Solver =
+    JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Analytic>>, ResidualMlp<16, 2>, Backward, EigenBackend<double>>;
+const Solver solver{kl(Analytic{}, Quadratic{}), {}, {.step_size = 0.1}, {.seed = 2, .threads = 1}};
+}  // namespace
+
+TEST_CASE("the state's particles are the pool, pushed through all maps") {
+  auto state = solver.start(Ring{}, brief);
+  CHECK(state.particles() == Ring{}.sample(1000, 2));
+  solver.step(state), solver.step(state);
+  CHECK((state.particles() - state.flow().push(Ring{}.sample(1000, 2))).cwiseAbs().maxCoeff() < 1e-13);
+}
+
+TEST_CASE("a refreshed pool changes the steps after it, and the flow still goes to the target") {
+  RunOptions options{.steps = 6, .iterations = 100, .batch = 100, .map_rate = 5e-3, .dual_rate = 5e-3, .pool = 2000};
+  const auto fixed = solver.run(Ring{}, options);
+  options.refresh_pool = 2;
+  const auto refreshed = solver.run(Ring{}, options);
+  for (std::size_t k = 0; k < 6; ++k) {
+    INFO("step " << k + 1);
+    CHECK((fixed.stages[k].parameters == refreshed.stages[k].parameters) == (k < 2));
+  }
+  const Particles target = Templated{}.sample(3000, 5);
+  const double before = energy_distance(fixed.draw_initial(3000, 1), target);
+  CHECK(energy_distance(fixed.sample(3000, 1), target) < before / 2);
+  CHECK(energy_distance(refreshed.sample(3000, 1), target) < before / 2);
+}
+
+TEST_CASE("a run goes on from a flow whose P_0 is the user's") {
+  const auto first = solver.run(Ring{}, brief), second = solver.run(first, brief);
+  REQUIRE(second.size() == 4);
+  CHECK(second.stages[1].parameters == first.stages[1].parameters);
+  CHECK(second.push(second.draw_initial(10, 1), 0, 2) == first.sample(10, 1));
+}
+
+TEST_CASE("a flow of another map is not continued") {
+  const auto flow = solver.run(Ring{}, {.steps = 1, .iterations = 3, .pool = 200});
+  const Solver scaled{kl(Analytic{}, Quadratic{}), {.input_scale = 2}, {.step_size = 0.1}, {.seed = 2, .threads = 1}};
+  CHECK(message_of<std::invalid_argument>([&] { scaled.run(flow); }) ==
+        "wgf::JkoSolver: the flow to continue has the map ResidualMlp<16, 2, PRelu>{input_scale = 1}, the solver "
+        "ResidualMlp<16, 2, PRelu>{input_scale = 2}");
+}
+
+TEST_CASE("batches are windows of the pool, also where the pool is not a multiple of the batch, or one batch") {
+  for (const long pool : {100L, 101L, 199L, 250L}) {
+    RunOptions options = brief;
+    options.pool = pool;
+    CHECK(solver.run(Ring{}, options).size() == 2);
+  }
+}
+
+// ---- a term of the user's own: E_P[⟨c, X⟩], which carries the cloud along −c
+namespace {
+struct Drift {
+  VectorXd c;
+  template <class R>
+  struct Bound {
+    VectorXd c;
+    typename R::Constant zero, slope;
+    Frame frame;
+    void enter(const R& runtime, const Frame& f, const Gaussian&, double weight) {
+      frame = f;
+      zero = runtime.constant(Eigen::MatrixXd::Zero(c.size(), c.size()));
+      slope = runtime.constant(weight * f.factor.transpose() * c);
+    }
+    void add_gradient(typename R::Slice s, const typename R::Window& y, typename R::Window& g) { add_affine(zero, slope, y(s), g(s)); }
+    double value(typename R::Slice s, const typename R::Window& y) {
+      return sum_pointwise(s, y(s), [&](const VectorXd& x) { return c.dot(frame.mean + frame.factor * x); });
+    }
+  };
+  int dim() const { return static_cast<int>(c.size()); }
+  template <class R>
+  Bound<R> bind(const R&, int, long, std::uint32_t) const {
+    return {c, {}, {}, {}};
+  }
+};
+}  // namespace
+
+TEST_CASE("a term of the user's own") {
+  const VectorXd c = (VectorXd(2) << 1, -2).finished();
+  const JkoSolver drifting{functional(Drift{c}), Affine{}, Backward{.step_size = 0.1}, EigenBackend<double>{.seed = 2, .threads = 1}};
+  const Gaussian start(VectorXd::Ones(2), (Eigen::MatrixXd(2, 2) << 2, 0.5, 0.5, 1).finished());
+  // argmin E|X − T(X)|²/(2a) + weight·E⟨c, T(X)⟩ is T(x) = x − a·weight·c.
+  const RunOptions options{.steps = 2, .iterations = 1000, .batch = 200, .map_rate = 1e-2, .final_rate = 1e-3};
+  const auto flow = drifting.run(start, options);
+  CHECK((flow.gaussian().mean() - (start.mean() - 0.2 * c)).norm() < 1e-4);
+  CHECK((flow.gaussian().covariance() - start.covariance()).norm() < 1e-3);
+  const JkoSolver twice{2.0 * functional(Drift{c}), Affine{}, Backward{.step_size = 0.1}, EigenBackend<double>{.seed = 2, .threads = 1}};
+  CHECK((twice.run(start, options).gaussian().mean() - (start.mean() - 0.4 * c)).norm() < 1e-4);
+}
