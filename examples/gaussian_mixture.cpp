@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include <Eigen/Eigenvalues>
 #include <fmt/format.h>
+#include <Eigen/Eigenvalues>
 #include <wgf/wgf.hpp>
 
 #include "common/options.hpp"
@@ -165,7 +165,9 @@ int main(int argc, char** argv) {
   Options options;
   options.out = "out/gaussian_mixture";
   const examples::Presets presets{{"ours", Ours::training()}, {"paper-8", Paper::training(50)}, {"paper-13", Paper::training(20)}};
-  examples::add_presets(app, options, presets, options.preset, options.training)->each([&](const std::string& name) { options.dim = name == "paper-13" ? 13 : 8; });
+  examples::add_presets(app, options, presets, options.preset, options.training)->each([&](const std::string& name) {
+    options.dim = name == "paper-13" ? 13 : 8;
+  });
   examples::add_common_options(app, options);
   app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(2))->capture_default_str();
   app.add_option("--target-seed", options.target_seed, "seed of the modes' positions")->check(examples::at_least(0))->capture_default_str();

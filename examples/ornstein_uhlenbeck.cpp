@@ -24,15 +24,11 @@ struct Ours {  // the networks hold the solution: an affine map, the logarithm o
   static auto dual() { return wgf::Quadratic{}; }
   static auto fit() { return wgf::LogisticLoss{}; }
   static Training training(bool coupled) {
-    return {.run = {.steps = 18,
-                    .iterations = 500,
-                    .batch = 1000,
-                    .map_rate = 2e-3,
-                    .dual_rate = 2e-3,
-                    .first_step = 4,
-                    .coupled_base = coupled},
-            .step_size = 0.05,
-            .dropout = 0};
+    return {
+        .run =
+            {.steps = 18, .iterations = 500, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .coupled_base = coupled},
+        .step_size = 0.05,
+        .dropout = 0};
   }
 };
 struct Paper {  // appendix D.2
@@ -96,7 +92,8 @@ bool draw(const std::filesystem::path& file, const Errors& errors, const wgf::Or
     cloud.curves.push_back(ellipse(flow.gaussian(k), 2, fmt::format("flow, t = {:.2g}", k * flow.step_size), colour, false));
     cloud.curves.push_back(ellipse(process.at(k * flow.step_size), 2, last ? "the PDE's law" : "", "#20242A", true));
   }
-  return examples::draw_curves(file, {distances, cloud}, fmt::format("Ornstein-Uhlenbeck in {} dimensions, a = {}", flow.dim(), flow.step_size));
+  return examples::draw_curves(file, {distances, cloud},
+                               fmt::format("Ornstein-Uhlenbeck in {} dimensions, a = {}", flow.dim(), flow.step_size));
 }
 
 template <class Preset>
@@ -125,9 +122,8 @@ void run(const Options& options) {
     const auto process = wgf::OrnsteinUhlenbeck::random(options.dim, seed);
     const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual(), Preset::fit()), Preset::map(), wgf::Backward{.step_size = a},
                                 wgf::EigenBackend<float>{.seed = seed, .threads = options.threads}};
-    const auto flow = report.timed("training", [&] {
-      return solver.run(wgf::Gaussian::isotropic(options.dim, 1), training.run, examples::observer(options));
-    });
+    const auto flow = report.timed(
+        "training", [&] { return solver.run(wgf::Gaussian::isotropic(options.dim, 1), training.run, examples::observer(options)); });
     seconds += report.content()["seconds"]["training"].template get<double>();
 
     Errors errors{none, none, none};
@@ -167,15 +163,17 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Follows an Ornstein-Uhlenbeck process from N(0, I), where the PDE and the exact JKO iterates are known.", "ornstein_uhlenbeck");
+  CLI::App app("Follows an Ornstein-Uhlenbeck process from N(0, I), where the PDE and the exact JKO iterates are known.",
+               "ornstein_uhlenbeck");
   Options options;
   options.out = "out/ornstein_uhlenbeck";
-  const examples::Presets presets{
-      {"ours", Ours::training(true)}, {"independent", Ours::training(false)}, {"paper", Paper::training()}};
+  const examples::Presets presets{{"ours", Ours::training(true)}, {"independent", Ours::training(false)}, {"paper", Paper::training()}};
   examples::add_presets(app, options, presets, options.preset, options.training);
   examples::add_common_options(app, options);
   app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(1))->capture_default_str();
-  app.add_option("--repeats", options.repeats, "random targets, with the seeds from --seed on")->check(examples::at_least(1))->capture_default_str();
+  app.add_option("--repeats", options.repeats, "random targets, with the seeds from --seed on")
+      ->check(examples::at_least(1))
+      ->capture_default_str();
   app.add_option("--samples", options.samples, "samples to write")->check(examples::at_least(1))->capture_default_str();
   examples::add_training_options(app, options.training);
   return examples::run_main(app, argc, argv, [&] {

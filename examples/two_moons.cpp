@@ -34,7 +34,14 @@ struct Paper {  // appendix D
   static auto dual(double dropout) { return wgf::Mlp<16, 6>{.dropout = dropout}; }
   static auto fit() { return wgf::OwnBound{}; }
   static Training training() {
-    return {.run = {.steps = 10, .iterations = 600, .dual_steps = 6, .batch = 100, .final_rate = 1, .average = 0, .first_step = 1, .whiten = false},
+    return {.run = {.steps = 10,
+                    .iterations = 600,
+                    .dual_steps = 6,
+                    .batch = 100,
+                    .final_rate = 1,
+                    .average = 0,
+                    .first_step = 1,
+                    .whiten = false},
             .step_size = 0.3,
             .dropout = 0.1};
   }
@@ -104,7 +111,8 @@ void run(const CommonOptions& options, const std::string& preset, Training train
   report.timed("metrics", [&] {
     metric("energy_distance", "energy distance to the target", wgf::energy_distance(x, y), "below 0.005");
     metric("energy_distance_noise", "... of two target samples", wgf::energy_distance(y, z), "what chance alone makes");
-    metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y), "chance: " + fmt::format("{:.2g}", wgf::sliced_wasserstein(y, z)));
+    metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y),
+           "chance: " + fmt::format("{:.2g}", wgf::sliced_wasserstein(y, z)));
     metric("modes_found", "modes with at least 3 % of the mass", static_cast<double>(found), "16");
     metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), "0.0625");
     metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), "0.0625");

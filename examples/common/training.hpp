@@ -53,7 +53,8 @@ inline CLI::Validator between(double least, double most, bool exclude_least = fa
   const auto check = [=](const std::string& text) {
     double value = 0;
     const bool good = CLI::detail::lexical_cast(text, value) && value >= least && value <= most && !(exclude_least && value == least);
-    return good ? std::string() : fmt::format("must be {} {} and at most {}, got {}", exclude_least ? "above" : "at least", least, most, text);
+    return good ? std::string()
+                : fmt::format("must be {} {} and at most {}, got {}", exclude_least ? "above" : "at least", least, most, text);
   };
   return CLI::Validator(check, "");
 }
@@ -74,7 +75,8 @@ inline void add_training_options(CLI::App& app, Training& training) {
   add("--final-rate", run.final_rate, "within a step the rates fall to this share; 1: constant")->check(between(0, 1, true));
   add("--average", run.average, "average the map over this last share of a step")->check(between(0, 1));
   add("--pool", run.pool, "particles that stand for the cloud")->check(at_least(1));
-  add("--whiten", run.whiten, "train in coordinates where the cloud has mean 0 and covariance I")->default_str(run.whiten ? "true" : "false");
+  add("--whiten", run.whiten, "train in coordinates where the cloud has mean 0 and covariance I")
+      ->default_str(run.whiten ? "true" : "false");
 }
 /// Adds --dropout, for programs whose dual network takes it.
 inline void add_dropout(CLI::App& app, Training& training) {

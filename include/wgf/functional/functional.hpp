@@ -89,8 +89,11 @@ auto entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
 }
 
 /// E_P[−log q] for an unnormalised target q.
-template <Target T>
-Functional<Potential<T>> potential(T target) {
+template <class T>
+auto potential(T target) {
+  static_assert(Target<T>,
+                "wgf::kl and wgf::potential: a target has dim(), log_density(x), and gradient(x) unless its log_density is a template over the "
+                "scalar type; see docs/targets.md");
   return functional(Potential<T>{std::move(target)});
 }
 
@@ -98,10 +101,6 @@ Functional<Potential<T>> potential(T target) {
 /// parameters.
 template <class T, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto kl(T target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
-  static_assert(
-      Target<T>,
-      "wgf::kl: a target has dim(), log_density(x), and gradient(x) unless its log_density is a template over the scalar type; see "
-      "docs/targets.md");
   return entropy(dual, fit, inflation) + potential(std::move(target));
 }
 
