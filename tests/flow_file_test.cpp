@@ -127,9 +127,14 @@ TEMPLATE_TEST_CASE("a flow comes back from its file bit for bit", "", float, dou
 
 TEST_CASE("a mixture's weights come back bit for bit") {
   const Folder folder;
-  save(make_flow<float>(mixture(), 0), folder / "a.wgf");
-  const auto back = load<MapFlow<float>>(folder / "a.wgf", {.input_scale = 1.5});
-  CHECK(std::get<GaussianMixture>(back.initial).weights() == mixture().weights());
+  for (std::uint64_t k = 0; k < 100; ++k) {
+    const auto n = static_cast<int>(2 + k % 15);
+    const Eigen::VectorXd u = standard_uniforms(n, 1, k);
+    const GaussianMixture mixture({u.data(), u.data() + n}, std::vector<Gaussian>(static_cast<std::size_t>(n), Gaussian::isotropic(2, 1)));
+    save(make_flow<float>(mixture, 0), folder / "a.wgf");
+    const auto back = load<MapFlow<float>>(folder / "a.wgf", {.input_scale = 1.5});
+    CHECK(std::get<GaussianMixture>(back.initial).weights() == mixture.weights());
+  }
 }
 
 TEST_CASE("of a measure of the user's own a file keeps the dimension") {

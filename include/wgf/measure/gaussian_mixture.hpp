@@ -35,6 +35,8 @@ class GaussianMixture {
       if (c.dim() != dim())
         throw std::invalid_argument("wgf::GaussianMixture: the components must have the same dimension, got " + std::to_string(dim()) +
                                     " and " + std::to_string(c.dim()));
+    // Weights that are normalised already stay as they are, to the bit: rounding makes their sum differ from 1 by this much.
+    if (std::abs(sum - 1) <= static_cast<double>(weights_.size()) * std::numeric_limits<double>::epsilon()) sum = 1;
     for (std::size_t k = 0; k < weights_.size(); ++k) {
       weights_[k] /= sum;
       log_scale_.push_back(std::log(weights_[k]) + components_[k].log_normaliser());
