@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Posteriors of two Bayesian models, test scores and eight schools, compared with long runs of Hamiltonian Monte Carlo.
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -68,6 +70,15 @@ fs::path shipped_data(const std::string& model) {
   throw std::runtime_error(fmt::format("the data of {} were not found; say where they are with --data", model));
 }
 
+/// "theta3" as gnuplot writes θ with an index.
+std::string in_greek(const std::string& name) {
+  const auto letters = std::min(name.find_first_of("0123456789"), name.size());
+  const std::string word = name.substr(0, letters), index = name.substr(letters);
+  for (const auto& [latin, greek] : {std::pair{"theta", "θ"}, {"beta", "β"}, {"sigma", "σ"}, {"mu", "μ"}, {"tau", "τ"}})
+    if (word == latin) return index.empty() ? greek : fmt::format("{}_{{{}}}", greek, index);
+  return name;
+}
+
 template <class Model>
 void run(const Options& options) {
   using Posterior = typename Model::Posterior;
@@ -91,14 +102,6 @@ void run(const Options& options) {
 
   // In the coordinates z of a Gaussian fit, x = mean + factor z, the posterior is of unit size.
   const examples::Standardised target(posterior, report.timed("gaussian_fit", [&] { return Model::fit(posterior); }));
-  const Eigen::VectorXd shift = target.fit().mean;  // the flow that is saved lives in z
-  const Eigen::MatrixXd factor = target.fit().factor;
-  report.setting("coordinates_mean", std::vector<double>(shift.begin(), shift.end()));
-  report.setting("coordinates_factor", [&] {
-    std::vector<std::vector<double>> rows;
-    for (const auto& row : factor.rowwise()) rows.emplace_back(row.begin(), row.end());
-    return rows;
-  }());
   const wgf::JkoSolver solver{wgf::kl(target, Model::dual(training.dropout), wgf::LogisticLoss{}, options.inflation), Model::map(),
                               wgf::Backward{.step_size = training.step_size},
                               wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
@@ -151,6 +154,9 @@ void run(const Options& options) {
 
   wgf::write_npy(out.path("samples.npy"), x);
   wgf::save(flow, out.path("flow.wgf"));
+  wgf::Particles coordinates(target.dim(), target.dim() + 1);  // the flow is in z: x = first row + (the other rows) z
+  coordinates << target.fit().mean, target.fit().factor.transpose();
+  wgf::write_npy(out.path("coordinates.npy"), coordinates);
   const bool picture = report.timed("picture", [&] {
     std::vector<examples::MarginalPanel> panels;
     for (Eigen::Index i = 0; i < x.rows(); ++i)
@@ -158,10 +164,11 @@ void run(const Options& options) {
           {names[static_cast<std::size_t>(i)], x.row(i), reference ? Eigen::VectorXd(reference->draws.row(i)) : Eigen::VectorXd()});
     examples::MarginalStyle style;
     style.title = "Posterior of " + std::string(options.model == "test_scores" ? "the test scores" : "the eight schools");
+    if (!reference) style.reference_label = "(no reference draws)";
     return examples::draw_marginals(out.path("picture.png"), panels, style);
   });
   summary.print(fmt::format("posterior of {}, {} steps", options.model, options.steps));
-  examples::publish(out, report, picture);
+  examples::publish(out, report, picture, ", coordinates.npy");
 }
 
 }  // namespace

@@ -148,12 +148,13 @@ class Summary {
 };
 
 /// Writes the report beside the other files, moves all of them into place, and says where they are.
-inline void publish(OutputFolder& out, Report& report, bool has_picture) {
+/// \param others names of further files, beginning with a comma
+inline void publish(OutputFolder& out, Report& report, bool has_picture, const std::string& others = {}) {
   check_interrupt();
   if (!has_picture) report.note("no picture was made");
   report.write(out.path("report.json"));
   out.publish();
-  fmt::print("files in {}: {}report.json, samples.npy, flow.wgf\n", out.folder().string(), has_picture ? "picture.png, " : "");
+  fmt::print("files in {}: {}report.json, samples.npy, flow.wgf{}\n", out.folder().string(), has_picture ? "picture.png, " : "", others);
 }
 
 /// Seeds for the other samples that a program needs: distinct for all runs and uses.

@@ -56,12 +56,14 @@ Probe probe(const Spec& spec, int dim, long batch, ProbeOptions options = {}) {
     Runtime runtime;
     typename Runtime::template Network<Spec, keep> net;
     typename Runtime::Points x, dy;
+    std::optional<std::uint32_t> draw;
   };
   auto state = std::make_shared<State>(spec, dim, batch, options.threads);
+  state->draw = options.draw;
   constexpr bool number = Spec::output == Output::scalar;
-  const auto forward_on = [state, draw = options.draw](Slice s) {
+  const auto forward_on = [state](Slice s) {
     if constexpr (requires { state->net.forward_fitting(s, state->x(s), 0u); })
-      if (draw) return state->net.forward_fitting(s, state->x(s), *draw);
+      if (state->draw) return state->net.forward_fitting(s, state->x(s), *state->draw);
     return state->net.forward(s, state->x(s));
   };
   // What follows the forward pass: on the same tile, or after the whole batch.

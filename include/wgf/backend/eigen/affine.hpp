@@ -26,18 +26,18 @@ class AffineKernel : Kernels<Scalar> {
 
   Columns<Scalar> forward(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* matrix, const Scalar* offset) {
     Scalar* out = output_.data() + row(s) * padded_;
-    product<Scalar>(
+    product<0, Scalar>(
         s.size, padded_, dim_, {x, ldx, 1}, matrix, padded_, [&](int r, int c) { return load(offset + c) + load(x + r * ldx + c); },
         [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
     return columns(output_, s);
   }
   void pull_parameters(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* dy, Scalar* dmatrix, Scalar* doffset) {
-    this->add_weights(x, ldx, dim_, dy, padded_, s.size, dmatrix);
+    this->template add_weights<0>(x, ldx, dim_, dy, padded_, s.size, dmatrix);
     this->add_rows(dy, padded_, s.size, doffset);
   }
   Columns<Scalar> pull_input(Slice s, const Scalar* dy) {
     Scalar* to = dx_.data() + row(s) * padded_;
-    product<Scalar>(
+    product<0, Scalar>(
         s.size, padded_, dim_, {dy, padded_, 1}, transposed_.data(), padded_, [&](int r, int c) { return load(dy + r * padded_ + c); },
         [&](int r, int c, Vec<Scalar> v) { store(to + r * padded_ + c, v); });
     return columns(dx_, s);

@@ -27,7 +27,7 @@ template <class Scalar, class Y, class Z>
 void set_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
   Scalar* to = z.data();
   const std::ptrdiff_t ldz = z.outerStride();
-  simd::product<Scalar>(
+  simd::product<0, Scalar>(
       static_cast<int>(y.cols()), static_cast<int>(a.transposed.rows()), static_cast<int>(y.rows()), {y.data(), y.outerStride(), 1},
       a.transposed.data(), a.transposed.rows(), [&](int, int c) { return simd::load(b.transposed.data() + c); },
       [&](int r, int c, simd::Vec<Scalar> v) { simd::store(to + r * ldz + c, v); });
@@ -37,7 +37,7 @@ template <class Scalar, class Y, class Z>
 void add_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
   Scalar* to = z.data();
   const std::ptrdiff_t ldz = z.outerStride();
-  simd::product<Scalar>(
+  simd::product<0, Scalar>(
       static_cast<int>(y.cols()), static_cast<int>(a.transposed.rows()), static_cast<int>(y.rows()), {y.data(), y.outerStride(), 1},
       a.transposed.data(), a.transposed.rows(),
       [&](int r, int c) { return simd::load(b.transposed.data() + c) + simd::load(to + r * ldz + c); },

@@ -18,8 +18,9 @@ namespace wgf::eigen {
 template <class Scalar>
 struct Kernels {
   /// dW += xᵀ dy with x (n × in), dy (n × out), dW (in × out); `out` a multiple of lanes.
+  template <int Out>
   static WGF_INLINE void add_weights(const Scalar* x, std::ptrdiff_t ldx, int in, const Scalar* dy, int out, int n, Scalar* gradient) {
-    product<Scalar>(
+    product<Out, Scalar>(
         in, out, n, {x, 1, ldx}, dy, out, [&](int r, int c) { return load(gradient + r * out + c); },
         [&](int r, int c, Vec<Scalar> v) { store(gradient + r * out + c, v); });
   }
@@ -195,8 +196,8 @@ class MlpNetwork : Kernels<Scalar> {
         if (mask) v *= load(mask + r * W + c);
         store(yl + r * W + c, v);
       };
-      if (l == 0) product<Scalar>(s.size, W, dim_, {first, spec_.input_scale != 1 ? padded_ : ldx, 1}, p + a.weight, W, start, finish);
-      else product<Scalar>(s.size, W, W, {y(l - 1, s), W, 1}, p + a.weight, W, start, finish);
+      if (l == 0) product<W, Scalar>(s.size, W, dim_, {first, spec_.input_scale != 1 ? padded_ : ldx, 1}, p + a.weight, W, start, finish);
+      else product<W, Scalar>(s.size, W, W, {y(l - 1, s), W, 1}, p + a.weight, W, start, finish);
     }
     const Layer& a = layer_[last];
     const Scalar *h = y(last - 1, s), *w = p + a.weight;
@@ -216,7 +217,7 @@ class MlpNetwork : Kernels<Scalar> {
       for (; r < s.size; ++r) out[r] = p[a.bias] + sum(product_of_row(r));
     } else {
       Scalar* out = output_.data() + row(s) * padded_;
-      product<Scalar>(
+      product<0, Scalar>(
           s.size, padded_, W, {h, W, 1}, w, padded_, [&](int r, int c) { return load(p + a.bias + c) + load(x + r * ldx + c); },
           [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
     }
@@ -273,18 +274,18 @@ class MlpNetwork : Kernels<Scalar> {
       }
     } else {
       if constexpr (Parameters) {
-        this->add_weights(h, W, W, dy, padded_, s.size, g + end.weight);
+        this->template add_weights<0>(h, W, W, dy, padded_, s.size, g + end.weight);
         this->add_rows(dy, padded_, s.size, g + end.bias);
       }
-      product<Scalar>(s.size, W, dim_, {dy, padded_, 1}, transposed_.data() + end.transposed, W, zero, finish);
+      product<W, Scalar>(s.size, W, dim_, {dy, padded_, 1}, transposed_.data() + end.transposed, W, zero, finish);
       if constexpr (Parameters) this->add_rows(dz, W, s.size, g + layer_[last - 1].bias);
     }
     if constexpr (Parameters && Act::learned) g[layer_[last - 1].slope] += sum(dslope);
     for (int l = last - 1; l > 0; --l) {
       const Scalar* above = dz;
-      if constexpr (Parameters) this->add_weights(y(l - 1, s), W, W, above, W, s.size, g + layer_[l].weight);
+      if constexpr (Parameters) this->template add_weights<W>(y(l - 1, s), W, W, above, W, s.size, g + layer_[l].weight);
       slope = slope_of(l - 1), dslope = Vec<Scalar>{}, dz = kept(l - 1, s), mask = mask_of(l - 1);
-      product<Scalar>(s.size, W, W, {above, W, 1}, transposed_.data() + layer_[l].transposed, W, zero, finish);
+      product<W, Scalar>(s.size, W, W, {above, W, 1}, transposed_.data() + layer_[l].transposed, W, zero, finish);
       if constexpr (Parameters) {
         this->add_rows(dz, W, s.size, g + layer_[l - 1].bias);
         if constexpr (Act::learned) g[layer_[l - 1].slope] += sum(dslope);
@@ -292,12 +293,12 @@ class MlpNetwork : Kernels<Scalar> {
     }
     const bool scaling = spec_.input_scale != 1;
     if constexpr (Parameters)
-      this->add_weights(scaling ? scaled_.data() + row(s) * padded_ : x, scaling ? padded_ : ldx, dim_, dz, W, s.size,
+      this->template add_weights<W>(scaling ? scaled_.data() + row(s) * padded_ : x, scaling ? padded_ : ldx, dim_, dz, W, s.size,
                         g + layer_[0].weight);
     if constexpr (Input) {
       Scalar* to = dx_.data() + row(s) * padded_;
       const Vec<Scalar> scale = broadcast(Scalar(spec_.input_scale));
-      product<Scalar>(s.size, padded_, W, {dz, W, 1}, transposed_.data() + layer_[0].transposed, padded_, zero,
+      product<0, Scalar>(s.size, padded_, W, {dz, W, 1}, transposed_.data() + layer_[0].transposed, padded_, zero,
                       [&](int r, int c, Vec<Scalar> v) {
                         if constexpr (scalar) store(to + r * padded_ + c, scale * v);
                         else store(to + r * padded_ + c, fma(scale, v, load(dy + r * padded_ + c)));  // T(x) = x + …

@@ -63,24 +63,22 @@ WGF_INLINE void row_blocks(int r, int rows, int col, int depth, Strided<Scalar> 
                            Finish finish) {
   for (; r + R <= rows; r += R) register_tile<R, V>(r, col, depth, a, b, ldb, start, finish);
   if constexpr (R > 1) {
-    constexpr int smaller = R >= 12 ? 8 : R > 4 ? 4 : R / 2;
+    constexpr int smaller = R > 4 ? 4 : 1;
     if (r < rows) row_blocks<smaller, V>(r, rows, col, depth, a, b, ldb, start, finish);
   }
 }
 
 /// C (rows × cols) = finish(start + A·B), A rows × depth, B depth × cols with leading dimension ldb.
-/// \param cols a multiple of lanes; pass a compile-time constant where it is one.
+/// \tparam Cols the number of columns where it is known at compile time, 0 where it is `cols`; both are multiples of lanes. (Tiles of one
+/// register serve every number of columns, at little loss: a kernel for each would multiply the code that every call has to compile.)
 /// \param start start(row, column) gives the register from which the sum starts (a bias, zero, or what is already there).
 /// \param finish finish(row, column, register) stores a finished register (and applies what follows the product).
-template <class Scalar, class Start, class Finish>
+template <int Cols, class Scalar, class Start, class Finish>
 WGF_INLINE void product(int rows, int cols, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start, Finish finish) {
-  constexpr int widest = register_count == 32 ? 4 : 2;
-  int c = 0, left = cols / lanes<Scalar>;
-  for (; left >= widest; left -= widest, c += widest * lanes<Scalar>)
-    row_blocks<rows_of_tile<widest>, widest>(0, rows, c, depth, a, b, ldb, start, finish);
-  if constexpr (widest > 2)
-    for (; left >= 2; left -= 2, c += 2 * lanes<Scalar>) row_blocks<rows_of_tile<2>, 2>(0, rows, c, depth, a, b, ldb, start, finish);
-  if (left) row_blocks<rows_of_tile<1>, 1>(0, rows, c, depth, a, b, ldb, start, finish);
+  constexpr int registers = Cols / lanes<Scalar>, widest = register_count == 32 ? 4 : 2;
+  constexpr int V = Cols == 0 ? 1 : registers % widest == 0 ? widest : registers % 2 == 0 ? 2 : 1;
+  for (int c = 0; c < (Cols == 0 ? cols : Cols); c += V * lanes<Scalar>)
+    row_blocks<rows_of_tile<V>, V>(0, rows, c, depth, a, b, ldb, start, finish);
 }
 
 /// t (cols × rows, leading dimension ldt) = aᵀ for a row-major rows × cols matrix with leading dimension lda.

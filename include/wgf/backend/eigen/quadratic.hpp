@@ -30,7 +30,7 @@ class QuadraticNetwork : Kernels<Scalar> {
     const Scalar *p = parameters_.data(), *in = x.data();
     const std::ptrdiff_t ldx = x.outerStride();
     Scalar *sx = at(sx_, s), *out = output_.data() + row(s);
-    product<Scalar>(
+    product<0, Scalar>(
         s.size, padded_, dim_, {in, ldx, 1}, symmetric_.data(), padded_, [](int, int) { return Vec<Scalar>{}; },
         [&](int r, int c, Vec<Scalar> v) { store(sx + r * padded_ + c, v); });
     const Vec<Scalar> half = broadcast(Scalar(0.5));
@@ -59,7 +59,7 @@ class QuadraticNetwork : Kernels<Scalar> {
     for (int r = 0; r < s.size; ++r) g[constant_] += du[r];
     const Vec<Scalar> half = broadcast(Scalar(0.5));
     for (int i = 0; i < s.size * padded_; i += lanes<Scalar>) store(wx + i, half * load(wx + i));
-    this->add_weights(in, ldx, dim_, wx, padded_, s.size, g + matrix_);
+    this->template add_weights<0>(in, ldx, dim_, wx, padded_, s.size, g + matrix_);
   }
   template <class X, class G>
   Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
