@@ -160,8 +160,8 @@ void run(const Options& options) {
   const bool picture = report.timed("picture", [&] {
     std::vector<examples::MarginalPanel> panels;
     for (Eigen::Index i = 0; i < x.rows(); ++i)
-      panels.push_back(
-          {names[static_cast<std::size_t>(i)], x.row(i), reference ? Eigen::VectorXd(reference->draws.row(i)) : Eigen::VectorXd()});
+      panels.push_back({in_greek(names[static_cast<std::size_t>(i)]), x.row(i),
+                        reference ? Eigen::VectorXd(reference->draws.row(i)) : Eigen::VectorXd()});
     examples::MarginalStyle style;
     style.title = "Posterior of " + std::string(options.model == "test_scores" ? "the test scores" : "the eight schools");
     if (!reference) style.reference_label = "(no reference draws)";

@@ -366,15 +366,15 @@ inline bool draw_curves(const std::filesystem::path& file, const std::vector<Cur
       rows << curve.x.transpose(), curve.y.transpose();
       blocks[p].push_back(picture.block(rows));
     }
-  picture("set multiplot layout {},{}{}\nset grid lc rgb '#E4E6EA' lt 1 lw 0.7\nset key below center horizontal maxcols 2\n",
-          grid.rows, grid.columns, title.empty() ? "" : " title " + Picture::quoted(title) + " font ',14' offset 0,-0.2");
+  picture("set multiplot layout {},{}{}\nset grid lc rgb '#E4E6EA' lt 1 lw 0.7\nset key below center horizontal maxcols 2\n", grid.rows,
+          grid.columns, title.empty() ? "" : " title " + Picture::quoted(title) + " font ',14' offset 0,-0.2");
   for (std::size_t p = 0; p < panels.size(); ++p) {
     const auto& panel = panels[p];
     picture("set offsets graph 0.02, graph 0.02, graph 0.04, {}\nset size {}\n", panel.equal_units ? "graph 0.04" : "0",
             panel.equal_units ? "ratio -1" : "noratio");
-    picture("set title {}\nset xlabel {} offset 0,0.4\nset ylabel {}\n{} logscale x\n{} logscale y\nset format y '{}'\n", Picture::quoted(panel.title),
-            Picture::quoted(panel.x_label), Picture::quoted(panel.y_label), panel.log_x ? "set" : "unset", panel.log_y ? "set" : "unset",
-            panel.log_y ? "10^{%T}" : "%h");
+    picture("set title {}\nset xlabel {} offset 0,0.4\nset ylabel {}\n{} logscale x\n{} logscale y\nset format y '{}'\n",
+            Picture::quoted(panel.title), Picture::quoted(panel.x_label), Picture::quoted(panel.y_label), panel.log_x ? "set" : "unset",
+            panel.log_y ? "set" : "unset", panel.log_y ? "10^{%T}" : "%h");
     std::string plots;
     for (std::size_t c = 0; c < panel.curves.size(); ++c) {
       const auto& curve = panel.curves[c];

@@ -37,4 +37,6 @@ TEST_CASE("OU in 8 dimensions with the coupled base is within 5e-6 of the exact 
 TEST_CASE("OU in 32 dimensions with the coupled base is within 3e-5 of the exact JKO iterate") { CHECK(mean_error(32, 500, true) <= 3e-5); }
 TEST_CASE("OU in 2 dimensions with independent bases is within 5e-6 of the exact JKO iterate") { CHECK(mean_error(2, 500, false) <= 5e-6); }
 TEST_CASE("OU in 8 dimensions with independent bases is within 1e-4 of the exact JKO iterate") { CHECK(mean_error(8, 500, false) <= 1e-4); }
-TEST_CASE("OU in 32 dimensions with independent bases is within 1e-3 of the exact JKO iterate") { CHECK(mean_error(32, 500, false) <= 1e-3); }
+TEST_CASE("OU in 32 dimensions with independent bases is within 1e-3 of the exact JKO iterate") {
+  CHECK(mean_error(32, 500, false) <= 1e-3);
+}

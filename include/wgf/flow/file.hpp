@@ -128,7 +128,8 @@ inline long header_number(const std::filesystem::path& path, const Header& heade
   const char *begin = it->second.data(), *end = begin + it->second.size();
   long value = 0;
   const auto read = std::from_chars(begin, end, value);
-  if (read.ec != std::errc() || read.ptr != end || value < least || value > most) throw flow_file_error(path, "the header's \"" + key + "\" is \"" + it->second + "\"");
+  if (read.ec != std::errc() || read.ptr != end || value < least || value > most)
+    throw flow_file_error(path, "the header's \"" + key + "\" is \"" + it->second + "\"");
   return value;
 }
 
@@ -195,7 +196,7 @@ void save(const Flow<Map, Backend>& flow, const std::filesystem::path& path) {
 /// Reads a flow of type F, such as `wgf::load<decltype(flow)>("moons.wgf")` or `wgf::load<decltype(solver)::Flow>(…)`.
 /// \param map,backend the specification that the file must hold, and the policy that will evaluate it (its seed is taken from the file).
 /// \throws FileError for a file that is missing, truncated, damaged, of another version, or of another map or scalar than F's.
-template <class F>
+template <class FlowType, class F = std::remove_cv_t<FlowType>>
 F load(const std::filesystem::path& path, typename F::MapType map = {}, typename F::BackendType backend = {}) {
   using Scalar = typename F::Scalar;
   std::ifstream file(path, std::ios::binary);

@@ -15,6 +15,9 @@
 
 namespace wgf {
 
+template <class T, class R>
+inline constexpr bool is_term = DirectTerm<T, R> || DualTerm<T, R>;
+
 /// A term times a positive number.
 template <class Term>
 struct Weighted {
@@ -46,6 +49,9 @@ struct Functional {
     return hana::unpack(terms, [&](const auto&... t) {
       std::uint32_t stream = first_stream;
       const auto next = [&] { return std::exchange(stream, stream + 16); };
+      static_assert(
+          (is_term<decltype(t.term.bind(runtime, dim, batch, stream)), R> && ...),
+          "wgf::Functional: a bound term must be direct (add_gradient, value) or dual (network, gain, cost, …); see docs/architecture.md");
       using Bound = hana::tuple<Weighted<decltype(t.term.bind(runtime, dim, batch, stream))>...>;
       return Bound{Weighted<decltype(t.term.bind(runtime, dim, batch, stream))>{t.weight, t.term.bind(runtime, dim, batch, next())}...};
     });
@@ -80,9 +86,10 @@ Functional<A...> operator*(double weight, Functional<A...> a) {
 /// (Entropy::inflation).
 template <class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
-  static_assert(DualSpecification<Dual>,
-                "wgf::entropy and wgf::kl: the dual must be a specification of a network from points to numbers, such as wgf::Mlp<64, 3>; see "
-                "docs/architecture.md");
+  static_assert(
+      DualSpecification<Dual>,
+      "wgf::entropy and wgf::kl: the dual must be a specification of a network from points to numbers, such as wgf::Mlp<64, 3>; see "
+      "docs/architecture.md");
   if (!(inflation > 0) || !std::isfinite(inflation))
     throw std::invalid_argument("wgf::entropy: the base's inflation must be positive, got " + std::to_string(inflation));
   return functional(Entropy<Dual, Fit>{dual, fit, inflation});
@@ -91,9 +98,10 @@ auto entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
 /// E_P[−log q] for an unnormalised target q.
 template <class T>
 auto potential(T target) {
-  static_assert(Target<T>,
-                "wgf::kl and wgf::potential: a target has dim(), log_density(x), and gradient(x) unless its log_density is a template over the "
-                "scalar type; see docs/targets.md");
+  static_assert(
+      Target<T>,
+      "wgf::kl and wgf::potential: a target has dim(), log_density(x), and gradient(x) unless its log_density is a template over the "
+      "scalar type; see docs/targets.md");
   return functional(Potential<T>{std::move(target)});
 }
 

@@ -26,13 +26,13 @@ using Differential = Eigen::AutoDiffScalar<Eigen::Matrix<double, derivatives, 1>
 /// Target with only a log-density, written for any scalar type: `template <class T> T log_density(const Eigen::Matrix<T, Eigen::Dynamic,
 /// 1>& x) const`. Its gradient is derived automatically (forward mode, exact). Functions such as exp and log are to be called unqualified.
 template <class T>
-concept TemplatedTarget = !DifferentiatedTarget<T> &&
-                          requires(const T& t, const Eigen::VectorXd& x, const Eigen::Matrix<detail::Differential, Eigen::Dynamic, 1>& y) {
-                            { t.dim() } -> std::convertible_to<int>;
-                            { t.log_density(x) } -> std::convertible_to<double>;
-                            { t.log_density(y) } -> std::convertible_to<detail::Differential>;
-      requires !std::is_arithmetic_v<std::remove_cvref_t<decltype(t.log_density(y))>>;  // as a function of VectorXd alone would give
-                          };
+concept TemplatedTarget = !DifferentiatedTarget<T> && requires(const T& t, const Eigen::VectorXd& x,
+                                                               const Eigen::Matrix<detail::Differential, Eigen::Dynamic, 1>& y) {
+  { t.dim() } -> std::convertible_to<int>;
+  { t.log_density(x) } -> std::convertible_to<double>;
+  { t.log_density(y) } -> std::convertible_to<detail::Differential>;
+  requires !std::is_arithmetic_v<std::remove_cvref_t<decltype(t.log_density(y))>>;  // as a function of VectorXd alone would give
+};
 /// What kl() takes: log q up to a constant, with or without its gradient. For types one does not own, wrap them in such a type.
 template <class T>
 concept Target = DifferentiatedTarget<T> || TemplatedTarget<T>;

@@ -46,8 +46,7 @@ struct Mlp {
 
   /// \throws std::invalid_argument for numbers that make no sense.
   void check() const {
-    if (!(dropout >= 0 && dropout < 1))
-      throw std::invalid_argument("wgf::Mlp: dropout must be in [0, 1), got " + std::to_string(dropout));
+    if (!(dropout >= 0 && dropout < 1)) throw std::invalid_argument("wgf::Mlp: dropout must be in [0, 1), got " + std::to_string(dropout));
     detail::check_input_scale("Mlp", input_scale);
   }
 

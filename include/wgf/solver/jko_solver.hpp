@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../concepts.hpp"
 #include "../flow/flow.hpp"
@@ -102,8 +103,8 @@ class JkoSolver {
     }
   }
   /// One JKO step: trains the map, appends it to state.flow() and pushes the particles.
-  /// \returns false if the observer stopped it; the flow is then as before.
-  /// \throws StepError, the flow being as before, if something non-finite appears.
+  /// \returns whether the observer wants to go on. A step that it stops in its course leaves the flow as before.
+  /// \throws StepError, the flow being as before, if something non-finite appears or the target throws.
   template <class Observer>
   bool step(State& state, Observer&& observer) const {
     return state.advance(observer);
@@ -213,17 +214,23 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     Estimates last;
     bool finite = true;
     int failed = 0;
-    const bool finished = jko_step<R>(runtime_, memory_, transport, options_, iterations, draws_, options_.coupled_base, batches(frame),
-                                      [&](int k, bool good, const auto& estimates) {
-                                        finite = good, failed = k + 1;
-                                        if (!good) return false;
-                                        if (k + 1 == iterations) last = estimates();
-                                        else if ((k + 1) % every == 0) return tell(k, estimates(), false);
-                                        return true;
-                                      });
+    bool finished = false;
+    try {
+      finished = jko_step<R>(runtime_, memory_, transport, options_, iterations, draws_, options_.coupled_base, batches(frame),
+                             [&](int k, bool good, const auto& estimates) {
+                               finite = good, failed = k + 1;
+                               if (!good) return false;
+                               if (k + 1 == iterations) last = estimates();
+                               else if ((k + 1) % every == 0) return tell(k, estimates(), false);
+                               return true;
+                             });
+    } catch (const std::exception& error) {  // the target's own
+      undo(previous);
+      throw StepError(step, failed + 1, error.what());
+    }
     draws_ += static_cast<std::uint32_t>(iterations);
     if (!finished) {
-      memory_.map.set_parameters(previous);
+      undo(previous);
       if (!finite) throw StepError(step, failed, diagnosis(frame));
       return false;
     }
@@ -241,6 +248,12 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     return tell(iterations - 1, last, true);
   }
 
+  /// The map as before the step, and no gradients left over.
+  void undo(const std::vector<typename Flow::Scalar>& parameters) {
+    memory_.map.set_parameters(parameters);
+    memory_.map.clear_gradient();
+    each_dual<R>(memory_.terms, [](auto& dual, double) { dual.network.clear_gradient(); });
+  }
   /// Iterations of all the steps that the options ask for.
   long total_iterations() const {
     long n = 0;

@@ -189,15 +189,21 @@ class MlpNetwork : Kernels<Scalar> {
       Scalar *kl = kept(l, s), *yl = y(l, s);
       const Scalar* mask = dropping ? mask_[l].data() + row(s) * W : nullptr;
       const auto start = [&](int, int c) { return load(p + a.bias + c); };
-      const auto finish = [&](int r, int c, Vec<Scalar> z) {
+      const auto activate = [&](int at, Vec<Scalar> z) WGF_LAMBDA_INLINE {
         Vec<Scalar> keeping;
         Vec<Scalar> v = Act::forward(z, slope, keeping);
-        if constexpr (Act::keeps) store(kl + r * W + c, keeping);
-        if (mask) v *= load(mask + r * W + c);
-        store(yl + r * W + c, v);
+        if constexpr (Act::keeps) store(kl + at, keeping);
+        if (mask) v *= load(mask + at);
+        store(yl + at, v);
+      };
+      const auto finish = [&](int r, int c, Vec<Scalar> z) WGF_LAMBDA_INLINE {
+        if constexpr (Act::fused) activate(r * W + c, z);
+        else store(yl + r * W + c, z);
       };
       if (l == 0) product<W, Scalar>(s.size, W, dim_, {first, spec_.input_scale != 1 ? padded_ : ldx, 1}, p + a.weight, W, start, finish);
       else product<W, Scalar>(s.size, W, W, {y(l - 1, s), W, 1}, p + a.weight, W, start, finish);
+      if constexpr (!Act::fused)
+        for (int at = 0; at < s.size * W; at += lanes<Scalar>) activate(at, load(yl + at));
     }
     const Layer& a = layer_[last];
     const Scalar *h = y(last - 1, s), *w = p + a.weight;
@@ -294,15 +300,15 @@ class MlpNetwork : Kernels<Scalar> {
     const bool scaling = spec_.input_scale != 1;
     if constexpr (Parameters)
       this->template add_weights<W>(scaling ? scaled_.data() + row(s) * padded_ : x, scaling ? padded_ : ldx, dim_, dz, W, s.size,
-                        g + layer_[0].weight);
+                                    g + layer_[0].weight);
     if constexpr (Input) {
       Scalar* to = dx_.data() + row(s) * padded_;
       const Vec<Scalar> scale = broadcast(Scalar(spec_.input_scale));
       product<0, Scalar>(s.size, padded_, W, {dz, W, 1}, transposed_.data() + layer_[0].transposed, padded_, zero,
-                      [&](int r, int c, Vec<Scalar> v) {
-                        if constexpr (scalar) store(to + r * padded_ + c, scale * v);
-                        else store(to + r * padded_ + c, fma(scale, v, load(dy + r * padded_ + c)));  // T(x) = x + …
-                      });
+                         [&](int r, int c, Vec<Scalar> v) {
+                           if constexpr (scalar) store(to + r * padded_ + c, scale * v);
+                           else store(to + r * padded_ + c, fma(scale, v, load(dy + r * padded_ + c)));  // T(x) = x + …
+                         });
     }
   }
 

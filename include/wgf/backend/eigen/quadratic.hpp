@@ -117,7 +117,8 @@ class SumNetwork {
  public:
   template <class Spec>
   SumNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream)
-      : first_(engine, spec.first, dim, batch, stream), second_(engine, spec.second, dim, batch, stream + random_streams<decltype(spec.first)>) {}
+      : first_(engine, spec.first, dim, batch, stream),
+        second_(engine, spec.second, dim, batch, stream + random_streams<decltype(spec.first)>) {}
   template <class X>
   Values<Scalar> forward(Slice s, const X& x) {
     auto u = first_.forward(s, x);
