@@ -214,18 +214,23 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     Estimates last;
     bool finite = true;
     int failed = 0;
-    bool finished = false;
+    bool finished = false, observing = false;
     try {
       finished = jko_step<R>(runtime_, memory_, transport, options_, iterations, draws_, options_.coupled_base, batches(frame),
                              [&](int k, bool good, const auto& estimates) {
                                finite = good, failed = k + 1;
                                if (!good) return false;
                                if (k + 1 == iterations) last = estimates();
-                               else if ((k + 1) % every == 0) return tell(k, estimates(), false);
-                               return true;
+                               if (k + 1 == iterations || (k + 1) % every != 0) return true;
+                               const auto now_seen = estimates();
+                               observing = true;
+                               const bool go_on = tell(k, now_seen, false);
+                               observing = false;
+                               return go_on;
                              });
-    } catch (const std::exception& error) {  // the target's own
+    } catch (const std::exception& error) {
       undo(previous);
+      if (observing) throw;  // the observer's own, for whoever gave it
       throw StepError(step, failed + 1, error.what());
     }
     draws_ += static_cast<std::uint32_t>(iterations);
