@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSL-1.0
+include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
+set(tiny --steps 1 --iterations 3 --first-step 1 --pool 2000 --samples 200 --batch 64)
+set(metrics max_mean_error max_sd_error max_mean_error_sampled max_sd_error_sampled max_mean_error_constrained max_sd_error_constrained seconds)
+set(shipped ${CMAKE_CURRENT_LIST_DIR}/../../examples/data)
+
+help(--model --data --samples --spread --inflation)
+writes(arguments ${tiny} shape 200,5 metrics ${metrics} settings model=test_scores files coordinates.npy)
+writes(arguments ${tiny} --model eight_schools shape 200,10 metrics ${metrics} settings model=eight_schools files coordinates.npy)
+refuses_nonsense()
+fails("--model: must be one of eight_schools, test_scores, got nine_schools" --model nine_schools)
+
+# Other data of the same form: a reference is what stands beside it.
+set(schools --model eight_schools --data ${data}/data.json)
+set(sigma "\"sigma\": [15, 10, 16, 11, 9, 11, 10, 18]")
+file(WRITE ${data}/data.json "{\"y\": [1, 2, 3, 4, 5, 6, 7, 8], ${sigma}}")
+writes(arguments ${tiny} ${schools} shape 200,10 metrics seconds files coordinates.npy)
+
+fails("no such file" --data ${data}/missing.json)
+fails("is a folder, not a file" --data ${data})
+foreach(case IN ITEMS
+    "{\"y\": [1, 2,|parse error at line 1"
+    "|parse error"
+    "[1, 2]|the field \"y\" is missing"
+    "{${sigma}}|the field \"y\" is missing"
+    "{\"y\": \"none\", ${sigma}}|the field \"y\" has the wrong type"
+    "{\"y\": [1, 2], ${sigma}}|must hold eight numbers")
+  string(REGEX MATCH "^(.*)\\|([^|]*)$" ignored "${case}")
+  file(WRITE ${data}/data.json "${CMAKE_MATCH_1}")
+  fails("data.json: .*${CMAKE_MATCH_2}" ${schools})
+endforeach()
+file(WRITE ${data}/data.json "{\"kid_score\": [1, 2, 3], \"mom_hs\": [0, 1], \"mom_iq\": [1, 2, 3]}")
+fails("have 3, 2 and 3 entries" --data ${data}/data.json)
+
+foreach(case IN ITEMS
+    "theta1,theta2|no rows"
+    "theta1,theta2\n1,2\n|line 1: the columns must be"
+    "theta1,theta2\n1,x\n|line 2, column 2: \"x\" is not a number"
+    "theta1,theta2\n1,2\n3\n|line 3: 1 values")
+  string(REGEX MATCH "^(.*)\\|([^|]*)$" ignored "${case}")
+  file(COPY ${shipped}/eight_schools/data.json ${shipped}/eight_schools/reference_moments.json DESTINATION ${data})
+  file(WRITE ${data}/draws.csv "${CMAKE_MATCH_1}")
+  fails("draws.csv: .*${CMAKE_MATCH_2}" ${schools})
+endforeach()
+file(WRITE ${data}/reference_moments.json "{\"constrained\": {\"theta1\": {\"mean\": 1}}}")
+fails("reference_moments.json: the field \"sd\" is missing" ${schools})
+file(REMOVE_RECURSE ${data})

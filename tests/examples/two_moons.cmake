@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSL-1.0
+include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
+set(tiny --steps 1 --iterations 5 --first-step 1 --pool 2000 --samples 200 --threads 2)
+set(metrics energy_distance energy_distance_noise sliced_w2 modes_found mode_mass_min mode_mass_max seconds)
+
+help(--preset --samples --dropout --whiten)
+writes(arguments ${tiny} --seed 7 shape 200,2 metrics ${metrics} settings preset=ours steps=1 iterations=5 threads=2)
+writes(arguments --preset paper ${tiny} shape 200,2 metrics ${metrics} settings preset=paper steps=1 iterations=5 batch=100 dual_steps=6)
+# Options override the preset wherever they stand.
+writes(arguments ${tiny} --batch 64 --preset paper shape 200,2 settings preset=paper steps=1 iterations=5 batch=64 dual_steps=6)
+refuses_nonsense()
+fails("--preset: must be one of ours, paper, got theirs" --preset theirs)
+fails("--dropout" --dropout 1)
+fails("step 1, iteration" ${tiny} --rate 1e30 --iterations 50 --quiet)
