@@ -78,7 +78,7 @@ concept DualTerm = requires(T& t, const R& r, typename R::Slice s, typename R::W
   { t.network } -> Network<R>;
   { t.base_batch } -> std::same_as<typename R::Points&>;
   t.sample_base(r, s, z(s), draw);
-  t.couple_base(z(s), z(s));                                   // the same from standard normals that P_k's batch was made of
+  t.couple_base(z(s), z(s));           // the same from standard normals that P_k's batch was made of
   t.gain(t.network.forward(s, z(s)));  // A(u) under P and A'(u)
   t.gain_slope(t.network.forward(s, z(s)));
   t.cost(t.network.forward(s, z(s)));         // B(u) under the base

@@ -11,4 +11,4 @@ writes(arguments ${tiny} --batch 64 --preset paper shape 200,2 settings preset=p
 refuses_nonsense()
 fails("--preset: must be one of ours, paper, got theirs" --preset theirs)
 fails("--dropout" --dropout 1)
-fails("step 1, iteration" ${tiny} --rate 1e30 --iterations 50 --quiet)
+fails("step 1, iteration" --steps 1 --pool 2000 --rate 1e30 --quiet)
