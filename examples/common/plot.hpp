@@ -232,7 +232,7 @@ inline bool draw_scatter(const std::filesystem::path& file, const std::vector<Sc
       blocks[p].push_back(picture.block(cloud.points.topRows(2).leftCols(std::min<Eigen::Index>(cloud.points.cols(), style.most_points))));
 
   picture("set multiplot layout {},{}{}\n", grid.rows, grid.columns,
-          style.title.empty() ? "" : " title " + Picture::quoted(style.title) + " font ',14' offset 0,-0.2");
+          style.title.empty() ? "" : " title " + Picture::quoted(style.title) + " font ',14' offset 0,0.3");
   picture("set xrange [{:.6g}:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\nset size ratio {:.4g}\n", lower[0], upper[0], lower[1], upper[1],
           aspect);
   picture("set lmargin 4.5\nset rmargin 1\nset tmargin 2.2\nset bmargin 2\n");

@@ -105,7 +105,7 @@ inline void report_training(Report& report, const std::string& preset, const Tra
   report.setting("dropout", training.dropout);
 }
 
-/// Set by the first Ctrl-C, after which a program tidies up and ends; a second one ends it at once.
+/// Set by the first Ctrl-C (or kill), after which a program tidies up and ends; a second one ends it at once.
 inline volatile std::sig_atomic_t interrupted = 0;
 inline void check_interrupt() {
   if (!interrupted) return;
@@ -115,10 +115,11 @@ inline void check_interrupt() {
 
 /// An observer for the solver: progress on stderr unless --quiet, and an end at Ctrl-C.
 inline auto observer(const CommonOptions& options) {
-  std::signal(SIGINT, [](int) {
-    interrupted = 1;
-    std::signal(SIGINT, SIG_DFL);
-  });
+  for (const int signal : {SIGINT, SIGTERM})
+    std::signal(signal, [](int which) {
+      interrupted = 1;
+      std::signal(which, SIG_DFL);
+    });
   return [quiet = options.quiet](const wgf::Progress& p) {
     if (!quiet) wgf::print_progress(p);
     check_interrupt();
