@@ -24,7 +24,7 @@ struct Ours {
   static auto dual(double dropout) { return wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout}; }
   static auto fit() { return wgf::LogisticLoss{}; }
   static Training training() {
-    return {.run = {.steps = 20, .iterations = 200, .batch = 1024, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4},
+    return {.run = {.steps = 20, .iterations = 300, .batch = 1024, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4},
             .step_size = 0.3,
             .dropout = 0};
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <wgf/reference/ornstein_uhlenbeck.hpp>
 #include <wgf/wgf.hpp>
 
 #include "common/options.hpp"

@@ -15,13 +15,14 @@ std::atomic<bool> counting{false};
 std::atomic<long> allocations{0};
 }  // namespace
 
-void* operator new(std::size_t n) {
+// Not inlined: g++ would see free() end what it takes for the standard operator new, and warn.
+[[gnu::noinline]] void* operator new(std::size_t n) {
   if (counting) ++allocations;
   if (void* p = std::malloc(n)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 namespace {
 
@@ -34,9 +35,9 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
   const auto runtime = EigenBackend<float>{.seed = 1, .threads = threads}.start();
   using R = std::decay_t<decltype(runtime)>;
   const auto functional = kl(target, dual);
-  using MapNetwork = decltype(runtime.template network<Keep::batch>(map_specification, d, n, 0));
+  using MapNetwork = decltype(runtime.network(map_specification, d, n, 0, Keep::batch));
   using Terms = decltype(functional.bind(runtime, d, n, 100));
-  StepState<R, MapNetwork, Terms> state{runtime.template network<Keep::batch>(map_specification, d, n, 0),
+  StepState<R, MapNetwork, Terms> state{runtime.network(map_specification, d, n, 0, Keep::batch),
                                         functional.bind(runtime, d, n, 100), runtime.points(d, n), runtime.points(d, n),
                                         runtime.points(d, n)};
   const Gaussian cloud = Gaussian::isotropic(d, 1.5);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Flows made by hand: pushing, sampling, closed forms of affine flows.
+#include <Eigen/LU>
 #include <wgf/backend/eigen/backend.hpp>
 #include <wgf/flow/flow.hpp>
 

@@ -30,11 +30,9 @@ struct Random {
 
   /// Standard normals (`Normal`) or uniforms on (0, 1) for the points [begin, begin + n) of draw `index` of `stream`.
   /// \param give called as give(point, first_coordinate, four_numbers) with `point` from 0 to n − 1; coordinates at or past `dim` are to be
-  /// dropped. Points and blocks of 64 counters at a time: plain loops for the integers and Eigen arrays for log, sin and cos, so that the
-  /// compiler vectorises all of it.
+  /// dropped. Points and blocks are worked off 64 counters at a time.
   template <class Scalar, bool Normal, class Give>
   void fill(std::uint32_t stream, std::uint32_t index, long begin, long n, int dim, Give&& give) const {
-    constexpr int chunk = 64, bits = sizeof(Scalar) == 4 ? 23 : 31;
     const int blocks = (dim + 3) / 4;
     alignas(64) std::uint32_t c[4][chunk];
     Eigen::Array<Scalar, chunk, 1> u[4];
@@ -49,21 +47,7 @@ struct Random {
         c[0][i] = static_cast<std::uint32_t>(begin + point), c[1][i] = static_cast<std::uint32_t>(block);
         c[2][i] = index, c[3][i] = stream;
       }
-      std::uint32_t key0 = low(seed), key1 = high(seed);
-      for (int round = 0; round < 10; ++round, key0 += weyl[0], key1 += weyl[1])
-        for (int i = 0; i < chunk; ++i) {
-          const std::uint64_t p = multiplier[0] * c[0][i], q = multiplier[1] * c[2][i];
-          c[0][i] = high(q) ^ c[1][i] ^ key0, c[2][i] = high(p) ^ c[3][i] ^ key1;
-          c[1][i] = low(q), c[3][i] = low(p);
-        }
-      for (int j = 0; j < 4; ++j)
-        for (int i = 0; i < chunk; ++i)  // the upper bits, centred and exact: never 0, never 1
-          u[j][i] = (static_cast<Scalar>(static_cast<std::int32_t>(c[j][i] >> (32 - bits))) + Scalar(0.5)) * (Scalar(1) / (1u << bits));
-      if constexpr (Normal)
-        for (int j = 0; j < 4; j += 2) {  // Box-Muller
-          const Eigen::Array<Scalar, chunk, 1> r = (Scalar(-2) * u[j].log()).sqrt(), a = Scalar(2 * std::numbers::pi) * u[j + 1];
-          u[j] = r * a.cos(), u[j + 1] = r * a.sin();
-        }
+      convert<Scalar, Normal>(c, u);
       for (int i = 0; i < m; ++i, next(given, given_block)) {
         const Scalar four[4] = {u[0][i], u[1][i], u[2][i], u[3][i]};
         give(given, given_block * 4, four);
@@ -72,6 +56,28 @@ struct Random {
   }
 
  private:
+  static constexpr int chunk = 64;
+  /// The numbers of a chunk of counters, which are used up. Plain loops for the integers and Eigen arrays for log, sin and cos, so that the
+  /// compiler vectorises all of it; a function of its own, so that it is compiled once.
+  template <class Scalar, bool Normal>
+  [[gnu::noinline]] void convert(std::uint32_t (&c)[4][chunk], Eigen::Array<Scalar, chunk, 1> (&u)[4]) const {
+    constexpr int bits = sizeof(Scalar) == 4 ? 23 : 31;
+    std::uint32_t key0 = low(seed), key1 = high(seed);
+    for (int round = 0; round < 10; ++round, key0 += weyl[0], key1 += weyl[1])
+      for (int i = 0; i < chunk; ++i) {
+        const std::uint64_t p = multiplier[0] * c[0][i], q = multiplier[1] * c[2][i];
+        c[0][i] = high(q) ^ c[1][i] ^ key0, c[2][i] = high(p) ^ c[3][i] ^ key1;
+        c[1][i] = low(q), c[3][i] = low(p);
+      }
+    for (int j = 0; j < 4; ++j)
+      for (int i = 0; i < chunk; ++i)  // the upper bits, centred and exact: never 0, never 1
+        u[j][i] = (static_cast<Scalar>(static_cast<std::int32_t>(c[j][i] >> (32 - bits))) + Scalar(0.5)) * (Scalar(1) / (1u << bits));
+    if constexpr (Normal)
+      for (int j = 0; j < 4; j += 2) {  // Box-Muller
+        const Eigen::Array<Scalar, chunk, 1> r = (Scalar(-2) * u[j].log()).sqrt(), a = Scalar(2 * std::numbers::pi) * u[j + 1];
+        u[j] = r * a.cos(), u[j + 1] = r * a.sin();
+      }
+  }
   static constexpr std::uint64_t multiplier[2] = {0xD2511F53u, 0xCD9E8D57u};
   static constexpr std::uint32_t weyl[2] = {0x9E3779B9u, 0xBB67AE85u};
   static constexpr std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Everything of the library but the optional backends.
+// Everything of the library but the optional backends, and reference/ornstein_uhlenbeck.hpp: its eigensolver would cost every user two
+// seconds of compilation.
 #if __cplusplus < 202002L
 #error "wgf needs C++20: compile with -std=c++20"
 #endif
@@ -22,7 +23,6 @@
 #include "metric/sym_kl.hpp"
 #include "network/network.hpp"
 #include "reference/langevin.hpp"
-#include "reference/ornstein_uhlenbeck.hpp"
 #include "scheme/backward.hpp"
 #include "solver/jko_solver.hpp"
 #include "solver/observers.hpp"

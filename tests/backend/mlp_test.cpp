@@ -87,11 +87,11 @@ TEST_CASE("Mlp: dropout leaves the expectation of the last hidden layer and depe
 
 TEST_CASE("Mlp starts near zero, differently for each stream, and restarts as it was made") {
   auto runtime = EigenBackend<double>{.seed = 1, .threads = 1}.start();
-  auto net = runtime.network<Keep::tile>(Mlp<16, 3, Silu>{}, 3, 100, 7);
+  auto net = runtime.network(Mlp<16, 3, Silu>{}, 3, 100, 7, Keep::tile);
   const auto start = net.parameters();
   CHECK(start.size() == (3 + 1) * 16 + (16 + 1) * 16 + 17);
-  CHECK(start != runtime.network<Keep::tile>(Mlp<16, 3, Silu>{}, 3, 100, 8).parameters());
-  CHECK(start == runtime.network<Keep::tile>(Mlp<16, 3, Silu>{}, 3, 5, 7).parameters());
+  CHECK(start != runtime.network(Mlp<16, 3, Silu>{}, 3, 100, 8, Keep::tile).parameters());
+  CHECK(start == runtime.network(Mlp<16, 3, Silu>{}, 3, 5, 7, Keep::tile).parameters());
   const Eigen::VectorXd values = test::vector(start);
   CHECK(values.head(64).cwiseAbs().maxCoeff() < 1 / std::sqrt(3.0));
   CHECK(values.segment(64, 272).cwiseAbs().maxCoeff() < 1 / 4.0);
@@ -104,7 +104,7 @@ TEST_CASE("Mlp starts near zero, differently for each stream, and restarts as it
 
 TEST_CASE("Mlp refuses numbers that make no sense") {
   auto runtime = EigenBackend<double>{.threads = 1}.start();
-  const auto make = [&](Mlp<16, 2, Softplus> spec) { runtime.network<Keep::tile>(spec, 1, 1, 0); };
+  const auto make = [&](Mlp<16, 2, Softplus> spec) { runtime.network(spec, 1, 1, 0, Keep::tile); };
   CHECK_THROWS_WITH(make({.dropout = 1}), "wgf::Mlp: dropout must be in [0, 1), got 1.000000");
   CHECK_THROWS_WITH(make({.dropout = -0.1}), "wgf::Mlp: dropout must be in [0, 1), got -0.100000");
   CHECK_THROWS_AS(make({.dropout = std::nan("")}), std::invalid_argument);
@@ -114,7 +114,7 @@ TEST_CASE("Mlp refuses numbers that make no sense") {
 
 TEST_CASE("a network refuses another number of parameters") {
   auto runtime = EigenBackend<double>{.threads = 1}.start();
-  auto net = runtime.network<Keep::tile>(Mlp<16, 2, Softplus>{}, 1, 1, 0);
+  auto net = runtime.network(Mlp<16, 2, Softplus>{}, 1, 1, 0, Keep::tile);
   CHECK_THROWS_WITH(net.set_parameters(std::vector<double>(48)), "wgf: a network of 49 parameters was given 48");
   CHECK_THROWS_WITH(net.set_parameters(std::vector<double>(50)), "wgf: a network of 49 parameters was given 50");
 }

@@ -50,11 +50,11 @@ Probe probe(const Spec& spec, int dim, long batch, ProbeOptions options = {}) {
   struct State {
     State(const Spec& s, int d, long n, int threads)
         : runtime(EigenBackend<Scalar>{.seed = 3, .threads = threads}.start()),
-          net(runtime.template network<keep>(s, d, n, 5)),
+          net(runtime.network(s, d, n, 5, keep)),
           x(runtime.points(d, n)),
           dy(runtime.points(d, n)) {}
     Runtime runtime;
-    typename Runtime::template Network<Spec, keep> net;
+    typename Runtime::template Network<Spec> net;
     typename Runtime::Points x, dy;
     std::optional<std::uint32_t> draw;
   };

@@ -24,11 +24,11 @@ struct ScalarAdam {
 // Affine in 3 dimensions: 12 parameters, rows of padded registers.
 struct Net {
   eigen::EigenRuntime<double> runtime;
-  eigen::AffineNetwork<Keep::tile, double> net;
+  eigen::AffineNetwork<double> net;
   eigen::Points<double> x, dy;
   explicit Net(int threads, long n = 500)
       : runtime(EigenBackend<double>{.threads = threads}.start()),
-        net(runtime.network<Keep::tile>(Affine{}, 3, n, 0)),
+        net(runtime.network(Affine{}, 3, n, 0, Keep::tile)),
         x(runtime.points(3, n)),
         dy(runtime.points(3, n)) {}
   // A gradient that changes with the step.
@@ -129,6 +129,6 @@ TEST_CASE("averages of a deep linear map and of a sum of dual networks are those
     net.take_average();
     CHECK((vector(net.parameters()) - sum / 5).norm() < 1e-13 * sum.norm());
   };
-  check(runtime.network<Keep::tile>(DeepLinear<16, 2>{}, 2, 50, 0), dy.all());
-  check(runtime.network<Keep::tile>(Quadratic{} + Quadratic{}, 2, 50, 0), Eigen::ArrayXd(Eigen::ArrayXd::Ones(50)));
+  check(runtime.network(DeepLinear<16, 2>{}, 2, 50, 0, Keep::tile), dy.all());
+  check(runtime.network(Quadratic{} + Quadratic{}, 2, 50, 0, Keep::tile), Eigen::ArrayXd(Eigen::ArrayXd::Ones(50)));
 }

@@ -247,7 +247,7 @@ F load(const std::filesystem::path& path, typename F::MapType map = {}, typename
     if (in.left() != 0) throw detail::flow_file_error(path, "the file is longer than its header says");
     if (stages > 0) {  // the parameters must be as many as the map has
       const auto runtime = backend.start();
-      auto net = runtime.template network<Keep::tile>(map, flow.dim(), 1, 0);
+      auto net = runtime.network(map, flow.dim(), 1, 0, Keep::tile);
       net.set_parameters(flow.stages.front().parameters);
     }
     return flow;

@@ -67,7 +67,7 @@ void push_through(const R& runtime, Net& net, const Frame& frame, const typename
     return;
   }
   const Eigen::MatrixXd inverse = frame.inverse_factor();
-  const auto in = runtime.constant(inverse), shift_in = runtime.constant(-inverse * frame.mean);
+  const auto in = runtime.constant(inverse), shift_in = runtime.constant(-(inverse * frame.mean));
   const auto out = runtime.constant(frame.factor), shift_out = runtime.constant(frame.mean);
   runtime.parallel(n, [&](Slice s) {
     set_affine(in, shift_in, x(s), inside(s));
@@ -135,7 +135,7 @@ class Flow {
   {
     const auto& [frame, parameters] = stages.at(static_cast<std::size_t>(k));
     const AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(parameters.begin(), parameters.end()));
-    const Eigen::MatrixXd matrix = frame.factor * inner.matrix * frame.inverse_factor();
+    const Eigen::MatrixXd matrix = detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
     return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
   }
   /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws std::invalid_argument unless P_0 is Gaussian.
@@ -161,7 +161,7 @@ class Flow {
   void evaluate(Particles& particles, int from, int to, Visit visit) const {
     const auto runtime = backend.start();
     const long n = particles.cols();
-    auto net = runtime.template network<Keep::tile>(map, dim(), 1, 0);
+    auto net = runtime.network(map, dim(), 1, 0, Keep::tile);
     auto x = runtime.points(dim(), n), inside = runtime.points(dim(), n);
     runtime.upload(particles, x);
     for (int k = from; k < to; ++k) {

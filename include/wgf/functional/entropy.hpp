@@ -87,7 +87,7 @@ struct Entropy {
 
   template <class R>
   auto bind(const R& runtime, int dim, long batch, std::uint32_t stream) const {
-    auto network = runtime.template network<Keep::tile>(dual, dim, batch, stream);
+    auto network = runtime.network(dual, dim, batch, stream, Keep::tile);
     return BoundDual<KullbackLeibler, Fit, GaussianBase<R>, decltype(network), R>(std::move(network), runtime.points(dim, batch), {}, fit,
                                                                                   GaussianBase<R>(runtime, dim, batch), inflation, stream);
   }

@@ -26,7 +26,7 @@ class GaussianBase {
     // The density in x: that of ξ divided by the determinant of the frame.
     log_normaliser_ = -0.5 * d * std::log(2 * std::numbers::pi) - cloud.factor().diagonal().array().log().sum() - d * std::log(inflation);
     shift_constant_ = runtime.constant(mean_), factor_constant_ = runtime.constant(factor);
-    slope_ = runtime.constant(-weight * precision_), offset_ = runtime.constant(weight * precision_ * mean_);
+    slope_ = runtime.constant(-weight * precision_), offset_ = runtime.constant(weight * (precision_ * mean_));
   }
   template <class Z>
   void sample(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t stream, std::uint32_t draw) {
@@ -51,7 +51,10 @@ class GaussianBase {
   /// Σ log μ_k(y), as a density in the user's coordinates.
   template <class Y>
   double log_density(typename R::Slice s, const Y& y) const {
-    return sum_pointwise(s, y, [&](const Eigen::VectorXd& x) { return log_normaliser_ - 0.5 * (x - mean_).dot(precision_ * (x - mean_)); });
+    return sum_pointwise(s, y, [&](const Eigen::VectorXd& x) {
+      const Eigen::VectorXd shift = x - mean_;
+      return log_normaliser_ - 0.5 * shift.dot(precision_ * shift);
+    });
   }
 
  private:

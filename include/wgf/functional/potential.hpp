@@ -77,8 +77,9 @@ class BoundPotential {
     mean_ = runtime.constant(frame.mean), factor_ = runtime.constant(frame.factor);
     pull_ = runtime.constant(frame.factor.transpose());
     if constexpr (gaussian) {  // in the step's coordinates: still a quadratic
-      const Eigen::MatrixXd pulled = weight * frame.factor.transpose() * target_.precision();
-      quadratic_ = runtime.constant(pulled * frame.factor), linear_ = runtime.constant(pulled * (frame.mean - target_.mean()));
+      const Eigen::MatrixXd pulled = weight * detail::product(frame.factor.transpose(), target_.precision());
+      const Eigen::VectorXd shift = frame.mean - target_.mean();
+      quadratic_ = runtime.constant(detail::product(pulled, frame.factor)), linear_ = runtime.constant(pulled * shift);
     }
   }
   /// g += weight · Lᵀ ∇(−log q)(m + L y).

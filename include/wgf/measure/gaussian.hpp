@@ -11,8 +11,8 @@
 #include <utility>
 
 #include <Eigen/Cholesky>
-#include <Eigen/Eigenvalues>
 
+#include "../linear_algebra.hpp"
 #include "../particles.hpp"
 #include "../random.hpp"
 
@@ -34,18 +34,16 @@ class Gaussian {
     const double asymmetry = (covariance_ - covariance_.transpose()).cwiseAbs().maxCoeff();
     if (asymmetry > 1e-9 * covariance_.cwiseAbs().maxCoeff())
       throw std::invalid_argument("wgf::Gaussian: the covariance must be symmetric, it differs from its transpose by " + text(asymmetry));
-    covariance_ = Eigen::MatrixXd(0.5 * (covariance_ + covariance_.transpose()));
+    covariance_ = detail::symmetric_part(covariance_);
 
     const Eigen::LLT<Eigen::MatrixXd> cholesky(covariance_);
     factor_ = cholesky.matrixL();
     // A pivot is the variance of a coordinate given those before it: below rounding error of the variance itself it means nothing.
     const double smallest = 4 * static_cast<double>(d) * std::numeric_limits<double>::epsilon();
-    if (cholesky.info() != Eigen::Success || !(factor_.diagonal().array().square() > smallest * covariance_.diagonal().array()).all()) {
-      const double least = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(covariance_, Eigen::EigenvaluesOnly).eigenvalues()(0);
-      throw std::invalid_argument("wgf::Gaussian: the covariance must be positive definite, its smallest eigenvalue is " + text(least));
-    }
-    precision_ = cholesky.solve(Eigen::MatrixXd::Identity(d, d));
-    precision_ = Eigen::MatrixXd(0.5 * (precision_ + precision_.transpose()));
+    if (cholesky.info() != Eigen::Success || !(factor_.diagonal().array().square() > smallest * covariance_.diagonal().array()).all())
+      throw std::invalid_argument("wgf::Gaussian: the covariance must be positive definite to working precision");
+    const Eigen::MatrixXd inverse = detail::inverse_of_lower(factor_);
+    precision_ = detail::symmetric_part(detail::product(inverse.transpose(), inverse));
     diagonal_ = covariance_.isDiagonal(0);
     log_normaliser_ = -factor_.diagonal().array().log().sum() - 0.5 * static_cast<double>(d) * std::log(2 * std::numbers::pi);
   }
@@ -70,7 +68,7 @@ class Gaussian {
                                   " in " + std::to_string(x.rows()) + " dimensions");
     Eigen::VectorXd mean = x.rowwise().mean();
     const Particles centred = x.colwise() - mean;
-    return {std::move(mean), centred * centred.transpose() / static_cast<double>(x.cols())};
+    return {std::move(mean), detail::product(centred, centred.transpose()) / static_cast<double>(x.cols())};
   }
 
   int dim() const { return static_cast<int>(mean_.size()); }
@@ -91,7 +89,7 @@ class Gaussian {
     if (n < 1) throw std::invalid_argument("wgf::Gaussian::sample: at least one sample must be asked for, got " + std::to_string(n));
     Particles x = standard_normals(dim(), n, seed);
     if (diagonal_) x.array().colwise() *= factor_.diagonal().array();
-    else x = factor_.triangularView<Eigen::Lower>() * x;
+    else x = detail::product(factor_, x);
     x.colwise() += mean_;
     return x;
   }
@@ -106,14 +104,15 @@ class Gaussian {
   Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
     check(x.size(), "gradient");
     if (diagonal_) return precision_.diagonal().cwiseProduct(mean_ - x);
-    return precision_ * (mean_ - x);
+    const Eigen::VectorXd shift = mean_ - x;
+    return precision_ * shift;
   }
   /// The gradients at all columns of x at once, into `out`, which is resized to x's shape.
   void gradients(const Particles& x, Particles& out) const {
     check(x.rows(), "gradients");
     out.resize(x.rows(), x.cols());
     if (diagonal_) out = ((-x).colwise() + mean_).array().colwise() * precision_.diagonal().array();
-    else out.noalias() = precision_ * ((-x).colwise() + mean_);
+    else out = detail::product(precision_, (-x).colwise() + mean_);
   }
 
  private:

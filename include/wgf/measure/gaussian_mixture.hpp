@@ -63,7 +63,7 @@ class GaussianMixture {
     Eigen::MatrixXd c = Eigen::MatrixXd::Zero(dim(), dim());
     for (std::size_t k = 0; k < components_.size(); ++k) {
       const Eigen::VectorXd shift = components_[k].mean() - m;
-      c += weights_[k] * (components_[k].covariance() + shift * shift.transpose());
+      c += weights_[k] * (components_[k].covariance() + detail::product(shift, shift.transpose()));
     }
     return c;
   }
@@ -84,8 +84,7 @@ class GaussianMixture {
         x.col(i) = c.mean() + c.factor().diagonal().cwiseProduct(x.col(i));
       } else {
         z = x.col(i);
-        x.col(i) = c.mean();
-        x.col(i).noalias() += c.factor().triangularView<Eigen::Lower>() * z;
+        x.col(i) = c.mean() + c.factor().lazyProduct(z);
       }
     }
     return x;
@@ -129,7 +128,7 @@ class GaussianMixture {
         for (Eigen::Index j = 0; j < d; ++j) shift.col(j) = points.col(j) - c.mean()(j);
         if (c.is_diagonal())
           for (Eigen::Index j = 0; j < d; ++j) pull.col(j) = shift.col(j) * c.precision()(j, j);
-        else pull.matrix().noalias() = shift.matrix() * c.precision();
+        else pull = detail::product(shift.matrix(), c.precision()).array();
         for (Eigen::Index j = 0; j < d; ++j) sum += shift.col(j) * pull.col(j);
         exponents.col(k) = log_scale_[static_cast<std::size_t>(k)] - 0.5 * sum;
         largest = k == 0 ? Eigen::ArrayXd(exponents.col(0)) : Eigen::ArrayXd(largest.max(exponents.col(k)));

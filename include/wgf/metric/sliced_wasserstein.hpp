@@ -50,8 +50,9 @@ inline double sliced_wasserstein(const Particles& x, const Particles& y, const S
   double sum = 0;
   Eigen::VectorXd p(x.cols()), q(y.cols());
   for (int k = 0; k < count; ++k) {
-    p.noalias() = x.transpose() * directions.col(k);
-    q.noalias() = y.transpose() * directions.col(k);
+    const Eigen::VectorXd direction = directions.col(k);
+    p.noalias() = x.transpose() * direction;
+    q.noalias() = y.transpose() * direction;
     std::sort(p.begin(), p.end());
     std::sort(q.begin(), q.end());
     sum += detail::squared_wasserstein_1d(p, q);

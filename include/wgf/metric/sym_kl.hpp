@@ -16,11 +16,11 @@ inline double sym_kl(const Gaussian& p, const Gaussian& q) {
   if (p.dim() != q.dim())
     throw std::invalid_argument("wgf::sym_kl: both Gaussians must have the same dimension, got " + std::to_string(p.dim()) + " and " +
                                 std::to_string(q.dim()));
-  const auto lower_p = p.factor().triangularView<Eigen::Lower>(), lower_q = q.factor().triangularView<Eigen::Lower>();
-  const Eigen::MatrixXd half = lower_q.solve(Eigen::MatrixXd(p.covariance() - q.covariance()));
-  const Eigen::MatrixXd whole = lower_p.solve(Eigen::MatrixXd(half.transpose()));
+  const Eigen::MatrixXd half = detail::solve_lower(q.factor(), p.covariance() - q.covariance());
+  const Eigen::MatrixXd whole = detail::solve_lower(p.factor(), half.transpose());
   const Eigen::VectorXd shift = p.mean() - q.mean();
-  return 0.5 * (whole.squaredNorm() + lower_p.solve(shift).squaredNorm() + lower_q.solve(shift).squaredNorm());
+  return 0.5 * (whole.squaredNorm() + detail::solve_lower(p.factor(), shift).squaredNorm() +
+                detail::solve_lower(q.factor(), shift).squaredNorm());
 }
 
 }  // namespace wgf

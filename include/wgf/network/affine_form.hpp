@@ -15,31 +15,29 @@ struct AffineForm {
   Eigen::MatrixXd matrix;
   Eigen::VectorXd offset;
 
-  Gaussian push_forward(const Gaussian& p) const { return {matrix * p.mean() + offset, matrix * p.covariance() * matrix.transpose()}; }
+  Gaussian push_forward(const Gaussian& p) const { return {matrix * p.mean() + offset, detail::congruence(matrix, p.covariance())}; }
 };
 
 /// The map of an affine specification with these parameters (in the specification's order: for each layer W[in][out] row by row, then b).
 template <AffineSpecification Spec>
 AffineForm affine_form(const Spec& spec, int dim, const std::vector<double>& parameters) {
-  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  using Row = Eigen::Matrix<double, 1, Eigen::Dynamic>;
   const double* p = parameters.data();
-  const auto layer = [&](int in, int out, Matrix& matrix, Row& offset) {  // points are rows here
-    const Eigen::Map<const Matrix> weight(p, in, out);
-    const Eigen::Map<const Row> bias(p + in * out, out);
-    matrix = matrix * weight, offset = offset * weight + bias;
+  AffineForm form{Eigen::MatrixXd::Identity(dim, dim), Eigen::VectorXd::Zero(dim)};
+  const auto then = [&](int in, int out) {
+    // Row by row W[in][out], read column by column: the out × in matrix that acts on a column.
+    const Eigen::MatrixXd weight = Eigen::Map<const Eigen::MatrixXd>(p, out, in);
+    form.matrix = detail::product(weight, form.matrix);
+    form.offset = weight * form.offset + Eigen::Map<const Eigen::VectorXd>(p + in * out, out);
     p += in * out + out;
   };
-  Matrix matrix = Matrix::Identity(dim, dim);
-  Row offset = Row::Zero(dim);
   if constexpr (std::same_as<Spec, Affine>) {
-    layer(dim, dim, matrix, offset);
+    then(dim, dim);
   } else {
-    matrix *= spec.input_scale;
-    for (int l = 0; l < Spec::depth; ++l) layer(l == 0 ? dim : Spec::width, l + 1 == Spec::depth ? dim : Spec::width, matrix, offset);
+    form.matrix *= spec.input_scale;
+    for (int l = 0; l < Spec::depth; ++l) then(l == 0 ? dim : Spec::width, l + 1 == Spec::depth ? dim : Spec::width);
   }
-  matrix += Matrix::Identity(dim, dim);
-  return {matrix.transpose(), offset.transpose()};
+  form.matrix += Eigen::MatrixXd::Identity(dim, dim);
+  return form;
 }
 
 }  // namespace wgf

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include <Eigen/Eigenvalues>
-#include <Eigen/QR>
 
 #include "../measure/gaussian.hpp"
 #include "../random.hpp"
@@ -26,14 +25,15 @@ class OrnsteinUhlenbeck {
   /// A random target: its covariance has eigenvalues uniform in [½, 1] and a random basis, b ~ N(0, I) (section 4.2).
   static OrnsteinUhlenbeck random(int dim, std::uint64_t seed) {
     if (dim < 1) throw std::invalid_argument("wgf::OrnsteinUhlenbeck: the dimension must be at least 1, got " + std::to_string(dim));
-    const Eigen::HouseholderQR<Eigen::MatrixXd> qr(standard_normals(dim, dim, seed, stream));
-    Eigen::MatrixXd basis = qr.householderQ();
-    // Haar's measure wants the signs of R's diagonal (Mezzadri, 2007).
-    for (int j = 0; j < dim; ++j)
-      if (qr.matrixQR()(j, j) < 0) basis.col(j) *= -1;
-    const Eigen::VectorXd variances = 0.5 + 0.5 * standard_uniforms(1, dim, seed, stream + 1).row(0).transpose().array();
-    const Eigen::MatrixXd a = basis * variances.cwiseInverse().asDiagonal() * basis.transpose();
-    return {Eigen::MatrixXd(0.5 * (a + a.transpose())), standard_normals(dim, 1, seed, stream + 2).col(0)};
+    // The Q of a Gaussian matrix's QR decomposition with positive diagonal of R has Haar's law (Mezzadri, 2007). By Cholesky, twice: the
+    // second time mends what rounding did to the first's orthogonality.
+    Eigen::MatrixXd basis = standard_normals(dim, dim, seed, stream);
+    for (int pass = 0; pass < 2; ++pass) {
+      const Eigen::MatrixXd gram = detail::product(basis.transpose(), basis);
+      basis = detail::solve_lower(Eigen::LLT<Eigen::MatrixXd>(gram).matrixL(), basis.transpose()).transpose();
+    }
+    const Eigen::ArrayXd variances = 0.5 + 0.5 * standard_uniforms(dim, 1, seed, stream + 1).col(0).array();
+    return {detail::symmetric_part(spectral(basis, variances.inverse())), standard_normals(dim, 1, seed, stream + 2).col(0)};
   }
 
   int dim() const { return target_.dim(); }
@@ -59,14 +59,14 @@ class OrnsteinUhlenbeck {
     // Covariances that commute with A but not with its computed basis exist (A may have equal eigenvalues), hence matrices, not
     // eigenvalues.
     const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(dim(), dim()), &s = p.covariance();
-    const Eigen::MatrixXd a = basis_ * rates_.matrix().asDiagonal() * basis_.transpose();
-    if ((a * s - s * a).norm() > 1e-9 * a.norm() * s.norm())
+    const Eigen::MatrixXd a = spectral(basis_, rates_);
+    if ((detail::product(a, s) - detail::product(s, a)).norm() > 1e-9 * a.norm() * s.norm())
       throw std::invalid_argument("wgf::OrnsteinUhlenbeck::jko_iterate: the covariance must commute with the precision A");
     const Eigen::MatrixXd implicit = identity + step_size * a;
-    const Eigen::LLT<Eigen::MatrixXd> solver(implicit);
-    const Eigen::MatrixXd root = solver.solve(0.5 * (square_root(s) + square_root(s + 4 * step_size * implicit)));
-    const Eigen::VectorXd b = basis_ * b_.matrix();
-    return {solver.solve(p.mean() + step_size * (a * b)), root * root.transpose()};
+    const Eigen::MatrixXd inverse = spectral(basis_, (1 + step_size * rates_).inverse());
+    const Eigen::MatrixXd root = detail::product(inverse, 0.5 * (square_root(s) + square_root(s + 4 * step_size * implicit)));
+    const Eigen::VectorXd pull = step_size * (a * target_.mean()), mean = p.mean() + pull;
+    return {inverse * mean, detail::congruence(root, identity)};
   }
   /// The exact JKO iterate after `steps` steps from N(0, I).
   Gaussian jko(int steps, double step_size) const {
@@ -88,7 +88,7 @@ class OrnsteinUhlenbeck {
       : rates_(a.eigenvalues()),
         basis_(a.eigenvectors()),
         b_(basis_.transpose() * b),
-        target_(std::move(b), basis_ * rates_.inverse().matrix().asDiagonal() * basis_.transpose()) {}
+        target_(std::move(b), spectral(basis_, rates_.inverse())) {}
   static Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> checked(const Eigen::MatrixXd& a, const Eigen::VectorXd& b) {
     if (a.rows() != a.cols() || a.rows() != b.size() || b.size() < 1)
       throw std::invalid_argument("wgf::OrnsteinUhlenbeck: the precision must be square and of b's dimension " + std::to_string(b.size()) +
@@ -106,9 +106,16 @@ class OrnsteinUhlenbeck {
     if (!(step_size > 0) || !std::isfinite(step_size))
       throw std::invalid_argument("wgf::OrnsteinUhlenbeck: step_size must be positive, got " + std::to_string(step_size));
   }
-  static Eigen::MatrixXd square_root(const Eigen::MatrixXd& s) { return Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(s).operatorSqrt(); }
+  /// V·diag(values)·Vᵀ.
+  static Eigen::MatrixXd spectral(const Eigen::MatrixXd& basis, const Eigen::ArrayXd& values) {
+    return detail::congruence(basis, Eigen::MatrixXd(values.matrix().asDiagonal()));
+  }
+  static Eigen::MatrixXd square_root(const Eigen::MatrixXd& s) {
+    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(s);
+    return spectral(solver.eigenvectors(), solver.eigenvalues().array().sqrt());
+  }
   Gaussian in_basis(const Eigen::ArrayXd& mean, const Eigen::ArrayXd& variances) const {
-    return {basis_ * mean.matrix(), basis_ * variances.matrix().asDiagonal() * basis_.transpose()};
+    return {basis_ * mean.matrix(), spectral(basis_, variances)};
   }
 
   Eigen::ArrayXd rates_;  // A's eigenvalues

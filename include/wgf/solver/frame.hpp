@@ -11,14 +11,14 @@ namespace wgf {
 /// see inputs of unit size and the adaptive Gaussian μ_k is the standard one; the transport cost is still measured in x.
 struct Frame {
   Eigen::VectorXd mean;
-  Eigen::MatrixXd factor;
+  Eigen::MatrixXd factor;  ///< lower triangular
   bool identity = false;
 
   static Frame none(int dim) { return {Eigen::VectorXd::Zero(dim), Eigen::MatrixXd::Identity(dim, dim), true}; }
   static Frame whitening(const Gaussian& cloud) { return {cloud.mean(), cloud.factor(), false}; }
 
   int dim() const { return static_cast<int>(mean.size()); }
-  Eigen::MatrixXd inverse_factor() const { return factor.inverse(); }
+  Eigen::MatrixXd inverse_factor() const { return detail::inverse_of_lower(factor); }
 };
 
 }  // namespace wgf

@@ -125,7 +125,7 @@ template <class FunctionalPolicy, class Map, class Scheme, class Backend>
 class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   using R = decltype(std::declval<const Backend&>().start());
   using Terms = decltype(std::declval<const FunctionalPolicy&>().bind(std::declval<const R&>(), 1, 1L, 0u));
-  using MapNetwork = decltype(std::declval<const R&>().template network<Keep::batch>(std::declval<const Map&>(), 1, 1L, 0u));
+  using MapNetwork = decltype(std::declval<const R&>().network(std::declval<const Map&>(), 1, 1L, 0u, Keep::batch));
 
  public:
   /// The steps done so far.
@@ -167,7 +167,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       throw std::invalid_argument("wgf::JkoSolver: the functional has dimension " + std::to_string(asked) + ", P_0 has " +
                                   std::to_string(d));
     const long n = options_.batch;
-    return {runtime_.template network<Keep::batch>(flow_.map, d, n, detail::map_stream),
+    return {runtime_.network(flow_.map, d, n, detail::map_stream, Keep::batch),
             functional_.bind(runtime_, d, n, detail::dual_stream), runtime_.points(d, n), runtime_.points(d, n), runtime_.points(d, n)};
   }
   /// Draws the pool from P_0 and pushes it through all maps.
@@ -275,7 +275,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
                          mean = runtime_.constant(frame.identity && exact_ ? exact_->mean() : frame.mean);
     if (!exact_) {
       const Eigen::MatrixXd inverse = frame.inverse_factor();
-      const auto in = runtime_.constant(inverse), shift = runtime_.constant(-inverse * frame.mean);
+      const auto in = runtime_.constant(inverse), shift = runtime_.constant(-(inverse * frame.mean));
       runtime_.parallel(pool, [&](Slice s) {
         if (frame.identity) batches_(s) = pool_(s);
         else set_affine(in, shift, pool_(s), batches_(s));
@@ -303,7 +303,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     };
   }
   void push_pool(const Frame& frame) {
-    auto net = runtime_.template network<Keep::tile>(flow_.map, flow_.dim(), 1, detail::map_stream);
+    auto net = runtime_.network(flow_.map, flow_.dim(), 1, detail::map_stream, Keep::tile);
     net.set_parameters(flow_.stages.back().parameters);
     push_through(runtime_, net, frame, pool_, batches_, options_.pool);
   }
@@ -312,7 +312,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     std::string why = "the networks' parameters are no longer finite; a smaller map_rate or dual_rate may help";
     hana::for_each(functional_.terms, [&](const auto& t) {
       if constexpr (requires { t.term.target; }) {
-        const Eigen::MatrixXd y = (frame.factor * runtime_.download(memory_.y)).colwise() + frame.mean;
+        const Eigen::MatrixXd y = detail::product(frame.factor, runtime_.download(memory_.y)).colwise() + frame.mean;
         if (!y.allFinite()) return;
         for (Eigen::Index i = 0; i < y.cols(); ++i) {
           const Eigen::VectorXd x = y.col(i);

@@ -29,7 +29,7 @@ class Transport {
       : identity_(frame.identity),
         inverse_(1 / step_size),
         zero_(runtime.constant(Eigen::VectorXd::Zero(frame.dim()))),
-        metric_(runtime.constant(frame.factor.transpose() * frame.factor / step_size)) {}
+        metric_(runtime.constant(detail::product(frame.factor.transpose(), frame.factor) / step_size)) {}
   /// g = LᵀL (y − x)/a.
   template <class X, class Y, class D, class G>
   void set_gradient(const X& x, const Y& y, D&& difference, G&& g) const {

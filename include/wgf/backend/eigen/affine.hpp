@@ -16,16 +16,17 @@ template <class Scalar>
 class AffineKernel : Kernels<Scalar> {
  public:
   AffineKernel(Engine& engine, int dim, long batch, Keep keep)
-      : keep_(keep), dim_(dim), padded_(padded<Scalar>(dim)), transposed_(static_cast<std::size_t>(dim) * padded_) {
-    const long rows = keep == Keep::tile ? static_cast<long>(scratch_rows) * engine.workers.count() : batch;
-    output_ = Buffer<Scalar>(rows * padded_);
-    dx_ = Buffer<Scalar>(rows * padded_);
-  }
+      : row_(keep, engine.workers.count(), batch),
+        dim_(dim),
+        padded_(padded<Scalar>(dim)),
+        transposed_(static_cast<std::size_t>(dim) * padded_),
+        output_(row_.count * padded_),
+        dx_(row_.count * padded_) {}
   int padded_dim() const { return padded_; }
   std::size_t size() const { return static_cast<std::size_t>(dim_ + 1) * padded_; }
 
   Columns<Scalar> forward(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* matrix, const Scalar* offset) {
-    Scalar* out = output_.data() + row(s) * padded_;
+    Scalar* out = output_.data() + row_(s) * padded_;
     product<0, Scalar>(
         s.size, padded_, dim_, {x, ldx, 1}, matrix, padded_, [&](int r, int c) { return load(offset + c) + load(x + r * ldx + c); },
         [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
@@ -36,7 +37,7 @@ class AffineKernel : Kernels<Scalar> {
     this->add_rows(dy, padded_, s.size, doffset);
   }
   Columns<Scalar> pull_input(Slice s, const Scalar* dy) {
-    Scalar* to = dx_.data() + row(s) * padded_;
+    Scalar* to = dx_.data() + row_(s) * padded_;
     product<0, Scalar>(
         s.size, padded_, dim_, {dy, padded_, 1}, transposed_.data(), padded_, [&](int r, int c) { return load(dy + r * padded_ + c); },
         [&](int r, int c, Vec<Scalar> v) { store(to + r * padded_ + c, v); });
@@ -45,20 +46,19 @@ class AffineKernel : Kernels<Scalar> {
   void refresh(const Scalar* matrix) { transpose(matrix, padded_, dim_, dim_, transposed_.data(), padded_); }
 
  private:
-  long row(Slice s) const { return keep_ == Keep::tile ? static_cast<long>(s.worker) * scratch_rows : s.begin; }
   Columns<Scalar> columns(const Buffer<Scalar>& b, Slice s) const {
-    return {b.data() + row(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
+    return {b.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
-  Keep keep_;
+  Rows row_;
   int dim_, padded_;
   Buffer<Scalar> transposed_, output_, dx_;
 };
 
 /// T(x) = x + A x + b, both zero at the start.
-template <Keep keep, class Scalar>
+template <class Scalar>
 class AffineNetwork {
  public:
-  AffineNetwork(Engine& engine, const Affine&, int dim, long batch, std::uint32_t)
+  AffineNetwork(Engine& engine, const Affine&, int dim, long batch, std::uint32_t, Keep keep)
       : engine_(&engine), kernel_(engine, dim, batch, keep), matrix_(parameters_.add(dim, dim)), offset_(parameters_.add(1, dim)) {
     parameters_.allocate(Engine::strands_of(batch));
   }
@@ -102,14 +102,14 @@ class AffineNetwork {
 };
 
 /// The deep linear map. Its parameters, their order and their start are those of the ResidualMlp that it is.
-template <class Spec, Keep keep, class Scalar>
+template <class Spec, class Scalar>
 class DeepLinearNetwork {
   static constexpr int W = Spec::width, depth = Spec::depth;
   using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Row = Eigen::Matrix<Scalar, 1, Eigen::Dynamic>;
 
  public:
-  DeepLinearNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream)
+  DeepLinearNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
       : engine_(&engine), kernel_(engine, dim, batch, keep), scale_(Scalar(spec.input_scale)), dim_(dim) {
     for (int l = 0; l < depth; ++l) {
       Layer& a = layer_[l];
@@ -122,7 +122,7 @@ class DeepLinearNetwork {
     composite_ = Buffer<Scalar>(kernel_.size());
     for (int k = 0; k < Engine::strands_of(batch); ++k) strands_.emplace_back(kernel_.size());
     // The start of the network that this is, whose layers are drawn alike.
-    set_parameters(MlpNetwork<Spec, Keep::tile, Scalar>(engine, spec, dim, 1, stream).parameters());
+    set_parameters(MlpNetwork<Spec, Scalar>(engine, spec, dim, 1, stream, Keep::tile).parameters());
   }
   template <class X>
   auto forward(Slice s, const X& x) {

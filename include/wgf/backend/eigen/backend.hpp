@@ -22,26 +22,28 @@ namespace eigen {
 
 // ---- vocabulary of the algorithm's text on arrays of this backend, found by argument-dependent lookup
 
+/// The rows of z (points, leading dimension ldz) become, or grow by, A·y + b.
+template <bool add, class Scalar>
+void affine_rows(const Constant<Scalar>& a, const Constant<Scalar>& b, int points, simd::Strided<Scalar> y, Scalar* z, std::ptrdiff_t ldz) {
+  const auto& m = a.transposed;
+  simd::product<0, Scalar>(
+      points, static_cast<int>(m.rows()), static_cast<int>(m.cols()), y, m.data(), m.rows(),
+      [&](int r, int c) {
+        const auto start = simd::load(b.transposed.data() + c);
+        if constexpr (add) return start + simd::load(z + r * ldz + c);
+        else return start;
+      },
+      [&](int r, int c, simd::Vec<Scalar> v) { simd::store(z + r * ldz + c, v); });
+}
 /// z = A·y + b.
 template <class Scalar, class Y, class Z>
 void set_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
-  Scalar* to = z.data();
-  const std::ptrdiff_t ldz = z.outerStride();
-  simd::product<0, Scalar>(
-      static_cast<int>(y.cols()), static_cast<int>(a.transposed.rows()), static_cast<int>(y.rows()), {y.data(), y.outerStride(), 1},
-      a.transposed.data(), a.transposed.rows(), [&](int, int c) { return simd::load(b.transposed.data() + c); },
-      [&](int r, int c, simd::Vec<Scalar> v) { simd::store(to + r * ldz + c, v); });
+  affine_rows<false>(a, b, static_cast<int>(y.cols()), {y.data(), y.outerStride(), 1}, z.data(), z.outerStride());
 }
 /// z += A·y + b.
 template <class Scalar, class Y, class Z>
 void add_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
-  Scalar* to = z.data();
-  const std::ptrdiff_t ldz = z.outerStride();
-  simd::product<0, Scalar>(
-      static_cast<int>(y.cols()), static_cast<int>(a.transposed.rows()), static_cast<int>(y.rows()), {y.data(), y.outerStride(), 1},
-      a.transposed.data(), a.transposed.rows(),
-      [&](int r, int c) { return simd::load(b.transposed.data() + c) + simd::load(to + r * ldz + c); },
-      [&](int r, int c, simd::Vec<Scalar> v) { simd::store(to + r * ldz + c, v); });
+  affine_rows<true>(a, b, static_cast<int>(y.cols()), {y.data(), y.outerStride(), 1}, z.data(), z.outerStride());
 }
 /// z_i += weight·f(y_i), f from points to points in double precision, such as a gradient written by a user.
 template <class Y, class Z, class F>
@@ -65,25 +67,25 @@ double sum_pointwise(Slice, const Y& y, const F& f) {
   return total;
 }
 
-template <class Spec, Keep keep, class Scalar>
+template <class Spec, class Scalar>
 struct NetworkFor {
-  using type = MlpNetwork<Spec, keep, Scalar>;
+  using type = MlpNetwork<Spec, Scalar>;
 };
-template <int W, int D, Keep keep, class Scalar>
-struct NetworkFor<ResidualMlp<W, D, Identity>, keep, Scalar> {
-  using type = DeepLinearNetwork<ResidualMlp<W, D, Identity>, keep, Scalar>;
+template <int W, int D, class Scalar>
+struct NetworkFor<ResidualMlp<W, D, Identity>, Scalar> {
+  using type = DeepLinearNetwork<ResidualMlp<W, D, Identity>, Scalar>;
 };
-template <Keep keep, class Scalar>
-struct NetworkFor<Affine, keep, Scalar> {
-  using type = AffineNetwork<keep, Scalar>;
+template <class Scalar>
+struct NetworkFor<Affine, Scalar> {
+  using type = AffineNetwork<Scalar>;
 };
-template <Keep keep, class Scalar>
-struct NetworkFor<Quadratic, keep, Scalar> {
-  using type = QuadraticNetwork<keep, Scalar>;
+template <class Scalar>
+struct NetworkFor<Quadratic, Scalar> {
+  using type = QuadraticNetwork<Scalar>;
 };
-template <class First, class Second, Keep keep, class Scalar>
-struct NetworkFor<NetworkSum<First, Second>, keep, Scalar> {
-  using type = SumNetwork<typename NetworkFor<First, keep, Scalar>::type, typename NetworkFor<Second, keep, Scalar>::type, Scalar>;
+template <class First, class Second, class Scalar>
+struct NetworkFor<NetworkSum<First, Second>, Scalar> {
+  using type = SumNetwork<typename NetworkFor<First, Scalar>::type, typename NetworkFor<Second, Scalar>::type, Scalar>;
 };
 
 /// The backend at work: it owns threads, and hands out memory, random numbers and networks. Satisfies wgf::Runtime.
@@ -95,8 +97,8 @@ class EigenRuntime {
   using Points = eigen::Points<S>;
   using Window = eigen::Window<S>;
   using Constant = eigen::Constant<S>;
-  template <class Spec, Keep keep>
-  using Network = typename NetworkFor<Spec, keep, S>::type;
+  template <class Spec>
+  using Network = typename NetworkFor<Spec, S>::type;
 
   EigenRuntime(std::uint64_t seed, int threads) : engine_(std::make_unique<Engine>(threads, seed)) {}
 
@@ -113,7 +115,7 @@ class EigenRuntime {
     const Eigen::MatrixXd a = download(x);
     const Eigen::VectorXd mean = a.rowwise().mean();
     const Eigen::MatrixXd centred = a.colwise() - mean;
-    return {mean, centred * centred.transpose() / static_cast<double>(a.cols())};
+    return {mean, wgf::detail::product(centred, centred.transpose()) / static_cast<double>(a.cols())};
   }
   template <class X>
   void normals(Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
@@ -127,9 +129,9 @@ class EigenRuntime {
   void parallel(long n, F&& f) const {
     engine_->parallel(n, f);
   }
-  template <Keep keep, class Spec>
-  Network<Spec, keep> network(const Spec& spec, int dim, long batch, std::uint32_t stream) const {
-    return {*engine_, spec, dim, batch, stream};
+  template <class Spec>
+  Network<Spec> network(const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep) const {
+    return {*engine_, spec, dim, batch, stream, keep};
   }
   MixtureKernel<S> mixture(const GaussianMixture& m) const { return {m, engine_->workers.count()}; }
   BatchSum sum() const { return {}; }

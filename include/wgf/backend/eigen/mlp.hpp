@@ -39,7 +39,7 @@ struct Kernels {
 
 /// A network of specification Spec (Mlp or ResidualMlp). `forward` keeps what one pullback on the same slice needs; the pullback uses it
 /// up.
-template <class Spec, Keep keep, class Scalar>
+template <class Spec, class Scalar>
 class MlpNetwork : Kernels<Scalar> {
   static constexpr int W = Spec::width, depth = Spec::depth, last = depth - 1;
   static constexpr bool scalar = Spec::output == Output::scalar;
@@ -51,8 +51,13 @@ class MlpNetwork : Kernels<Scalar> {
 
  public:
   /// \param batch the most points of a batch; \param stream names the random numbers of the initial parameters and of dropout.
-  MlpNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream)
-      : engine_(&engine), spec_(spec), dim_(dim), padded_(padded<Scalar>(dim)), stream_(stream) {
+  MlpNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
+      : engine_(&engine),
+        spec_(spec),
+        row_(keep, engine.workers.count(), batch),
+        dim_(dim),
+        padded_(padded<Scalar>(dim)),
+        stream_(stream) {
     spec.check();
     std::size_t transposed = 0;
     for (int l = 0; l < depth; ++l) {
@@ -66,7 +71,7 @@ class MlpNetwork : Kernels<Scalar> {
     }
     parameters_.allocate(Engine::strands_of(batch));
     transposed_ = Buffer<Scalar>(transposed);
-    const long rows = keep == Keep::tile ? static_cast<long>(scratch_rows) * engine.workers.count() : batch;
+    const long rows = row_.count;
     for (auto& b : kept_) b = Act::keeps ? Buffer<Scalar>(rows * W) : Buffer<Scalar>();
     for (auto& b : y_) b = Buffer<Scalar>(rows * W);
     if (drops()) {
@@ -102,7 +107,7 @@ class MlpNetwork : Kernels<Scalar> {
   template <class X, class G>
   Columns<Scalar> pull_input(Slice s, const X& x, const G& dy) {
     pull_tile<false, true>(s, x.data(), x.outerStride(), upstream(s, dy));
-    return {dx_.data() + row(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
+    return {dx_.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
   void descend(const Adam& adam) {
     parameters_.descend(*engine_, adam);
@@ -134,18 +139,17 @@ class MlpNetwork : Kernels<Scalar> {
     else return 0;
   }
   bool drops() const { return dropout() > 0; }
-  long row(Slice s) const { return keep == Keep::tile ? static_cast<long>(s.worker) * scratch_rows : s.begin; }
-  Scalar* y(int l, Slice s) { return y_[l].data() + row(s) * W; }
-  Scalar* kept(int l, Slice s) { return (Act::keeps ? kept_ : y_)[l].data() + row(s) * W; }  // overwritten by dz on the way back
+  Scalar* y(int l, Slice s) { return y_[l].data() + row_(s) * W; }
+  Scalar* kept(int l, Slice s) { return (Act::keeps ? kept_ : y_)[l].data() + row_(s) * W; }  // overwritten by dz on the way back
   auto output(Slice s) {
-    if constexpr (scalar) return Values<Scalar>(output_.data() + row(s), s.size);
-    else return Columns<Scalar>(output_.data() + row(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_));
+    if constexpr (scalar) return Values<Scalar>(output_.data() + row_(s), s.size);
+    else return Columns<Scalar>(output_.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_));
   }
   template <class G>
   const Scalar* upstream(Slice s, const G& dy) {
     if constexpr (scalar) {
-      Values<Scalar>(seed_.data() + row(s), s.size) = dy;
-      return seed_.data() + row(s);
+      Values<Scalar>(seed_.data() + row_(s), s.size) = dy;
+      return seed_.data() + row_(s);
     } else {
       return dy.data();  // points of this dimension: padded alike
     }
@@ -174,7 +178,7 @@ class MlpNetwork : Kernels<Scalar> {
   void fill_masks(Slice s, std::uint32_t draw) {
     const auto rate = Scalar(dropout()), up = Scalar(1 / (1 - dropout()));
     engine_->random.template fill<Scalar, false>(stream_, draw, s.begin, s.size, W * last, [&](long point, int first, const Scalar* u) {
-      Scalar* m = mask_[first / W].data() + (row(s) + point) * W + first % W;
+      Scalar* m = mask_[first / W].data() + (row_(s) + point) * W + first % W;
       for (int j = 0; j < 4; ++j) m[j] = u[j] < rate ? Scalar(0) : up;
     });
   }
@@ -187,7 +191,7 @@ class MlpNetwork : Kernels<Scalar> {
       const Layer& a = layer_[l];
       const Vec<Scalar> slope = broadcast(Act::learned ? p[a.slope] : Scalar(0));
       Scalar *kl = kept(l, s), *yl = y(l, s);
-      const Scalar* mask = dropping ? mask_[l].data() + row(s) * W : nullptr;
+      const Scalar* mask = dropping ? mask_[l].data() + row_(s) * W : nullptr;
       const auto start = [&](int, int c) { return load(p + a.bias + c); };
       const auto activate = [&](int at, Vec<Scalar> z) WGF_LAMBDA_INLINE {
         Vec<Scalar> keeping;
@@ -208,7 +212,7 @@ class MlpNetwork : Kernels<Scalar> {
     const Layer& a = layer_[last];
     const Scalar *h = y(last - 1, s), *w = p + a.weight;
     if constexpr (scalar) {
-      Scalar* out = output_.data() + row(s);
+      Scalar* out = output_.data() + row_(s);
       const auto product_of_row = [&](int r) WGF_LAMBDA_INLINE {
         Vec<Scalar> d = load(h + r * W) * load(w);
         for (int c = lanes<Scalar>; c < W; c += lanes<Scalar>) d = fma(load(h + r * W + c), load(w + c), d);
@@ -222,7 +226,7 @@ class MlpNetwork : Kernels<Scalar> {
       }
       for (; r < s.size; ++r) out[r] = p[a.bias] + sum(product_of_row(r));
     } else {
-      Scalar* out = output_.data() + row(s) * padded_;
+      Scalar* out = output_.data() + row_(s) * padded_;
       product<0, Scalar>(
           s.size, padded_, W, {h, W, 1}, w, padded_, [&](int r, int c) { return load(p + a.bias + c) + load(x + r * ldx + c); },
           [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
@@ -230,7 +234,7 @@ class MlpNetwork : Kernels<Scalar> {
   }
   const Scalar* scaled(Slice s, const Scalar* x, std::ptrdiff_t ldx) {
     if (spec_.input_scale == 1) return x;
-    Scalar* to = scaled_.data() + row(s) * padded_;
+    Scalar* to = scaled_.data() + row_(s) * padded_;
     const Vec<Scalar> scale = broadcast(Scalar(spec_.input_scale));
     for (int r = 0; r < s.size; ++r)
       for (int c = 0; c < padded_; c += lanes<Scalar>) store(to + r * padded_ + c, scale * load(x + r * ldx + c));
@@ -243,7 +247,7 @@ class MlpNetwork : Kernels<Scalar> {
     Scalar* g = Parameters ? parameters_.gradient(s.strand) : nullptr;
     const auto zero = [](int, int) { return Vec<Scalar>{}; };
     const auto slope_of = [&](int l) { return broadcast(Act::learned ? p[layer_[l].slope] : Scalar(0)); };
-    const auto mask_of = [&](int l) -> const Scalar* { return drops() && dropping_[s.worker] ? mask_[l].data() + row(s) * W : nullptr; };
+    const auto mask_of = [&](int l) -> const Scalar* { return drops() && dropping_[s.worker] ? mask_[l].data() + row_(s) * W : nullptr; };
     Vec<Scalar> dslope{}, slope = slope_of(last - 1);
     const Layer& end = layer_[last];
     Scalar* dz = kept(last - 1, s);
@@ -299,10 +303,10 @@ class MlpNetwork : Kernels<Scalar> {
     }
     const bool scaling = spec_.input_scale != 1;
     if constexpr (Parameters)
-      this->template add_weights<W>(scaling ? scaled_.data() + row(s) * padded_ : x, scaling ? padded_ : ldx, dim_, dz, W, s.size,
+      this->template add_weights<W>(scaling ? scaled_.data() + row_(s) * padded_ : x, scaling ? padded_ : ldx, dim_, dz, W, s.size,
                                     g + layer_[0].weight);
     if constexpr (Input) {
-      Scalar* to = dx_.data() + row(s) * padded_;
+      Scalar* to = dx_.data() + row_(s) * padded_;
       const Vec<Scalar> scale = broadcast(Scalar(spec_.input_scale));
       product<0, Scalar>(s.size, padded_, W, {dz, W, 1}, transposed_.data() + layer_[0].transposed, padded_, zero,
                          [&](int r, int c, Vec<Scalar> v) {
@@ -314,6 +318,7 @@ class MlpNetwork : Kernels<Scalar> {
 
   Engine* engine_;
   Spec spec_;
+  Rows row_;
   int dim_, padded_;
   std::uint32_t stream_;
   std::vector<std::uint8_t> dropping_;  // by worker: whether its last forward pass dropped units

@@ -8,13 +8,12 @@
 
 namespace wgf::eigen {
 
-template <Keep keep, class Scalar>
+template <class Scalar>
 class QuadraticNetwork : Kernels<Scalar> {
-  static_assert(keep == Keep::tile);
-
  public:
-  QuadraticNetwork(Engine& engine, const Quadratic&, int dim, long batch, std::uint32_t)
+  QuadraticNetwork(Engine& engine, const Quadratic&, int dim, long batch, std::uint32_t, Keep keep)
       : engine_(&engine),
+        row_(keep, engine.workers.count(), batch),
         dim_(dim),
         padded_(padded<Scalar>(dim)),
         matrix_(parameters_.add(dim, dim)),
@@ -22,14 +21,14 @@ class QuadraticNetwork : Kernels<Scalar> {
         constant_(parameters_.add(1, 1)),
         symmetric_(static_cast<std::size_t>(dim) * padded_) {
     parameters_.allocate(Engine::strands_of(batch));
-    const std::size_t rows = static_cast<std::size_t>(scratch_rows) * engine.workers.count();
+    const long rows = row_.count;
     sx_ = Buffer<Scalar>(rows * padded_), weighted_ = Buffer<Scalar>(rows * padded_), output_ = Buffer<Scalar>(rows);
   }
   template <class X>
   Values<Scalar> forward(Slice s, const X& x) {
     const Scalar *p = parameters_.data(), *in = x.data();
     const std::ptrdiff_t ldx = x.outerStride();
-    Scalar *sx = at(sx_, s), *out = output_.data() + row(s);
+    Scalar *sx = at(sx_, s), *out = output_.data() + row_(s);
     product<0, Scalar>(
         s.size, padded_, dim_, {in, ldx, 1}, symmetric_.data(), padded_, [](int, int) { return Vec<Scalar>{}; },
         [&](int r, int c, Vec<Scalar> v) { store(sx + r * padded_ + c, v); });
@@ -51,7 +50,7 @@ class QuadraticNetwork : Kernels<Scalar> {
     Scalar *g = parameters_.gradient(s.strand), *wx = at(weighted_, s);
     const Scalar* in = x.data();
     const std::ptrdiff_t ldx = x.outerStride();
-    Values<Scalar> du(output_.data() + row(s), s.size);
+    Values<Scalar> du(output_.data() + row_(s), s.size);
     du = dy;
     for (int r = 0; r < s.size; ++r)
       for (int c = 0; c < padded_; c += lanes<Scalar>) store(wx + r * padded_ + c, broadcast(du[r]) * load(in + r * ldx + c));
@@ -65,7 +64,7 @@ class QuadraticNetwork : Kernels<Scalar> {
   Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
     const Scalar* p = parameters_.data();
     Scalar* sx = at(sx_, s);
-    Values<Scalar> du(output_.data() + row(s), s.size);
+    Values<Scalar> du(output_.data() + row_(s), s.size);
     du = dy;
     for (int r = 0; r < s.size; ++r)
       for (int c = 0; c < padded_; c += lanes<Scalar>) {
@@ -97,14 +96,14 @@ class QuadraticNetwork : Kernels<Scalar> {
   void clear_gradient() { parameters_.clear_gradient(); }
 
  private:
-  long row(Slice s) const { return static_cast<long>(s.worker) * scratch_rows; }
-  Scalar* at(const Buffer<Scalar>& b, Slice s) const { return b.data() + row(s) * padded_; }
+  Scalar* at(const Buffer<Scalar>& b, Slice s) const { return b.data() + row_(s) * padded_; }
   void refresh() {
     const Scalar* m = parameters_.data() + matrix_;
     for (int r = 0; r < dim_; ++r)
       for (int c = 0; c < dim_; ++c) symmetric_.data()[r * padded_ + c] = Scalar(0.5) * (m[r * padded_ + c] + m[c * padded_ + r]);
   }
   Engine* engine_;
+  Rows row_;
   int dim_, padded_;
   Parameters<Scalar> parameters_;
   std::size_t matrix_, linear_, constant_;
@@ -116,9 +115,9 @@ template <class First, class Second, class Scalar>
 class SumNetwork {
  public:
   template <class Spec>
-  SumNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream)
-      : first_(engine, spec.first, dim, batch, stream),
-        second_(engine, spec.second, dim, batch, stream + random_streams<decltype(spec.first)>) {}
+  SumNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
+      : first_(engine, spec.first, dim, batch, stream, keep),
+        second_(engine, spec.second, dim, batch, stream + random_streams<decltype(spec.first)>, keep) {}
   template <class X>
   Values<Scalar> forward(Slice s, const X& x) {
     auto u = first_.forward(s, x);

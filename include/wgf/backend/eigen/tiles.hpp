@@ -10,6 +10,7 @@
 
 #include <Eigen/Core>
 
+#include "../../network/network.hpp"
 #include "../../random.hpp"
 #include "simd.hpp"
 #include "workers.hpp"
@@ -49,6 +50,16 @@ inline constexpr int most_strands = 32;
 /// Points in a tile at most (21 register tiles of six), and the rows of scratch a worker has for it: every worker's scratch starts on a
 /// cache line, because Eigen peels unaligned heads and the bits must not depend on the worker.
 inline constexpr int tile_rows = 126, scratch_rows = 128;
+
+/// Where a network keeps what it computes on a slice: in the worker's scratch, or in memory for the whole batch.
+struct Rows {
+  Keep keep;
+  long count;
+  Rows(Keep keep_until, int workers, long batch)
+      : keep(keep_until), count(keep_until == Keep::tile ? static_cast<long>(scratch_rows) * workers : batch) {}
+  /// The slice's first row.
+  long operator()(Slice s) const { return keep == Keep::tile ? static_cast<long>(s.worker) * scratch_rows : s.begin; }
+};
 
 /// Per-point numbers of a tile, and coordinates of a tile's points (d × size).
 template <class Scalar>
