@@ -30,7 +30,7 @@ double normal(const VectorXd& x) { return -0.5 * x.squaredNorm(); }
 VectorXd pull(const VectorXd& x) { return -x; }
 
 using Solver =
-    JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Functions>>, ResidualMlp<16, 2>, Backward, EigenBackend<double>>;
+    JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Functions>>, ResidualMlp<16, 2>, Backward, EigenBackend<float>>;
 Solver solver(Functions target, int threads = 1) {
   return {kl(std::move(target), Quadratic{}), {}, {.step_size = 0.1}, {.seed = 1, .threads = threads}};
 }
@@ -39,7 +39,7 @@ const Gaussian start = Gaussian::isotropic(2, 1);
 struct Failure {
   int step = 0, iteration = 0, size = -1;
   std::string message;
-  std::vector<std::vector<double>> parameters;
+  std::vector<std::vector<float>> parameters;
 };
 Failure failure(const Solver& s, const RunOptions& options) {
   try {
@@ -99,6 +99,11 @@ TEST_CASE("the first step can fail: the flow is empty") {
         solver({normal, [=](const VectorXd& at) { return outside(at) ? VectorXd(VectorXd::Constant(2, infinity)) : pull(at); }}, threads),
         options);
     CHECK(f.message.find("wgf::JkoSolver: step 1, iteration 1: the target's log-density has a gradient that is not finite at x = (") == 0);
+
+    f = failure(
+        solver({normal, [=](const VectorXd& at) { return outside(at) ? VectorXd(VectorXd::Constant(2, 1e60)) : pull(at); }}, threads),
+        options);
+    CHECK(f.message.find("the target's log-density has a gradient too large for the backend's numbers at x = (") != std::string::npos);
   }
 }
 

@@ -111,6 +111,8 @@ TEST_CASE("a run goes on from a flow") {
   CHECK(history.front().steps == 5);
   CHECK(history.back().step == 5);
   CHECK(solver.start(first, options).flow().size() == 3);
+  // With other random numbers: not the particles of the first run again.
+  CHECK(solver.start(first, options).particles() != first.push(solver.start(Gaussian::isotropic(2, 1), options).particles()));
 }
 
 TEST_CASE("a flow with another step size is not continued") {

@@ -14,6 +14,9 @@
 
 namespace wgf {
 
+class Gaussian;
+struct Frame;
+
 // ---- what a user brings
 
 /// Measure: it has a dimension and draws independent samples, a function of the seed.
@@ -50,11 +53,13 @@ concept Runtime = requires(const R& r, const typename R::Window& x, typename R::
   r.uniforms(s, x(s), stream, index);
   r.parallel(n, [](typename R::Slice) {});  // returns when every slice is done
   r.sum();                                  // accumulator over slices in a fixed order
+  // The network of a specification, for batches of n; all that a runtime makes of specifications satisfies Network.
+  r.network(Affine{}, d, n, stream, Keep::tile);
 };
 
 /// Network of a runtime: forward keeps what one pullback on the same slice needs. dy has the shape of forward's result.
 template <class N, class R>
-concept Network = requires(N& net, typename R::Slice s, typename R::Window& x, const Adam& adam, std::uint32_t draw) {
+concept Network = requires(N& net, typename R::Slice s, typename R::Window& x, const Adam& adam) {
   net.forward(s, x(s));                                // numbers or points on this slice
   net.pull_parameters(s, x(s), net.forward(s, x(s)));  // adds Σ dy·∂/∂parameters to the gradient
   net.pull_input(s, x(s), net.forward(s, x(s)));       // returns dy·∂/∂x
@@ -62,20 +67,32 @@ concept Network = requires(N& net, typename R::Slice s, typename R::Window& x, c
   net.accumulate_average();                            // adds the parameters to a running average,
   net.take_average();                                  // which becomes the parameters
   net.reset_optimiser();                               // forgets Adam's moments
-  net.parameters();                                    // to and from the host, in the specification's order
+  net.set_parameters(net.parameters());                // to and from the host, in the specification's order
+  net.clear_gradient();                                // of a step that is given up
+};
+
+/// Dual network: it is fitted with dropout, a function of the draw, where it has any, and can go back to its start.
+template <class N, class R>
+concept DualNetwork = Network<N, R> && requires(N& net, typename R::Slice s, typename R::Window& x, std::uint32_t draw) {
+  net.forward_fitting(s, x(s), draw);
+  net.restart();
 };
 
 /// Direct term of a functional, bound to a runtime: its gradient and value at the points of a slice, given the whole batch.
 template <class T, class R>
-concept DirectTerm = requires(T& t, typename R::Slice s, const typename R::Window& y, typename R::Window& g) {
+concept DirectTerm = requires(T& t, const R& r, typename R::Slice s, const typename R::Window& y, typename R::Window& g, const Frame& frame,
+                              const Gaussian& cloud, double weight) {
+  t.enter(r, frame, cloud, weight);                  // once a step: its coordinates, the cloud's moments, the term's weight
   t.add_gradient(s, y, g);                           // g += its weighted gradient, in the step's coordinates
   { t.value(s, y) } -> std::convertible_to<double>;  // sum over the slice
 };
 
 /// Dual term, bound to a runtime: a network u = log(P / base), what it earns under P and costs under the base, and how it is fitted.
 template <class T, class R>
-concept DualTerm = requires(T& t, const R& r, typename R::Slice s, typename R::Window& z, std::uint32_t draw) {
-  { t.network } -> Network<R>;
+concept DualTerm = requires(T& t, const R& r, typename R::Slice s, typename R::Window& z, std::uint32_t draw, const Frame& frame,
+                            const Gaussian& cloud, double weight) {
+  t.enter(r, frame, cloud, weight);
+  { t.network } -> DualNetwork<R>;
   { t.base_batch } -> std::same_as<typename R::Points&>;
   t.sample_base(r, s, z(s), draw);
   t.couple_base(z(s), z(s));           // the same from standard normals that P_k's batch was made of

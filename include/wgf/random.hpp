@@ -85,6 +85,13 @@ struct Random {
 };
 
 namespace detail {
+/// Neighbouring seeds become unrelated ones (the finaliser of SplitMix64).
+constexpr std::uint64_t mixed_seed(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
+}
 template <bool Normal>
 Particles host_numbers(int dim, long n, std::uint64_t seed, std::uint32_t stream) {
   Particles x(dim, n);

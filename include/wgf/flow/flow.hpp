@@ -102,7 +102,7 @@ class Flow {
   /// n fresh draws of P_0, pushed through all maps: d × n samples of P_K. The same seed gives the same samples; without one, the seed is
   /// derived from the backend's, and differs from those of training.
   /// \throws std::invalid_argument unless n ≥ 1.
-  Particles sample(long n) const { return sample(n, mixed(backend.seed)); }
+  Particles sample(long n) const { return sample(n, detail::mixed_seed(backend.seed)); }
   Particles sample(long n, std::uint64_t seed) const { return push(draw_initial(n, seed)); }
   /// n draws of P_0.
   Particles draw_initial(long n, std::uint64_t seed) const {
@@ -150,13 +150,6 @@ class Flow {
   }
 
  private:
-  /// Neighbouring seeds become unrelated ones (the finaliser of SplitMix64).
-  static std::uint64_t mixed(std::uint64_t x) {
-    x += 0x9E3779B97F4A7C15u;
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    return x ^ (x >> 31);
-  }
   template <class Visit>
   void evaluate(Particles& particles, int from, int to, Visit visit) const {
     const auto runtime = backend.start();

@@ -2,7 +2,9 @@
 #pragma once
 // The solver: four compile-time policies, and the loop over JKO steps (Algorithm 1).
 #include <chrono>
+#include <cmath>
 #include <concepts>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -62,7 +64,7 @@ class JkoSolver {
       : functional_(std::move(functional)), map_(map), scheme_(scheme), backend_(backend) {}
 
   /// All steps.
-  /// \param initial P_0: any Measure. Or a Flow of this type, which the run continues.
+  /// \param initial P_0: any Measure. Or a Flow of this type, which the run continues, with random numbers that the first run has not used.
   /// \param observer called with a Progress `options.reports` times a step; if it returns false, the run stops and the steps done so far
   /// are returned. \throws std::invalid_argument for options or dimensions that make no sense; FlowError<Flow>, with the steps done so far,
   /// if a step fails.
@@ -131,7 +133,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   /// The steps done so far.
   const Flow& flow() const { return flow_; }
   /// The particles that stand for P_k: d × pool. In Gaussian flows, fresh draws of P_k.
-  Particles particles() const { return exact_ ? exact_->sample(options_.pool, backend_seed()) : runtime_.download(pool_); }
+  Particles particles() const { return exact_ ? exact_->sample(options_.pool, backend_.seed) : runtime_.download(pool_); }
 
  private:
   friend JkoSolver;
@@ -139,10 +141,11 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       : functional_(solver.functional_),
         options_(options),
         flow_(std::move(flow)),
-        runtime_(solver.backend_.start()),
+        done_before_(flow_.size()),
+        backend_(backend_of(solver, done_before_)),
+        runtime_(backend_.start()),
         memory_(allocate()),
-        start_(std::chrono::steady_clock::now()),
-        done_before_(flow_.size()) {
+        start_(std::chrono::steady_clock::now()) {
     if constexpr (AffineSpecification<Map>)
       if (std::holds_alternative<Gaussian>(flow_.initial)) exact_ = flow_.gaussian();
     if (options.coupled_base && !exact_)
@@ -160,19 +163,24 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     if (flow_.size() > 0) memory_.map.set_parameters(flow_.stages.back().parameters);
   }
 
-  std::uint64_t backend_seed() const { return flow_.backend.seed; }
+  /// The solver's; a run that goes on from a flow has a seed of its own, for numbers that the flow was not made with.
+  static Backend backend_of(const JkoSolver& solver, int done_before) {
+    Backend backend = solver.backend_;
+    if (done_before > 0) backend.seed = detail::mixed_seed(backend.seed) + static_cast<std::uint64_t>(done_before);
+    return backend;
+  }
   StepState<R, MapNetwork, Terms> allocate() const {
     const int d = flow_.dim(), asked = functional_.dim();
     if (asked && asked != d)
       throw std::invalid_argument("wgf::JkoSolver: the functional has dimension " + std::to_string(asked) + ", P_0 has " +
                                   std::to_string(d));
     const long n = options_.batch;
-    return {runtime_.network(flow_.map, d, n, detail::map_stream, Keep::batch),
-            functional_.bind(runtime_, d, n, detail::dual_stream), runtime_.points(d, n), runtime_.points(d, n), runtime_.points(d, n)};
+    return {runtime_.network(flow_.map, d, n, detail::map_stream, Keep::batch), functional_.bind(runtime_, d, n, detail::dual_stream),
+            runtime_.points(d, n), runtime_.points(d, n), runtime_.points(d, n)};
   }
   /// Draws the pool from P_0 and pushes it through all maps.
   void refresh_pool() {
-    const std::uint64_t seed = backend_seed() + 0x9E3779B97F4A7C15u * static_cast<std::uint64_t>(refreshes_++);
+    const std::uint64_t seed = backend_.seed + 0x9E3779B97F4A7C15u * static_cast<std::uint64_t>(refreshes_++);
     runtime_.upload(flow_.push(flow_.draw_initial(options_.pool, seed)), pool_);
   }
   Gaussian cloud(int step) const {
@@ -298,7 +306,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       }
       const long per_pass = pool / n, pass = k / per_pass;
       const auto word = Random::philox({static_cast<std::uint32_t>(pass), draws_, 0, detail::offset_stream},
-                                       {static_cast<std::uint32_t>(backend_seed()), static_cast<std::uint32_t>(backend_seed() >> 32)});
+                                       {static_cast<std::uint32_t>(backend_.seed), static_cast<std::uint32_t>(backend_.seed >> 32)});
       return batches_.window((word[0] % static_cast<std::uint64_t>(pool) + static_cast<std::uint64_t>(k % per_pass * n)) % pool, n);
     };
   }
@@ -317,10 +325,14 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
         for (Eigen::Index i = 0; i < y.cols(); ++i) {
           const Eigen::VectorXd x = y.col(i);
           const double value = t.term.target.log_density(x);
-          const bool bad_value = !std::isfinite(value);
-          if (bad_value || !log_density_gradient(t.term.target, x).allFinite()) {
-            why = std::string("the target's log-density") +
-                  (bad_value ? " is " + std::to_string(value) : " has a gradient that is not finite") + " at x = (";
+          const Eigen::VectorXd slope = log_density_gradient(t.term.target, x);
+          constexpr auto most = static_cast<double>(std::numeric_limits<typename Flow::Scalar>::max());
+          const std::string what = !std::isfinite(value)                             ? "is " + std::to_string(value)
+                                   : !slope.allFinite()                              ? "has a gradient that is not finite"
+                                   : slope.template lpNorm<Eigen::Infinity>() > most ? "has a gradient too large for the backend's numbers"
+                                                                                     : "";
+          if (!what.empty()) {
+            why = "the target's log-density " + what + " at x = (";
             for (Eigen::Index j = 0; j < std::min<Eigen::Index>(x.size(), 4); ++j) why += (j ? ", " : "") + std::to_string(x[j]);
             why += x.size() > 4 ? ", …)" : ")";
             return;
@@ -334,10 +346,12 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   FunctionalPolicy functional_;
   RunOptions options_;
   Flow flow_;
+  int done_before_;
+  Backend backend_;
   R runtime_;
   StepState<R, MapNetwork, Terms> memory_;
   std::chrono::steady_clock::time_point start_;
-  int done_before_, step_count_ = 0, refreshes_ = 0;
+  int step_count_ = 0, refreshes_ = 0;
   std::uint32_t draws_ = 0;
   std::optional<Gaussian> exact_;  // P_k of a Gaussian flow
   typename R::Points pool_, batches_, noise_;

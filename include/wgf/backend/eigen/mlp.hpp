@@ -52,12 +52,7 @@ class MlpNetwork : Kernels<Scalar> {
  public:
   /// \param batch the most points of a batch; \param stream names the random numbers of the initial parameters and of dropout.
   MlpNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
-      : engine_(&engine),
-        spec_(spec),
-        row_(keep, engine.workers.count(), batch),
-        dim_(dim),
-        padded_(padded<Scalar>(dim)),
-        stream_(stream) {
+      : engine_(&engine), spec_(spec), row_(keep, engine.workers.count(), batch), dim_(dim), padded_(padded<Scalar>(dim)), stream_(stream) {
     spec.check();
     std::size_t transposed = 0;
     for (int l = 0; l < depth; ++l) {
