@@ -10,7 +10,7 @@
 
 #include "network/network.hpp"
 #include "particles.hpp"
-#include "solver/adam.hpp"
+#include "network/adam.hpp"
 
 namespace wgf {
 

@@ -3,7 +3,7 @@
 // Terms on a runtime of doubles: gradients against differences of values.
 #include <wgf/backend/eigen/backend.hpp>
 #include <wgf/measure/gaussian.hpp>
-#include <wgf/solver/frame.hpp>
+#include <wgf/frame.hpp>
 
 #include "../catch.hpp"
 #include "../support.hpp"

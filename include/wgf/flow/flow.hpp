@@ -15,7 +15,7 @@
 #include "../measure/gaussian_mixture.hpp"
 #include "../measure/uniform_box.hpp"
 #include "../network/affine_form.hpp"
-#include "../solver/frame.hpp"
+#include "../frame.hpp"
 
 namespace wgf {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "../concepts.hpp"
-#include "../solver/frame.hpp"
+#include "../frame.hpp"
 #include "divergence.hpp"
 #include "gaussian_base.hpp"
 

@@ -6,7 +6,7 @@
 
 #include "../concepts.hpp"
 #include "../measure/gaussian.hpp"
-#include "../solver/frame.hpp"
+#include "../frame.hpp"
 
 namespace wgf {
 

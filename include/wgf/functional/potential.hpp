@@ -13,7 +13,7 @@
 #include "../concepts.hpp"
 #include "../measure/gaussian.hpp"
 #include "../measure/gaussian_mixture.hpp"
-#include "../solver/frame.hpp"
+#include "../frame.hpp"
 
 namespace wgf {
 

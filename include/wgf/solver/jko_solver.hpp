@@ -16,7 +16,7 @@
 #include "../functional/functional.hpp"
 #include "../scheme/backward.hpp"
 #include "errors.hpp"
-#include "frame.hpp"
+#include "../frame.hpp"
 #include "jko_step.hpp"
 #include "options.hpp"
 

@@ -8,7 +8,7 @@
 #include <tuple>
 
 #include "../functional/functional.hpp"
-#include "frame.hpp"
+#include "../frame.hpp"
 #include "options.hpp"
 
 namespace wgf {

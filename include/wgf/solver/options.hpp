@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "adam.hpp"
+#include "../network/adam.hpp"
 
 namespace wgf {
 

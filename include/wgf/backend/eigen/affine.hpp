@@ -56,10 +56,14 @@ class AffineKernel : Kernels<Scalar> {
 
 /// T(x) = x + A x + b, both zero at the start.
 template <class Scalar>
-class AffineNetwork {
+class AffineNetwork : public ParametricNetwork<AffineNetwork<Scalar>, Scalar> {
+  using Base = ParametricNetwork<AffineNetwork, Scalar>;
+  using Base::parameters_;
+  friend Base;
+
  public:
   AffineNetwork(Engine& engine, const Affine&, int dim, long batch, std::uint32_t, Keep keep)
-      : engine_(&engine), kernel_(engine, dim, batch, keep), matrix_(parameters_.add(dim, dim)), offset_(parameters_.add(1, dim)) {
+      : Base(engine), kernel_(engine, dim, batch, keep), matrix_(parameters_.add(dim, dim)), offset_(parameters_.add(1, dim)) {
     parameters_.allocate(Engine::strands_of(batch));
   }
   template <class X>
@@ -75,42 +79,26 @@ class AffineNetwork {
   Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
     return kernel_.pull_input(s, dy.data());
   }
-  void descend(const Adam& adam) {
-    parameters_.descend(*engine_, adam);
-    refresh();
-  }
-  void accumulate_average() { parameters_.accumulate(); }
-  void take_average() {
-    parameters_.take_average();
-    refresh();
-  }
-  void reset_optimiser() { parameters_.reset_optimiser(); }
-  std::vector<Scalar> parameters() const { return parameters_.values(); }
-  void set_parameters(std::span<const Scalar> values) {
-    parameters_.set_values(values);
-    refresh();
-  }
-  std::vector<Scalar> gradient() const { return parameters_.gradient_values(); }
-  void clear_gradient() { parameters_.clear_gradient(); }
 
  private:
   void refresh() { kernel_.refresh(parameters_.data() + matrix_); }
-  Engine* engine_;
   AffineKernel<Scalar> kernel_;
-  Parameters<Scalar> parameters_;
   std::size_t matrix_, offset_;
 };
 
 /// The deep linear map. Its parameters, their order and their start are those of the ResidualMlp that it is.
 template <class Spec, class Scalar>
-class DeepLinearNetwork {
+class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scalar>, Scalar> {
+  using Base = ParametricNetwork<DeepLinearNetwork, Scalar>;
+  using Base::parameters_;
+  friend Base;
   static constexpr int W = Spec::width, depth = Spec::depth;
   using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Row = Eigen::Matrix<Scalar, 1, Eigen::Dynamic>;
 
  public:
   DeepLinearNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
-      : engine_(&engine), kernel_(engine, dim, batch, keep), scale_(Scalar(spec.input_scale)), dim_(dim) {
+      : Base(engine), kernel_(engine, dim, batch, keep), scale_(Scalar(spec.input_scale)), dim_(dim) {
     for (int l = 0; l < depth; ++l) {
       Layer& a = layer_[l];
       a.in = l == 0 ? dim : W, a.out = padded<Scalar>(l < depth - 1 ? W : dim);
@@ -122,7 +110,7 @@ class DeepLinearNetwork {
     composite_ = Buffer<Scalar>(kernel_.size());
     for (int k = 0; k < Engine::strands_of(batch); ++k) strands_.emplace_back(kernel_.size());
     // The start of the network that this is, whose layers are drawn alike.
-    set_parameters(MlpNetwork<Spec, Scalar>(engine, spec, dim, 1, stream, Keep::tile).parameters());
+    this->set_parameters(MlpNetwork<Spec, Scalar>(engine, spec, dim, 1, stream, Keep::tile).parameters());
   }
   template <class X>
   auto forward(Slice s, const X& x) {
@@ -139,26 +127,14 @@ class DeepLinearNetwork {
   }
   void descend(const Adam& adam) {
     chain();
-    parameters_.descend(*engine_, adam);
-    refresh();
-  }
-  void accumulate_average() { parameters_.accumulate(); }
-  void take_average() {
-    parameters_.take_average();
-    refresh();
-  }
-  void reset_optimiser() { parameters_.reset_optimiser(); }
-  std::vector<Scalar> parameters() const { return parameters_.values(); }
-  void set_parameters(std::span<const Scalar> values) {
-    parameters_.set_values(values);
-    refresh();
+    Base::descend(adam);
   }
   std::vector<Scalar> gradient() {
     chain();
-    return parameters_.gradient_values();
+    return Base::gradient();
   }
   void clear_gradient() {
-    parameters_.clear_gradient();
+    Base::clear_gradient();
     for (auto& s : strands_) std::fill_n(s.data(), kernel_.size(), Scalar(0));
   }
 
@@ -211,9 +187,7 @@ class DeepLinearNetwork {
       }
     }
   }
-  Engine* engine_;
   AffineKernel<Scalar> kernel_;
-  Parameters<Scalar> parameters_;
   Scalar scale_;
   int dim_;
   std::array<Layer, depth> layer_;

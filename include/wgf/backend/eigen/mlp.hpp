@@ -40,7 +40,10 @@ struct Kernels {
 /// A network of specification Spec (Mlp or ResidualMlp). `forward` keeps what one pullback on the same slice needs; the pullback uses it
 /// up.
 template <class Spec, class Scalar>
-class MlpNetwork : Kernels<Scalar> {
+class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, Kernels<Scalar> {
+  using Base = ParametricNetwork<MlpNetwork, Scalar>;
+  using Base::engine_, Base::parameters_;
+  friend Base;
   static constexpr int W = Spec::width, depth = Spec::depth, last = depth - 1;
   static constexpr bool scalar = Spec::output == Output::scalar;
   using Act = ActivationKernel<typename Spec::activation, Scalar>;
@@ -52,7 +55,7 @@ class MlpNetwork : Kernels<Scalar> {
  public:
   /// \param batch the most points of a batch; \param stream names the random numbers of the initial parameters and of dropout.
   MlpNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
-      : engine_(&engine), spec_(spec), row_(keep, engine.workers.count(), batch), dim_(dim), padded_(padded<Scalar>(dim)), stream_(stream) {
+      : Base(engine), spec_(spec), row_(keep, engine.workers.count(), batch), dim_(dim), padded_(padded<Scalar>(dim)), stream_(stream) {
     spec.check();
     std::size_t transposed = 0;
     for (int l = 0; l < depth; ++l) {
@@ -104,29 +107,11 @@ class MlpNetwork : Kernels<Scalar> {
     pull_tile<false, true>(s, x.data(), x.outerStride(), upstream(s, dy));
     return {dx_.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
-  void descend(const Adam& adam) {
-    parameters_.descend(*engine_, adam);
-    refresh();
-  }
-  void accumulate_average() { parameters_.accumulate(); }
-  void take_average() {
-    parameters_.take_average();
-    refresh();
-  }
-  void reset_optimiser() { parameters_.reset_optimiser(); }
   /// As it was made.
   void restart() {
-    reset_optimiser();
+    this->reset_optimiser();
     initialise();
   }
-
-  std::vector<Scalar> parameters() const { return parameters_.values(); }
-  void set_parameters(std::span<const Scalar> values) {
-    parameters_.set_values(values);
-    refresh();
-  }
-  std::vector<Scalar> gradient() const { return parameters_.gradient_values(); }
-  void clear_gradient() { parameters_.clear_gradient(); }
 
  private:
   double dropout() const {
@@ -162,7 +147,7 @@ class MlpNetwork : Kernels<Scalar> {
                                                    [&](long, int, const double* u) { values[i++] = Scalar((2 * u[0] - 1) * bound); });
       if (l < last && Act::learned) values[i++] = Scalar(0.25);
     }
-    set_parameters(values);
+    this->set_parameters(values);
   }
   void refresh() {
     for (int l = 0; l < (scalar ? last : depth); ++l) {
@@ -311,14 +296,12 @@ class MlpNetwork : Kernels<Scalar> {
     }
   }
 
-  Engine* engine_;
   Spec spec_;
   Rows row_;
   int dim_, padded_;
   std::uint32_t stream_;
   std::vector<std::uint8_t> dropping_;  // by worker: whether its last forward pass dropped units
   std::array<Layer, depth> layer_;
-  Parameters<Scalar> parameters_;
   Buffer<Scalar> transposed_, scaled_, output_, dx_, seed_;
   std::array<Buffer<Scalar>, last> kept_, y_, mask_;
 };

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "../../solver/adam.hpp"
+#include "../../network/adam.hpp"
 #include "tiles.hpp"
 
 namespace wgf::eigen {
@@ -113,6 +113,37 @@ class Parameters {
   long time_ = 0, averaged_ = 0;
   Buffer<Scalar> value_, first_, second_, average_;
   std::vector<Buffer<Scalar>> gradient_;
+};
+
+/// What every network does with its parameters. After each change Derived::refresh() renews what the network keeps of them.
+template <class Derived, class Scalar>
+class ParametricNetwork {
+ public:
+  void descend(const Adam& adam) {
+    parameters_.descend(*engine_, adam);
+    refresh();
+  }
+  void accumulate_average() { parameters_.accumulate(); }
+  void take_average() {
+    parameters_.take_average();
+    refresh();
+  }
+  void reset_optimiser() { parameters_.reset_optimiser(); }
+  std::vector<Scalar> parameters() const { return parameters_.values(); }
+  void set_parameters(std::span<const Scalar> values) {
+    parameters_.set_values(values);
+    refresh();
+  }
+  std::vector<Scalar> gradient() const { return parameters_.gradient_values(); }
+  void clear_gradient() { parameters_.clear_gradient(); }
+
+ protected:
+  explicit ParametricNetwork(Engine& engine) : engine_(&engine) {}
+  Engine* engine_;
+  Parameters<Scalar> parameters_;
+
+ private:
+  void refresh() { static_cast<Derived*>(this)->refresh(); }
 };
 
 }  // namespace wgf::eigen

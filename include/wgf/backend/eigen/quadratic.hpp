@@ -9,10 +9,14 @@
 namespace wgf::eigen {
 
 template <class Scalar>
-class QuadraticNetwork : Kernels<Scalar> {
+class QuadraticNetwork : public ParametricNetwork<QuadraticNetwork<Scalar>, Scalar>, Kernels<Scalar> {
+  using Base = ParametricNetwork<QuadraticNetwork, Scalar>;
+  using Base::parameters_;
+  friend Base;
+
  public:
   QuadraticNetwork(Engine& engine, const Quadratic&, int dim, long batch, std::uint32_t, Keep keep)
-      : engine_(&engine),
+      : Base(engine),
         row_(keep, engine.workers.count(), batch),
         dim_(dim),
         padded_(padded<Scalar>(dim)),
@@ -73,27 +77,10 @@ class QuadraticNetwork : Kernels<Scalar> {
       }
     return {sx, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
-  void descend(const Adam& adam) {
-    parameters_.descend(*engine_, adam);
-    refresh();
-  }
-  void accumulate_average() { parameters_.accumulate(); }
-  void take_average() {
-    parameters_.take_average();
-    refresh();
-  }
-  void reset_optimiser() { parameters_.reset_optimiser(); }
   void restart() {
-    reset_optimiser();
-    set_parameters(std::vector<Scalar>(parameters().size()));
+    this->reset_optimiser();
+    this->set_parameters(std::vector<Scalar>(parameters_.count()));
   }
-  std::vector<Scalar> parameters() const { return parameters_.values(); }
-  void set_parameters(std::span<const Scalar> values) {
-    parameters_.set_values(values);
-    refresh();
-  }
-  std::vector<Scalar> gradient() const { return parameters_.gradient_values(); }
-  void clear_gradient() { parameters_.clear_gradient(); }
 
  private:
   Scalar* at(const Buffer<Scalar>& b, Slice s) const { return b.data() + row_(s) * padded_; }
@@ -102,10 +89,8 @@ class QuadraticNetwork : Kernels<Scalar> {
     for (int r = 0; r < dim_; ++r)
       for (int c = 0; c < dim_; ++c) symmetric_.data()[r * padded_ + c] = Scalar(0.5) * (m[r * padded_ + c] + m[c * padded_ + r]);
   }
-  Engine* engine_;
   Rows row_;
   int dim_, padded_;
-  Parameters<Scalar> parameters_;
   std::size_t matrix_, linear_, constant_;
   Buffer<Scalar> symmetric_, sx_, weighted_, output_;
 };

@@ -3,7 +3,7 @@
 // The coordinates in which a step is solved: x = mean + factor·ξ.
 #include <Eigen/Core>
 
-#include "../measure/gaussian.hpp"
+#include "measure/gaussian.hpp"
 
 namespace wgf {
 
