@@ -233,6 +233,17 @@ TEST_CASE("a file whose checksum is right but whose claims are not is refused, a
   CHECK(why(resealed(singular)) ==
         "its numbers make no sense: wgf::Gaussian: the covariance must be positive definite to working precision");
 
+  // The step size stands first; a stage's parameters last.
+  const double bad_numbers[] = {0, -0.1, std::numeric_limits<double>::quiet_NaN()};
+  for (const double bad : bad_numbers) {
+    std::string changed = bytes;
+    std::memcpy(changed.data() + 16 + header, &bad, sizeof bad);
+    CHECK(why(resealed(changed)) == "its numbers make no sense: the step size is not positive");
+  }
+  std::string no_number = bytes;
+  std::memset(no_number.data() + no_number.size() - 4 - 8, 0xff, 8);  // a NaN, as float and as double
+  CHECK(why(resealed(no_number)) == "its numbers make no sense: a stage's parameters are not finite");
+
   // Any single byte of the header and of the first numbers, resealed: refused or read, nothing else.
   for (std::size_t n = 8; n < 16 + header + 100; ++n)
     for (const int flip : {0x01, 0x08, 0x80, 0xff}) {

@@ -117,6 +117,62 @@ TEST_CASE("a step that failed leaves the state's flow as it was") {
   CHECK(message_of<StepError>([&] { s.step(state); }).find("wgf::JkoSolver: step 2, iteration 1: ") == 0);
   CHECK(state.flow().size() == 1);
   CHECK(state.particles() == particles);
+  *bad = false;
+  CHECK(s.step(state));  // nothing is left of the failure
+  CHECK(state.flow().size() == 2);
+}
+
+TEST_CASE("a log-density that is not finite where its gradient is stops the step too") {
+  const RunOptions options{.steps = 2, .iterations = 10, .batch = 200, .pool = 200};
+  const auto half = [](const VectorXd& x) { return x[0] > 0 ? normal(x) : nan_; };
+  const Failure f = failure(solver({half, pull}), options);
+  CHECK(f.step == 1);
+  CHECK(f.size == 0);
+  CHECK(f.message.find("the target's log-density is nan at x = (-") != std::string::npos);
+}
+
+TEST_CASE("a target that throws where its gradient is not finite: its reason, and the flow so far") {
+  const auto calls = std::make_shared<std::atomic<long>>(0);
+  const Failure f = failure(solver({[=](const VectorXd& x) -> double {
+                                      if (*calls > 480) throw std::domain_error("outside the support");
+                                      return normal(x);
+                                    },
+                                    [=](const VectorXd& x) { return ++*calls > 480 ? VectorXd(VectorXd::Constant(2, nan_)) : pull(x); }}),
+                            {.steps = 5, .iterations = 10, .batch = 20, .first_step = 1, .pool = 200});
+  CHECK(f.message == "wgf::JkoSolver: step 3, iteration 5: outside the support");
+  CHECK(f.size == 2);
+}
+
+TEST_CASE("a gradient of another length is refused") {
+  const Failure f =
+      failure(solver({normal, [](const VectorXd& x) { return VectorXd(x.head(1)); }}), {.steps = 1, .batch = 20, .pool = 200});
+  CHECK(f.message == "wgf::JkoSolver: step 1, iteration 1: the gradient at a point must have 2 coordinates, got 1");
+}
+
+TEST_CASE("a map that explodes in a step's last update is not kept") {
+  const Solver s = solver({normal, pull});
+  const RunOptions options{.steps = 1, .iterations = 1, .batch = 20, .map_rate = 1e38, .average = 0, .first_step = 1, .pool = 200};
+  auto state = s.start(start, options);
+  const Particles before = state.particles();
+  CHECK(message_of<StepError>([&] { s.step(state); }) ==
+        "wgf::JkoSolver: step 1, iteration 1: the map sends particles to where they are not finite; a smaller map_rate may help");
+  CHECK(state.flow().size() == 0);
+  CHECK(state.particles() == before);
+}
+
+TEST_CASE("whatever else is thrown leaves the flow as it was") {
+  const auto bad = std::make_shared<std::atomic<bool>>(false);
+  const Solver s = solver({normal, [=](const VectorXd& x) -> VectorXd {
+                             if (*bad) throw 42;
+                             return pull(x);
+                           }});
+  auto state = s.start(start, {.iterations = 10, .batch = 20, .pool = 200});
+  REQUIRE(s.step(state));
+  *bad = true;
+  CHECK_THROWS_AS(s.step(state), int);
+  *bad = false;
+  CHECK(s.step(state));
+  CHECK(state.flow().size() == 2);
 }
 
 TEST_CASE("rates that blow the networks up are named as the cause") {

@@ -66,9 +66,27 @@ const Solver solver{kl(Analytic{}, Quadratic{}), {}, {.step_size = 0.1}, {.seed 
 
 TEST_CASE("the state's particles are the pool, pushed through all maps") {
   auto state = solver.start(Ring{}, brief);
-  CHECK(state.particles() == Ring{}.sample(1000, 2));
+  const Particles pool = state.particles();
+  REQUIRE(pool.cols() == 1000);
+  CHECK(((pool.colwise().norm().array() - 1).abs() > 0).all());  // draws of the ring, of which none is on the circle itself
+  CHECK(pool.colwise().norm().mean() == Approx(1).margin(0.02));
   solver.step(state), solver.step(state);
-  CHECK((state.particles() - state.flow().push(Ring{}.sample(1000, 2))).cwiseAbs().maxCoeff() < 1e-13);
+  CHECK((state.particles() - state.flow().push(pool)).cwiseAbs().maxCoeff() < 1e-13);
+}
+
+TEST_CASE("samples drawn later are not the particles of the training") {
+  const Particles pool = solver.start(Ring{}, brief).particles().leftCols(100);
+  const auto none = solver.run(Ring{}, {.steps = 0, .batch = 100, .pool = 100});
+  for (std::uint64_t seed = 0; seed < 5; ++seed) CHECK(none.sample(100, seed) != pool);
+  CHECK(none.sample(100) != pool);
+}
+
+TEST_CASE("a measure made of one of the library's is drawn as its own sample() says") {
+  struct Shifted : Gaussian {
+    Shifted() : Gaussian(Gaussian::isotropic(2, 1)) {}
+    Particles sample(long n, std::uint64_t seed) const { return Gaussian::sample(n, seed).array() + 100; }
+  };
+  CHECK(solver.run(Shifted{}, {.steps = 0, .batch = 10, .pool = 100}).sample(100, 1).minCoeff() > 90);
 }
 
 TEST_CASE("a refreshed pool changes the steps after it, and the flow still goes to the target") {

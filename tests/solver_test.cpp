@@ -34,8 +34,9 @@ TEST_CASE("options that make no sense are named with their value") {
   const auto why = [&](const RunOptions& options) { return message_of<Invalid>([&] { run(make_solver(), start, options); }); };
   CHECK(why({.batch = 0}) == "wgf::RunOptions: batch must be positive, got 0");
   CHECK(why({.batch = -5}) == "wgf::RunOptions: batch must be positive, got -5");
-  CHECK(why({.batch = 100, .pool = 99}) == "wgf::RunOptions: pool must hold at least a batch, got 99");
-  CHECK(why({.pool = 0}) == "wgf::RunOptions: pool must hold at least a batch, got 0");
+  CHECK(why({.pool = 0}) == "wgf::RunOptions: pool must be positive, got 0");
+  CHECK(why({.iterations = 600'000'000, .first_step = 4}) ==
+        "wgf::RunOptions: a step must not have more than 10^9 iterations, got 2400000000.000000");
   CHECK(why({.steps = -1}) == "wgf::RunOptions: steps must not be negative, got -1");
   CHECK(why({.iterations = 0}) == "wgf::RunOptions: iterations must be positive, got 0");
   CHECK(why({.dual_steps = 0}) == "wgf::RunOptions: dual_steps must be positive, got 0");
@@ -57,6 +58,10 @@ TEST_CASE("options that make no sense are named with their value") {
         "wgf::EigenBackend: threads must be positive, or 0 for all cores, got -2");
   CHECK(message_of<Invalid>([&] { run(make_solver(), Gaussian::isotropic(3, 1)); }) ==
         "wgf::JkoSolver: the functional has dimension 2, P_0 has 3");
+  // Only a flow that is not Gaussian has a pool.
+  CHECK(message_of<Invalid>([&] { run(make_solver(), UniformBox::cube(2, 1), {.batch = 100, .pool = 99}); }) ==
+        "wgf::RunOptions: pool must hold at least a batch, got 99");
+  CHECK(run(make_solver(), start, {.steps = 1, .iterations = 1, .batch = 100, .first_step = 1, .pool = 99}).size() == 1);
   CHECK(message_of<Invalid>([&] { run(make_solver(), UniformBox::cube(2, 1), {.coupled_base = true}); }) ==
         "wgf::RunOptions: coupled_base needs a Gaussian flow: an affine map and a Gaussian P_0");
 }

@@ -72,7 +72,23 @@ unpack_packages() {  # unpack_packages PACKAGE …: with the libraries they stan
   (cd "$folder" && xargs apt-get download <packages && for package in *.deb; do dpkg -x "$package" . && rm "$package"; done)
 }
 
-setup() {  # setup run|test|benchmarks
+at_least() {  # at_least WANTED HAVE: version numbers
+  [[ $(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]
+}
+
+check_versions() {  # of what apt does not make newer
+  local cmake compiler
+  cmake=$(cmake --version | awk 'NR == 1 {print $3}')
+  at_least 3.25 "$cmake" || { say "CMake 3.25 or newer is needed (Debian 12, Ubuntu 24.04), this is $cmake" >&2; return 1; }
+  compiler=$("${CXX:-c++}" -dumpfullversion 2>/dev/null) || return 0  # clang does not tell
+  at_least 12 "$compiler" || { say "g++ 12 or newer is needed (Debian 12, Ubuntu 24.04; CXX names another), this is $compiler" >&2; return 1; }
+}
+
+setup() {  # setup run|test|benchmarks: what is missing, and whether what is there will do
+  install_missing "$1" && check_versions
+}
+
+install_missing() {
   [[ -d $deps ]] && use_deps
   local missing tools=() libraries=() package log=$root/build/setup.log
   mapfile -t missing < <(missing_packages "$1")

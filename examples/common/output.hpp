@@ -24,7 +24,10 @@ class OutputFolder {
     std::error_code error;
     if (std::filesystem::exists(folder_, error) && !std::filesystem::is_directory(folder_, error))
       throw std::runtime_error(fmt::format("{}: is a file, not a folder to write to", folder_.string()));
-    made_ = std::filesystem::create_directories(folder_, error);
+    for (auto parent = std::filesystem::absolute(folder_, error); !std::filesystem::exists(parent, error); parent = parent.parent_path())
+      made_.push_back(parent);
+    std::filesystem::create_directories(folder_, error);
+    if (error) clean_up();
     if (error) throw std::runtime_error(fmt::format("cannot make the output folder {}: {}", folder_.string(), error.message()));
     unfinished_ = folder_ / fmt::format(".unfinished-{}", ::getpid());
     std::filesystem::create_directory(unfinished_, error);
@@ -57,18 +60,18 @@ class OutputFolder {
       else std::filesystem::rename(entry.path(), to, error);
       if (error) throw std::runtime_error(fmt::format("cannot write {}: {}", to.string(), error.message()));
     }
-    made_ = false;  // it holds something now
+    made_.clear();  // they hold something now
   }
 
  private:
   void clean_up() noexcept {
     std::error_code ignored;
     std::filesystem::remove_all(unfinished_, ignored);
-    if (made_) std::filesystem::remove(folder_, ignored);  // only if empty
+    for (const auto& folder : made_) std::filesystem::remove(folder, ignored);  // from the inside out, only what is empty
   }
 
   std::filesystem::path folder_, unfinished_;
-  bool made_ = false;
+  std::vector<std::filesystem::path> made_;  // folders that were not there before, the innermost first
 };
 
 }  // namespace examples

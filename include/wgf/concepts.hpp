@@ -8,9 +8,9 @@
 
 #include <Eigen/Core>
 
+#include "network/adam.hpp"
 #include "network/network.hpp"
 #include "particles.hpp"
-#include "network/adam.hpp"
 
 namespace wgf {
 

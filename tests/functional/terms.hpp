@@ -2,8 +2,8 @@
 #pragma once
 // Terms on a runtime of doubles: gradients against differences of values.
 #include <wgf/backend/eigen/backend.hpp>
-#include <wgf/measure/gaussian.hpp>
 #include <wgf/frame.hpp>
+#include <wgf/measure/gaussian.hpp>
 
 #include "../catch.hpp"
 #include "../support.hpp"

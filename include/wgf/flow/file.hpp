@@ -6,9 +6,11 @@
 //
 // The numbers are P_0's (doubles), then for each stage mean and factor of its frame (doubles) and its parameters (the scalar of the
 // header).
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -231,10 +233,14 @@ F load(const std::filesystem::path& path, typename F::MapType map = {}, typename
   must_be("scalar", detail::scalar_name<Scalar>());
   const auto dim = static_cast<std::size_t>(detail::header_number(path, header, "dim", 1, 1'000'000));
   const long stages = detail::header_number(path, header, "stages", 0, 1'000'000'000);
-  const auto parameters = static_cast<std::size_t>(detail::header_number(path, header, "parameters", 0, 1L << 40));
+  const auto parameters = static_cast<std::size_t>(detail::header_number(path, header, "parameters", stages > 0 ? 1 : 0, 1L << 40));
   const auto step_size = in.get<double>();
   backend.seed = in.get<std::uint64_t>();
+  const auto sensible = [](bool good, const char* what) {
+    if (!good) throw std::invalid_argument(what);
+  };
   try {
+    sensible(step_size > 0 && std::isfinite(step_size), "the step size is not positive");
     F flow(detail::get_measure(path, header, dim, in), map, step_size, backend);
     for (long k = 0; k < stages; ++k) {
       const bool identity = in.get<std::uint32_t>() != 0;
@@ -242,6 +248,9 @@ F load(const std::filesystem::path& path, typename F::MapType map = {}, typename
       in.need(parameters, sizeof(Scalar));
       std::vector<Scalar> values(parameters);
       in.get(values.data(), parameters);
+      sensible(frame.mean.allFinite() && frame.factor.allFinite() && (frame.factor.diagonal().array() > 0).all(),
+               "a stage's coordinates are singular or not finite");
+      sensible(std::all_of(values.begin(), values.end(), [](Scalar v) { return std::isfinite(v); }), "a stage's parameters are not finite");
       flow.stages.push_back({std::move(frame), std::move(values)});
     }
     if (in.left() != 0) throw detail::flow_file_error(path, "the file is longer than its header says");

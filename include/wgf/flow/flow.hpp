@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "../concepts.hpp"
+#include "../frame.hpp"
 #include "../measure/empirical.hpp"
 #include "../measure/gaussian.hpp"
 #include "../measure/gaussian_mixture.hpp"
 #include "../measure/uniform_box.hpp"
 #include "../network/affine_form.hpp"
-#include "../frame.hpp"
 
 namespace wgf {
 
@@ -42,7 +42,9 @@ using InitialMeasure = std::variant<Gaussian, GaussianMixture, UniformBox, Empir
 
 template <Measure M>
 InitialMeasure initial_measure(M measure) {
-  if constexpr (std::constructible_from<InitialMeasure, M>) {
+  constexpr bool ours = std::same_as<M, Gaussian> || std::same_as<M, GaussianMixture> || std::same_as<M, UniformBox> ||
+                        std::same_as<M, Empirical> || std::same_as<M, CustomMeasure>;
+  if constexpr (ours) {
     return measure;
   } else {
     const int dim = measure.dim();

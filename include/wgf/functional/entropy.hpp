@@ -88,8 +88,9 @@ struct Entropy {
   template <class R>
   auto bind(const R& runtime, int dim, long batch, std::uint32_t stream) const {
     auto network = runtime.network(dual, dim, batch, stream, Keep::tile);
-    return BoundDual<KullbackLeibler, Fit, GaussianBase<R>, decltype(network), R>(std::move(network), runtime.points(dim, batch), {}, fit,
-                                                                                  GaussianBase<R>(runtime, dim, batch), inflation, stream);
+    const std::uint32_t base_stream = stream + random_streams<Dual>;  // the network's own are those before
+    return BoundDual<KullbackLeibler, Fit, GaussianBase<R>, decltype(network), R>(
+        std::move(network), runtime.points(dim, batch), {}, fit, GaussianBase<R>(runtime, dim, batch), inflation, base_stream);
   }
 };
 

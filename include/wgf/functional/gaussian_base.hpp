@@ -5,8 +5,8 @@
 #include <numbers>
 
 #include "../concepts.hpp"
-#include "../measure/gaussian.hpp"
 #include "../frame.hpp"
+#include "../measure/gaussian.hpp"
 
 namespace wgf {
 

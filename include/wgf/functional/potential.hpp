@@ -11,9 +11,9 @@
 #include <unsupported/Eigen/AutoDiff>
 
 #include "../concepts.hpp"
+#include "../frame.hpp"
 #include "../measure/gaussian.hpp"
 #include "../measure/gaussian_mixture.hpp"
-#include "../frame.hpp"
 
 namespace wgf {
 
@@ -37,7 +37,7 @@ concept TemplatedTarget = !DifferentiatedTarget<T> && requires(const T& t, const
 template <class T>
 concept Target = DifferentiatedTarget<T> || TemplatedTarget<T>;
 
-/// ∇ log q(x), the target's own or derived.
+/// ∇ log q(x), the target's own or derived; not a number where a log-density whose gradient is derived is not finite.
 template <Target T>
 Eigen::VectorXd log_density_gradient(const T& target, const Eigen::VectorXd& x) {
   if constexpr (DifferentiatedTarget<T>) {
@@ -51,7 +51,8 @@ Eigen::VectorXd log_density_gradient(const T& target, const Eigen::VectorXd& x) 
       const Eigen::Index n = std::min<Eigen::Index>(detail::derivatives, x.size() - first);
       for (Eigen::Index i = 0; i < n; ++i) y[first + i].derivatives()[i] = 1;
       const D value = target.log_density(y);
-      gradient.segment(first, n) = value.derivatives().head(n);
+      if (!std::isfinite(value.value())) gradient.setConstant(x.size(), std::numeric_limits<double>::quiet_NaN());
+      else gradient.segment(first, n) = value.derivatives().head(n);
       for (Eigen::Index i = 0; i < n; ++i) y[first + i].derivatives()[i] = 0;
     }
     return gradient;
@@ -61,7 +62,10 @@ Eigen::VectorXd log_density_gradient(const T& target, const Eigen::VectorXd& x) 
 /// E_P[−log q] on a runtime.
 template <Target T, class R>
 class BoundPotential {
-  static constexpr bool gaussian = std::same_as<T, Gaussian>, mixture = std::same_as<T, GaussianMixture>;
+  static constexpr bool gaussian = std::same_as<T, Gaussian>, mixture = requires(const R& r, const T& t) {
+    requires std::same_as<T, GaussianMixture>;
+    r.mixture(t);  // a runtime may have kernels for it; else it is a target like others
+  };
 
  public:
   BoundPotential(const R& runtime, const T& target, int dim, long batch)
@@ -90,7 +94,7 @@ class BoundPotential {
       add_slope(s, y(s), g(s));
     } else {
       set_affine(factor_, mean_, y(s), at_(s));
-      slope_(s) *= 0;
+      slope_(s) = 0.0 * ones_like(slope_(s));
       add_slope(s, at_(s), slope_(s));
       add_affine(pull_, zero_, slope_(s), g(s));
     }

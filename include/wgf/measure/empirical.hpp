@@ -33,7 +33,7 @@ class Empirical {
     Particles x(particles_.rows(), n);
     const Eigen::Index count = particles_.cols();
     for (Eigen::Index i = 0; i < n; ++i) {
-      // 53 bits, not the 24 of standard_uniforms: those would favour some of many million particles.
+      // 53 bits, not the 31 of standard_uniforms: those would favour some of many million particles.
       const auto u = static_cast<std::uint64_t>(i), bits = draw(u, seed) >> 11;
       x.col(i) =
           particles_.col(std::min(count - 1, static_cast<Eigen::Index>(static_cast<double>(bits) * 0x1p-53 * static_cast<double>(count))));

@@ -33,7 +33,7 @@ Particles langevin(const Target& target, Particles start, double time, double dt
     throw std::invalid_argument("wgf::langevin: the time must not be negative, got " + std::to_string(time));
   if (!(dt > 0)) throw std::invalid_argument("wgf::langevin: dt must be positive, got " + std::to_string(dt));
   // time/dt is rarely a whole number in binary: a rounding error must not cost a step.
-  const double count = std::ceil(time / dt * (1 - 4 * std::numeric_limits<double>::epsilon()));
+  const double count = time > 0 ? std::max(1.0, std::ceil(time / dt * (1 - 4 * std::numeric_limits<double>::epsilon()))) : 0;
   if (!(count <= std::numeric_limits<std::uint32_t>::max()))
     throw std::invalid_argument("wgf::langevin: dt must allow fewer than 2^32 steps, got " + std::to_string(count));
   const auto steps = static_cast<std::uint32_t>(count);

@@ -15,14 +15,12 @@ template <class S>
 concept SchemePolicy = std::copyable<S> && requires(const S& s) {
   { s.step_size } -> std::convertible_to<double>;
   s.check();  // throws std::invalid_argument for parameters that make no sense
-  { S::name() } -> std::convertible_to<std::string>;
 };
 
 /// The paper's JKO scheme. After k steps the cloud stands at time k·step_size of the gradient flow, to first order.
 struct Backward {
   double step_size = 0.1;
 
-  static std::string name() { return "Backward"; }
   void check() const {
     if (!(step_size > 0) || !std::isfinite(step_size))
       throw std::invalid_argument("wgf::Backward: step_size must be positive, got " + std::to_string(step_size));

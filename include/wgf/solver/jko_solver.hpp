@@ -13,10 +13,10 @@
 
 #include "../concepts.hpp"
 #include "../flow/flow.hpp"
+#include "../frame.hpp"
 #include "../functional/functional.hpp"
 #include "../scheme/backward.hpp"
 #include "errors.hpp"
-#include "../frame.hpp"
 #include "jko_step.hpp"
 #include "options.hpp"
 
@@ -32,7 +32,7 @@ concept BackendPolicy = std::copyable<B> && requires(const B& b) {
 
 namespace detail {
 /// Random streams of a run. The host's measures use small numbers with seeds of their own.
-enum Stream : std::uint32_t { batch_stream = 1001, offset_stream = 1002, map_stream = 1010, dual_stream = 1100 };
+enum Stream : std::uint32_t { batch_stream = 1001, offset_stream = 1002, pool_stream = 1003, map_stream = 1010, dual_stream = 1100 };
 }  // namespace detail
 
 /// Solves P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P) for k = 0, 1, …, each step by a transport map.
@@ -65,7 +65,7 @@ class JkoSolver {
 
   /// All steps.
   /// \param initial P_0: any Measure. Or a Flow of this type, which the run continues, with random numbers that the first run has not used.
-  /// \param observer called with a Progress `options.reports` times a step; if it returns false, the run stops and the steps done so far
+  /// \param observer called with a Progress up to `options.reports` times a step, and at its end; if it returns false, the run stops and the steps done so far
   /// are returned. \throws std::invalid_argument for options or dimensions that make no sense; FlowError<Flow>, with the steps done so far,
   /// if a step fails.
   template <class Initial, class Observer>
@@ -153,7 +153,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     if (options.coupled_base && !options.whiten) throw std::invalid_argument("wgf::RunOptions: coupled_base needs whiten");
     if (!exact_) {
       const long n = options.pool;
+      if (n < options.batch) throw std::invalid_argument("wgf::RunOptions: pool must hold at least a batch, got " + std::to_string(n));
       pool_ = runtime_.points(flow_.dim(), n);
+      pushed_ = runtime_.points(flow_.dim(), n);
       batches_ = runtime_.points(flow_.dim(), n + options.batch);
       refresh_pool();
     } else {
@@ -180,12 +182,14 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   }
   /// Draws the pool from P_0 and pushes it through all maps.
   void refresh_pool() {
-    const std::uint64_t seed = backend_.seed + 0x9E3779B97F4A7C15u * static_cast<std::uint64_t>(refreshes_++);
+    // Not the user's seed, nor what sample() makes of it: samples drawn later must not be the particles of the training.
+    const std::uint64_t seed = detail::mixed_seed(backend_.seed + detail::pool_stream + static_cast<std::uint64_t>(refreshes_++));
     runtime_.upload(flow_.push(flow_.draw_initial(options_.pool, seed)), pool_);
+    moments_ = runtime_.moments(pool_);
   }
   Gaussian cloud(int step) const {
     if (exact_) return *exact_;
-    auto [mean, covariance] = runtime_.moments(pool_);
+    const auto& [mean, covariance] = moments_;
     if (!mean.allFinite() || !covariance.allFinite()) throw StepError(step, 0, "the particles are not finite");
     try {
       return {mean, covariance};
@@ -209,7 +213,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     if (!first && !options_.carry_dual) each_dual<R>(memory_.terms, [&](auto& dual, double) { dual.network.restart(); });
 
     const Transport<R> transport(runtime_, frame, flow_.step_size);
-    const int iterations = options_.iterations_of(step_count_), every = std::max(1, iterations / options_.reports);
+    const int iterations = options_.iterations_of(step_count_), every = options_.report_every(iterations);
     const auto previous = memory_.map.parameters();
     const auto tell = [&](int k, const Estimates& e, bool done) {
       const long before = static_cast<long>(draws_) + (done ? 0 : k + 1), all = total_iterations();
@@ -224,13 +228,19 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     int failed = 0;
     bool finished = false, observing = false;
     try {
-      finished = jko_step<R>(runtime_, memory_, transport, options_, iterations, draws_, options_.coupled_base, batches(frame),
+      finished = jko_step<R>(runtime_, memory_, transport, options_, iterations, draws_, batches(frame),
                              [&](int k, bool good, const auto& estimates) {
                                finite = good, failed = k + 1;
                                if (!good) return false;
-                               if (k + 1 == iterations) last = estimates();
-                               if (k + 1 == iterations || (k + 1) % every != 0) return true;
-                               const auto now_seen = estimates();
+                               const bool ends = k + 1 == iterations;
+                               if (!ends && (k + 1) % every != 0) return true;
+                               const Estimates now_seen = estimates();
+                               finite = std::isfinite(now_seen.direct);  // a log-density may fail where its gradient does not
+                               if (!finite) return false;
+                               if (ends) {
+                                 last = now_seen;
+                                 return true;
+                               }
                                observing = true;
                                const bool go_on = tell(k, now_seen, false);
                                observing = false;
@@ -240,11 +250,14 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       undo(previous);
       if (observing) throw;  // the observer's own, for whoever gave it
       throw StepError(step, failed + 1, error.what());
+    } catch (...) {
+      undo(previous);
+      throw;
     }
     draws_ += static_cast<std::uint32_t>(iterations);
     if (!finished) {
       undo(previous);
-      if (!finite) throw StepError(step, failed, diagnosis(frame));
+      if (!finite) throw StepError(step, failed, diagnosis_or_error(frame));
       return false;
     }
     flow_.stages.push_back({frame, memory_.map.parameters()});
@@ -256,7 +269,11 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
           memory_.map.set_parameters(previous);
           throw StepError(step, iterations, "the map is no longer one between Gaussians; a smaller map_rate may help");
         }
-    if (!exact_) push_pool(frame);
+    if (!exact_ && !push_pool(frame)) {
+      flow_.stages.pop_back();
+      undo(previous);
+      throw StepError(step, iterations, "the map sends particles to where they are not finite; a smaller map_rate may help");
+    }
     ++step_count_;
     return tell(iterations - 1, last, true);
   }
@@ -310,16 +327,29 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       return batches_.window((word[0] % static_cast<std::uint64_t>(pool) + static_cast<std::uint64_t>(k % per_pass * n)) % pool, n);
     };
   }
-  void push_pool(const Frame& frame) {
+  /// \returns whether the particles are finite; if not, the pool stays as it was.
+  bool push_pool(const Frame& frame) {
     auto net = runtime_.network(flow_.map, flow_.dim(), 1, detail::map_stream, Keep::tile);
     net.set_parameters(flow_.stages.back().parameters);
-    push_through(runtime_, net, frame, pool_, batches_, options_.pool);
+    runtime_.parallel(options_.pool, [&](typename R::Slice s) { pushed_(s) = pool_(s); });
+    push_through(runtime_, net, frame, pushed_, batches_, options_.pool);
+    auto moments = runtime_.moments(pushed_);
+    if (!moments.first.allFinite() || !moments.second.allFinite()) return false;
+    std::swap(pool_, pushed_), moments_ = std::move(moments);
+    return true;
+  }
+  std::string diagnosis_or_error(const Frame& frame) {
+    try {
+      return diagnosis(frame);
+    } catch (const std::exception& error) {  // the target's own, at a point where its gradient is not finite
+      return error.what();
+    }
   }
   /// Names what is not finite: the target at a particle, or the networks.
   std::string diagnosis(const Frame& frame) {
     std::string why = "the networks' parameters are no longer finite; a smaller map_rate or dual_rate may help";
     hana::for_each(functional_.terms, [&](const auto& t) {
-      if constexpr (requires { t.term.target; }) {
+      if constexpr (requires { requires Target<std::remove_cvref_t<decltype(t.term.target)>>; }) {
         const Eigen::MatrixXd y = detail::product(frame.factor, runtime_.download(memory_.y)).colwise() + frame.mean;
         if (!y.allFinite()) return;
         for (Eigen::Index i = 0; i < y.cols(); ++i) {
@@ -353,8 +383,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   std::chrono::steady_clock::time_point start_;
   int step_count_ = 0, refreshes_ = 0;
   std::uint32_t draws_ = 0;
-  std::optional<Gaussian> exact_;  // P_k of a Gaussian flow
-  typename R::Points pool_, batches_, noise_;
+  std::optional<Gaussian> exact_;                        // P_k of a Gaussian flow
+  std::pair<Eigen::VectorXd, Eigen::MatrixXd> moments_;  // of the pool
+  typename R::Points pool_, pushed_, batches_, noise_;
 };
 
 }  // namespace wgf

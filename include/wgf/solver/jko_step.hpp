@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <tuple>
 
-#include "../functional/functional.hpp"
 #include "../frame.hpp"
+#include "../functional/functional.hpp"
 #include "options.hpp"
 
 namespace wgf {
@@ -51,13 +51,13 @@ struct Estimates {
 
 /// Trains the step's map. The state's terms have entered the step.
 /// \param draw draw(k) gives the batch of iteration k in the frame's coordinates. \param first_draw number of the first iteration's random
-/// numbers. \param coupled the base's batch is P_k's own.
+/// numbers.
 /// \param observe observe(k, n, finite, estimates) is called in every iteration; `estimates` gives figures on request. It may stop the step
 /// by returning false.
 /// \returns whether the step was finished.
 template <Runtime R, class Map, class Terms, class Draw, class Observe>
 bool jko_step(const R& runtime, StepState<R, Map, Terms>& state, const Transport<R>& transport, const RunOptions& options, int iterations,
-              std::uint32_t first_draw, bool coupled, Draw draw, Observe observe) {
+              std::uint32_t first_draw, Draw draw, Observe observe) {
   using Slice = typename R::Slice;
   auto& [map, terms, y, g, difference] = state;
   const long n = options.batch;
@@ -78,7 +78,7 @@ bool jko_step(const R& runtime, StepState<R, Map, Terms>& state, const Transport
         const auto pass = 2 * (now * static_cast<std::uint32_t>(options.dual_steps) + static_cast<std::uint32_t>(j));
         runtime.parallel(n, [&](Slice s) {
           if (j == 0) {
-            if (coupled) dual.couple_base(x(s), z(s));
+            if (options.coupled_base) dual.couple_base(x(s), z(s));
             else dual.sample_base(runtime, s, z(s), now);
           }
           const auto u = dual.network.forward_fitting(s, y(s), pass);

@@ -59,15 +59,19 @@ struct RunOptions {
     need(final_rate > 0 && final_rate <= 1, "final_rate must be in (0, 1]", final_rate);
     need(average >= 0 && average <= 1, "average must be in [0, 1]", average);
     need(first_step > 0 && std::isfinite(first_step), "first_step must be positive", first_step);
+    need(first_step * iterations <= 1e9, "a step must not have more than 10^9 iterations", first_step * iterations);
+    need(iterations <= 1e9, "a step must not have more than 10^9 iterations", iterations);
     need(beta1 >= 0 && beta1 < 1, "beta1 must be in [0, 1)", beta1);
     need(beta2 >= 0 && beta2 < 1, "beta2 must be in [0, 1)", beta2);
-    need(pool >= batch, "pool must hold at least a batch", pool);
+    need(pool > 0, "pool must be positive", pool);
     need(refresh_pool >= 0, "refresh_pool must not be negative", refresh_pool);
     need(reports > 0, "reports must be positive", reports);
   }
 
   /// Iterations of step k = 0, 1, ….
   int iterations_of(int step) const { return step == 0 ? std::max(1, static_cast<int>(std::lround(first_step * iterations))) : iterations; }
+  /// Iterations from one report to the next in a step of n: no more than `reports` of them.
+  int report_every(int n) const { return 1 + (n - 1) / reports; }
   /// The share of the rates that iteration k of n uses.
   double rate_at(int k, int n) const { return final_rate + (1 - final_rate) * 0.5 * (1 + std::cos(std::numbers::pi * k / n)); }
 };

@@ -52,7 +52,11 @@ void add_pointwise(Slice, const Y& y, Z&& z, double weight, const F& f) {
   Eigen::VectorXd x(y.rows());
   for (Eigen::Index i = 0; i < y.cols(); ++i) {
     x = y.col(i).template cast<double>();
-    z.col(i) += (weight * f(x)).array().template cast<Scalar>();
+    const Eigen::VectorXd value = f(x);
+    if (value.size() != x.size())
+      throw std::invalid_argument("the gradient at a point must have " + std::to_string(x.size()) + " coordinates, got " +
+                                  std::to_string(value.size()));
+    z.col(i) += (weight * value).array().template cast<Scalar>();
   }
 }
 /// Σ f(y_i), f from points to numbers in double precision.
