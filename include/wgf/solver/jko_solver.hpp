@@ -65,9 +65,9 @@ class JkoSolver {
 
   /// All steps.
   /// \param initial P_0: any Measure. Or a Flow of this type, which the run continues, with random numbers that the first run has not used.
-  /// \param observer called with a Progress up to `options.reports` times a step, and at its end; if it returns false, the run stops and the steps done so far
-  /// are returned. \throws std::invalid_argument for options or dimensions that make no sense; FlowError<Flow>, with the steps done so far,
-  /// if a step fails.
+  /// \param observer called with a Progress up to `options.reports` times a step, and at its end; if it returns false, the run stops and
+  /// the steps done so far are returned. \throws std::invalid_argument for options or dimensions that make no sense; FlowError<Flow>, with
+  /// the steps done so far, if a step fails.
   template <class Initial, class Observer>
   Flow run(const Initial& initial, const RunOptions& options, Observer&& observer) const {
     State state = start(initial, options);
