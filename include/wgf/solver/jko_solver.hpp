@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The solver: four compile-time policies, and the loop over JKO steps (Algorithm 1).
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <concepts>
@@ -33,12 +34,30 @@ concept BackendPolicy = std::copyable<B> && requires(const B& b) {
 namespace detail {
 /// Random streams of a run. The host's measures use small numbers with seeds of their own.
 enum Stream : std::uint32_t { batch_stream = 1001, offset_stream = 1002, pool_stream = 1003, map_stream = 1010, dual_stream = 1100 };
+
+template <class Term>
+inline constexpr bool has_target = requires(const Term& t) { requires Target<std::remove_cvref_t<decltype(t.target)>>; };
+
+/// What is wrong with the target at x, for a backend whose largest number is `most`; empty if nothing is.
+template <Target T>
+std::string fault_at(const T& target, const Eigen::VectorXd& x, double most) {
+  const auto value = static_cast<double>(target.log_density(x));
+  const Eigen::VectorXd slope = log_density_gradient(target, x);
+  std::string what;
+  if (!std::isfinite(value)) what = "is " + std::to_string(value);
+  else if (!slope.allFinite()) what = "has a gradient that is not finite";
+  else if (slope.template lpNorm<Eigen::Infinity>() > most) what = "has a gradient too large for the backend's numbers";
+  else return what;
+  what = "the target's log-density " + what + " at x = (";
+  for (Eigen::Index j = 0; j < std::min<Eigen::Index>(x.size(), 4); ++j) what += (j ? ", " : "") + std::to_string(x[j]);
+  return what + (x.size() > 4 ? ", …)" : ")");
+}
 }  // namespace detail
 
 /// Solves P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P) for k = 0, 1, …, each step by a transport map.
 ///
-///     wgf::JkoSolver solver{wgf::kl(target), wgf::ResidualMlp<16, 5>{}, wgf::Backward{.step_size = 0.3}, wgf::EigenBackend<float>{.seed =
-///     1}}; const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 10}, wgf::print_progress);
+///     wgf::JkoSolver solver{wgf::kl(target), wgf::ResidualMlp<16, 5>{}, wgf::Backward{}, wgf::EigenBackend<float>{.seed = 1}};
+///     const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 10}, wgf::print_progress);
 ///
 /// \tparam FunctionalPolicy what falls: kl(target), entropy(), potential(target), sums and multiples of them.
 /// \tparam Map the transport map's specification: ResidualMlp, DeepLinear, Affine.
@@ -347,30 +366,16 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   }
   /// Names what is not finite: the target at a particle, or the networks.
   std::string diagnosis(const Frame& frame) {
-    std::string why = "the networks' parameters are no longer finite; a smaller map_rate or dual_rate may help";
-    hana::for_each(functional_.terms, [&](const auto& t) {
-      if constexpr (requires { requires Target<std::remove_cvref_t<decltype(t.term.target)>>; }) {
-        const Eigen::MatrixXd y = detail::product(frame.factor, runtime_.download(memory_.y)).colwise() + frame.mean;
-        if (!y.allFinite()) return;
-        for (Eigen::Index i = 0; i < y.cols(); ++i) {
-          const Eigen::VectorXd x = y.col(i);
-          const double value = t.term.target.log_density(x);
-          const Eigen::VectorXd slope = log_density_gradient(t.term.target, x);
-          constexpr auto most = static_cast<double>(std::numeric_limits<typename Flow::Scalar>::max());
-          const std::string what = !std::isfinite(value)                             ? "is " + std::to_string(value)
-                                   : !slope.allFinite()                              ? "has a gradient that is not finite"
-                                   : slope.template lpNorm<Eigen::Infinity>() > most ? "has a gradient too large for the backend's numbers"
-                                                                                     : "";
-          if (!what.empty()) {
-            why = "the target's log-density " + what + " at x = (";
-            for (Eigen::Index j = 0; j < std::min<Eigen::Index>(x.size(), 4); ++j) why += (j ? ", " : "") + std::to_string(x[j]);
-            why += x.size() > 4 ? ", …)" : ")";
-            return;
-          }
-        }
-      }
-    });
-    return why;
+    const Eigen::MatrixXd y = detail::product(frame.factor, runtime_.download(memory_.y)).colwise() + frame.mean;
+    std::string why;
+    if (y.allFinite())
+      hana::for_each(functional_.terms, [&](const auto& t) {
+        if constexpr (detail::has_target<std::remove_cvref_t<decltype(t.term)>>)
+          for (Eigen::Index i = 0; i < y.cols() && why.empty(); ++i)
+            why = detail::fault_at(t.term.target, Eigen::VectorXd(y.col(i)),
+                                   static_cast<double>(std::numeric_limits<typename Flow::Scalar>::max()));
+      });
+    return why.empty() ? "the networks' parameters are no longer finite; a smaller map_rate or dual_rate may help" : why;
   }
 
   FunctionalPolicy functional_;
