@@ -44,9 +44,8 @@ for argument in "$@"; do
   case $argument in --out | --out=* | --help | -h) given=yes ;; esac
 done
 [[ $given == yes ]] && exec "$program" "$@"
-mkdir -p "$out"
 say "running $name"
 status=0
 "$program" --out "$out" "$@" || status=$?
-[[ $status -eq 0 && -n $(ls -A "$out") ]] && say "results: $out"
+[[ $status -eq 0 && -n $(ls -A "$out" 2>/dev/null) ]] && say "results: $out"
 exit "$status"

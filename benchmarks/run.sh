@@ -25,7 +25,8 @@ logged "$log" cmake --build "$build"
 
 measure() {
   say "measuring: $1"
-  "$build/benchmarks/$1" --benchmark_out="$build/$1.json" --benchmark_out_format=json 2>"$build/$1.log"
+  "$build/benchmarks/$1" --benchmark_out="$build/$1.json" --benchmark_out_format=json 2>"$build/$1.log" ||
+    { cat "$build/$1.log" >&2; return 1; }
 }
 measure iteration
 measure step_cost

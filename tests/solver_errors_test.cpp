@@ -122,6 +122,24 @@ TEST_CASE("a step that failed leaves the state's flow as it was") {
   CHECK(state.flow().size() == 2);
 }
 
+TEST_CASE("gradients whose squares are no numbers fail the step, and nothing of them stays") {
+  const auto size = std::make_shared<std::atomic<float>>(1.0f);
+  const Solver s = solver({normal, [=](const VectorXd& x) { return VectorXd(-static_cast<double>(*size) * x); }});
+  const RunOptions options{.iterations = 10, .batch = 20, .first_step = 1, .pool = 200};
+  auto state = s.start(start, options);
+  for (const float huge : {3e38f, 1e30f, 1e20f}) {
+    *size = huge;
+    const std::string why = message_of<StepError>([&] { s.step(state); });
+    CHECK(why.find("wgf::JkoSolver: step 1, iteration 1: the target's log-density has a gradient too large for the backend's numbers") ==
+          0);
+  }
+  *size = 1;
+  CHECK(s.step(state));
+  // As if nothing had happened: the same first step as that of a solver which never failed, but for its random numbers.
+  CHECK(state.flow().size() == 1);
+  CHECK((state.particles() - s.start(start, options).particles()).norm() > 1e-3);  // the map moves
+}
+
 TEST_CASE("a log-density that is not finite where its gradient is stops the step too") {
   const RunOptions options{.steps = 2, .iterations = 10, .batch = 200, .pool = 200};
   const auto half = [](const VectorXd& x) { return x[0] > 0 ? normal(x) : nan_; };

@@ -4,6 +4,9 @@
 #include <wgf/metric/energy_distance.hpp>
 #include <wgf/solver/jko_solver.hpp>
 
+#include <memory>
+#include <set>
+
 #include "catch.hpp"
 #include "support.hpp"
 
@@ -30,6 +33,16 @@ struct Analytic : Templated {
   VectorXd gradient(const VectorXd& x) const {
     const double bend = x[1] - x[0] * x[0] / 2;
     return VectorXd((VectorXd(2) << -x[0] + 4 * bend * x[0], -4 * bend).finished());
+  }
+};
+// A normal that remembers where its gradient was asked for.
+struct Recording {
+  std::shared_ptr<std::vector<VectorXd>> seen;
+  int dim() const { return 2; }
+  double log_density(const VectorXd& x) const { return -0.5 * x.squaredNorm(); }
+  VectorXd gradient(const VectorXd& x) const {
+    seen->push_back(x);
+    return -x;
   }
 };
 // P_0 of the user's own: a ring.
@@ -77,8 +90,13 @@ TEST_CASE("the state's particles are the pool, pushed through all maps") {
 TEST_CASE("samples drawn later are not the particles of the training") {
   const Particles pool = solver.start(Ring{}, brief).particles().leftCols(100);
   const auto none = solver.run(Ring{}, {.steps = 0, .batch = 100, .pool = 100});
-  for (std::uint64_t seed = 0; seed < 5; ++seed) CHECK(none.sample(100, seed) != pool);
-  CHECK(none.sample(100) != pool);
+  const auto shared = [&](const Particles& x) {  // how many samples are particles of the pool
+    long n = 0;
+    for (Eigen::Index i = 0; i < x.cols(); ++i) n += ((pool.colwise() - x.col(i)).colwise().norm().array() == 0).any();
+    return n;
+  };
+  for (std::uint64_t seed = 0; seed < 5; ++seed) CHECK(shared(none.sample(100, seed)) == 0);
+  CHECK(shared(none.sample(100)) == 0);
 }
 
 TEST_CASE("a measure made of one of the library's is drawn as its own sample() says") {
@@ -121,8 +139,27 @@ TEST_CASE("a flow of another map is not continued") {
 
 TEST_CASE("batches are windows of the pool, also where the pool is not a multiple of the batch, or one batch") {
   for (const long pool : {100L, 101L, 199L, 250L}) {
-    RunOptions options = brief;
-    options.pool = pool;
-    CHECK(solver.run(Ring{}, options).size() == 2);
+    RunOptions options{.steps = 1, .iterations = 12, .batch = 100, .map_rate = 1e-300, .average = 0, .pool = pool};
+    // The map stays the identity, and so the target sees the particles themselves, in their order.
+    const auto seen = std::make_shared<std::vector<VectorXd>>();
+    const JkoSolver recording{kl(Recording{seen}, Quadratic{}), ResidualMlp<16, 2>{}, Backward{.step_size = 0.1},
+                              EigenBackend<double>{.seed = 2, .threads = 1}};
+    auto state = recording.start(Ring{}, options);
+    const Particles particles = state.particles();
+    recording.step(state);
+    REQUIRE(seen->size() == 24 * 100);
+    std::vector<Eigen::Index> index;
+    for (const VectorXd& x : *seen) {
+      Eigen::Index nearest = 0;
+      REQUIRE((particles.colwise() - x).colwise().norm().minCoeff(&nearest) < 1e-12);
+      index.push_back(nearest);
+    }
+    for (std::size_t batch = 0; batch < 24; ++batch)
+      for (std::size_t i = 1; i < 100; ++i) CHECK(index[100 * batch + i] == (index[100 * batch] + static_cast<long>(i)) % pool);
+    // A pass over the pool meets no particle twice, and starts elsewhere than the one before.
+    const auto per_pass = static_cast<std::size_t>(pool / 100);
+    const std::set<Eigen::Index> first(index.begin(), index.begin() + static_cast<long>(100 * per_pass));
+    CHECK(first.size() == 100 * per_pass);
+    CHECK(index[0] != index[100 * per_pass]);
   }
 }

@@ -125,6 +125,10 @@ install_missing() {
       fi
     fi
   fi
+  if [[ ${#tools[@]} -eq 0 && ${#libraries[@]} -eq 0 ]]; then
+    say "going on without ${missing[*]}, which could not be installed"
+    return
+  fi
   say "these packages are missing; please run:" >&2
   say "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
   return 1

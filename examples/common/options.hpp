@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The command line that every example shares, and a main() that turns what goes wrong into one line on stderr.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -61,6 +63,7 @@ template <class Body>
 int run_main(CLI::App& app, int argc, char** argv, Body&& body) {
   const auto fail = [&app](std::string what, int status) {
     std::replace(what.begin(), what.end(), '\n', ' ');
+    if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r\033[K");  // over a progress bar that has not come to its end
     fmt::print(stderr, "{}: {}\n", app.get_name(), what);
     return status;
   };

@@ -42,10 +42,8 @@ class OutputFolder {
   OutputFolder& operator=(const OutputFolder&) = delete;
   ~OutputFolder() { clean_up(); }
 
-  /// Where to write the file `name` now; publish() moves it to final_path(name).
+  /// Where to write the file `name` now; publish() moves it into the folder.
   std::filesystem::path path(const std::string& name) const { return unfinished_ / name; }
-  /// Where the file `name` is found in the end.
-  std::filesystem::path final_path(const std::string& name) const { return folder_ / name; }
   const std::filesystem::path& folder() const { return folder_; }
 
   /// Moves every file made so far into place, each by one rename over what was there before. May be called again.

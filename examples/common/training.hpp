@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // What the programs that run a flow share: the training's options, presets of them, progress, and the summary at the end.
-#include <unistd.h>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdint>
@@ -109,7 +107,6 @@ inline void report_training(Report& report, const std::string& preset, const Tra
 inline volatile std::sig_atomic_t interrupted = 0;
 inline void check_interrupt() {
   if (!interrupted) return;
-  if (isatty(STDERR_FILENO)) std::fputc('\n', stderr);
   throw std::runtime_error("interrupted");
 }
 

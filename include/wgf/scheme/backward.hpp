@@ -6,11 +6,9 @@
 #include <stdexcept>
 #include <string>
 
-#include <boost/hana.hpp>
-
 namespace wgf {
 
-/// Scheme: it has a step size a, and says which part of the functional it solves implicitly.
+/// Scheme: it has a step size a.
 template <class S>
 concept SchemePolicy = std::copyable<S> && requires(const S& s) {
   { s.step_size } -> std::convertible_to<double>;

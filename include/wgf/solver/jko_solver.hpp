@@ -38,7 +38,7 @@ enum Stream : std::uint32_t { batch_stream = 1001, offset_stream = 1002, pool_st
 template <class Term>
 inline constexpr bool has_target = requires(const Term& t) { requires Target<std::remove_cvref_t<decltype(t.target)>>; };
 
-/// What is wrong with the target at x, for a backend whose largest number is `most`; empty if nothing is.
+/// What is wrong with the target at x, where gradients of up to `most` are good; empty if nothing is.
 template <Target T>
 std::string fault_at(const T& target, const Eigen::VectorXd& x, double most) {
   const auto value = static_cast<double>(target.log_density(x));
@@ -115,7 +115,9 @@ class JkoSolver {
       if (initial.step_size != scheme_.step_size)
         throw std::invalid_argument("wgf::JkoSolver: the flow to continue has step size " + std::to_string(initial.step_size) +
                                     ", the scheme " + std::to_string(scheme_.step_size));
-      return State(*this, initial, options);
+      Flow flow = initial;
+      flow.backend = backend_, flow.backend.seed = initial.backend.seed;
+      return State(*this, std::move(flow), options);
     } else {
       static_assert(
           Measure<Initial>,
@@ -275,8 +277,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     }
     draws_ += static_cast<std::uint32_t>(iterations);
     if (!finished) {
+      const std::string why = finite ? "" : diagnosis_or_error(frame);
       undo(previous);
-      if (!finite) throw StepError(step, failed, diagnosis_or_error(frame));
+      if (!finite) throw StepError(step, failed, why);
       return false;
     }
     flow_.stages.push_back({frame, memory_.map.parameters()});
@@ -297,11 +300,20 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     return tell(iterations - 1, last, true);
   }
 
-  /// The map as before the step, and no gradients left over.
+  /// The map as before the step, and nothing left over that would spoil the next one.
   void undo(const std::vector<typename Flow::Scalar>& parameters) {
     memory_.map.set_parameters(parameters);
-    memory_.map.clear_gradient();
-    each_dual<R>(memory_.terms, [](auto& dual, double) { dual.network.clear_gradient(); });
+    memory_.map.clear_gradient(), memory_.map.reset_optimiser();
+    each_dual<R>(memory_.terms, [](auto& dual, double) {
+      dual.network.clear_gradient();
+      if (finite(dual.network)) dual.network.reset_optimiser();
+      else dual.network.restart();
+    });
+  }
+  template <class Network>
+  static bool finite(const Network& network) {
+    const auto values = network.parameters();
+    return std::all_of(values.begin(), values.end(), [](auto v) { return std::isfinite(v); });
   }
   /// Iterations of all the steps that the options ask for.
   long total_iterations() const {
@@ -364,18 +376,22 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       return error.what();
     }
   }
-  /// Names what is not finite: the target at a particle, or the networks.
+  /// Names what is not finite: the networks, the target at a particle, or else some term.
   std::string diagnosis(const Frame& frame) {
+    bool networks = finite(memory_.map);
+    each_dual<R>(memory_.terms, [&](auto& dual, double) { networks = networks && finite(dual.network); });
+    if (!networks) return "the networks' parameters are no longer finite; a smaller map_rate or dual_rate may help";
+    // The squares of a batch's gradients have to be numbers.
+    const double most =
+        std::sqrt(static_cast<double>(std::numeric_limits<typename Flow::Scalar>::max())) / static_cast<double>(options_.batch);
     const Eigen::MatrixXd y = detail::product(frame.factor, runtime_.download(memory_.y)).colwise() + frame.mean;
+    if (!y.allFinite()) return "the map sends particles to where they are not finite; a smaller map_rate may help";
     std::string why;
-    if (y.allFinite())
-      hana::for_each(functional_.terms, [&](const auto& t) {
-        if constexpr (detail::has_target<std::remove_cvref_t<decltype(t.term)>>)
-          for (Eigen::Index i = 0; i < y.cols() && why.empty(); ++i)
-            why = detail::fault_at(t.term.target, Eigen::VectorXd(y.col(i)),
-                                   static_cast<double>(std::numeric_limits<typename Flow::Scalar>::max()));
-      });
-    return why.empty() ? "the networks' parameters are no longer finite; a smaller map_rate or dual_rate may help" : why;
+    hana::for_each(functional_.terms, [&](const auto& t) {
+      if constexpr (detail::has_target<std::remove_cvref_t<decltype(t.term)>>)
+        for (Eigen::Index i = 0; i < y.cols() && why.empty(); ++i) why = detail::fault_at(t.term.target, Eigen::VectorXd(y.col(i)), most);
+    });
+    return why.empty() ? "a term's value or gradient is not finite, or too large for the backend's numbers" : why;
   }
 
   FunctionalPolicy functional_;

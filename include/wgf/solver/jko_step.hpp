@@ -98,8 +98,8 @@ bool jko_step(const R& runtime, StepState<R, Map, Terms>& state, const Transport
         const auto u = dual.network.forward(s, y(s));
         g(s) += dual.network.pull_input(s, y(s), weight * dual.gain_slope(u));
       });
+      total.add(s, g(s).square().sum());  // Adam squares gradients: they must be finite, and so must their squares
       g(s) *= inverse_n;
-      total.add(s, g(s).sum());
       map.pull_parameters(s, x(s), g(s));
     });
     const bool finite = std::isfinite(total.value());

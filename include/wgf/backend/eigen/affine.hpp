@@ -3,8 +3,6 @@
 // The affine maps on the CPU: T(x) = x + x C + c (points are rows here), with C and c themselves as parameters (Affine), or as the product
 // of the layers of a deep linear network (appendix D.2), formed once after each descent step instead of being passed through for every
 // point: C = W_1 … W_D, and the layers' gradients follow from C's by the chain rule.
-#include <cmath>
-#include <span>
 #include <vector>
 
 #include "mlp.hpp"

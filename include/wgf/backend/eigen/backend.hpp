@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The CPU backend: tiles of the batch on a pool of workers.
-#include <cmath>
-#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>

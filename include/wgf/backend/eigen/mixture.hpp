@@ -2,6 +2,7 @@
 #pragma once
 // ∇ log q of a Gaussian mixture, a tile of points at a time: arrays run over the points, so that two dimensions fill registers as well as
 // thirty.
+#include <limits>
 #include <vector>
 
 #include "../../measure/gaussian_mixture.hpp"

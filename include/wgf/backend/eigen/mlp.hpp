@@ -4,7 +4,6 @@
 // Samples are contiguous, features padded to the register. Layer l computes z = y W + b with W[in][out]; Wᵀ is kept beside W.
 #include <array>
 #include <cmath>
-#include <span>
 #include <vector>
 
 #include "../../network/network.hpp"

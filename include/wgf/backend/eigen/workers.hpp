@@ -20,11 +20,11 @@ namespace wgf::eigen {
 class Workers {
  public:
   explicit Workers(int count) : count_(count) {
-    for (int w = 1; w < count; ++w) try {
-        threads_.emplace_back([this, w] { serve(w); });
-      } catch (const std::system_error&) {  // the system has no more: fewer do the same work
-        count_ = w;
-      }
+    try {
+      for (int w = 1; w < count; ++w) threads_.emplace_back([this, w] { serve(w); });
+    } catch (const std::system_error&) {  // the system has no more: fewer do the same work
+      count_ = static_cast<int>(threads_.size()) + 1;
+    }
   }
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
