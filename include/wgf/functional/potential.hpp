@@ -10,6 +10,7 @@
 
 #include <unsupported/Eigen/AutoDiff>
 
+#include "../array.hpp"
 #include "../concepts.hpp"
 #include "../frame.hpp"
 #include "../measure/gaussian.hpp"
