@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// A target of one's own in fifteen lines: nothing but its log-density, from which the gradient is derived.
+// A target of one's own: nothing but its log-density, from which the gradient is derived.
 #include <iostream>
 #include <wgf/wgf.hpp>
 
