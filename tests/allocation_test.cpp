@@ -50,7 +50,7 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
                                         runtime.points(d, n), runtime.points(d, n), runtime.points(d, n)};
   const Gaussian cloud = Gaussian::isotropic(d, 1.5);
   const Frame frame = whiten ? Frame::whitening(cloud) : Frame::none(d);
-  hana::for_each(state.terms, [&](auto& t) { t.term.enter(runtime, frame, cloud, t.weight); });
+  hana::for_each(state.terms, [&](auto& t) { t.term.enter(runtime, frame, Cloud<R>{cloud, state.y}, t.weight); });
   const Transport<R> transport(runtime, frame, 0.1);
   const auto x = runtime.points(d, n);
   allocations = 0;

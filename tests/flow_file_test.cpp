@@ -212,7 +212,7 @@ TEST_CASE("a file whose checksum is right but whose claims are not is refused, a
   CHECK(why("") == "this is not a file of a wgf flow");
   std::string later = bytes;
   later[8] = 9;
-  CHECK(why(later) == "the file has version 9, this library reads version 1");
+  CHECK(why(later) == "the file has version 9, this library reads version 2");
   CHECK(why(with_header(bytes, "stages: 2", "stages: 3")) == "the file is shorter than its header says");
   CHECK(why(with_header(bytes, "stages: 2", "stages: 1")) == "the file is longer than its header says");
   CHECK(why(with_header(bytes, "stages: 2", "stages: -2")) == "the header's \"stages\" is \"-2\"");

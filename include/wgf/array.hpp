@@ -16,4 +16,13 @@ auto clamp_max(const Eigen::ArrayBase<E>& u, double bound) {
   return u.derived().min(static_cast<typename E::Scalar>(bound));
 }
 
+/// The numbers of an expression in memory of their own.
+template <class E>
+auto evaluated(const Eigen::ArrayBase<E>& u) {
+  return u.eval();
+}
+inline double ones_like(double) { return 1; }
+inline double clamp_max(double u, double bound) { return u < bound ? u : bound; }
+inline double evaluated(double u) { return u; }
+
 }  // namespace wgf

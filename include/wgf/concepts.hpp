@@ -14,8 +14,9 @@
 
 namespace wgf {
 
-class Gaussian;
 struct Frame;
+template <class R>
+struct Cloud;
 
 // ---- what a user brings
 
@@ -51,8 +52,12 @@ concept Runtime = requires(const R& r, const typename R::Window& x, typename R::
   { r.moments(x) } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::MatrixXd>>;
   r.normals(s, x(s), stream, index);  // counter-based: a function of (seed, stream, index, point)
   r.uniforms(s, x(s), stream, index);
-  r.parallel(n, [](typename R::Slice) {});  // returns when every slice is done
-  r.sum();                                  // accumulator over slices in a fixed order
+  r.lattice(s, x(s), n, stream, index);         // n points that fill the unit cube evenly, shifted at random
+  r.draw_from(x, s, x(s), stream, index);       // points drawn from others, with replacement
+  r.draw_strata(x, s, x(s), n, stream, index);  // one point from each of n equal shares of others, in their order
+  { r.bounds(x) } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::VectorXd>>;  // least and greatest coordinates
+  r.parallel(n, [](typename R::Slice) {});                                       // returns when every slice is done
+  r.sum();                                                                       // accumulator over slices in a fixed order
   // The network of a specification, for batches of n; all that a runtime makes of specifications satisfies Network.
   r.network(Affine{}, d, n, stream, Keep::tile);
 };
@@ -81,8 +86,8 @@ concept DualNetwork = Network<N, R> && requires(N& net, typename R::Slice s, typ
 /// Direct term of a functional, bound to a runtime: its gradient and value at the points of a slice, given the whole batch.
 template <class T, class R>
 concept DirectTerm = requires(T& t, const R& r, typename R::Slice s, const typename R::Window& y, typename R::Window& g, const Frame& frame,
-                              const Gaussian& cloud, double weight) {
-  t.enter(r, frame, cloud, weight);                  // once a step: its coordinates, the cloud's moments, the term's weight
+                              const Cloud<R>& cloud, double weight) {
+  t.enter(r, frame, cloud, weight);                  // once a step: its coordinates, what is known of P_k, the term's weight
   t.add_gradient(s, y, g);                           // g += its weighted gradient, in the step's coordinates
   { t.value(s, y) } -> std::convertible_to<double>;  // sum over the slice
 };
@@ -90,12 +95,11 @@ concept DirectTerm = requires(T& t, const R& r, typename R::Slice s, const typen
 /// Dual term, bound to a runtime: a network u = log(P / base), what it earns under P and costs under the base, and how it is fitted.
 template <class T, class R>
 concept DualTerm = requires(T& t, const R& r, typename R::Slice s, typename R::Window& z, std::uint32_t draw, const Frame& frame,
-                            const Gaussian& cloud, double weight) {
+                            const Cloud<R>& cloud, double weight) {
   t.enter(r, frame, cloud, weight);
   { t.network } -> DualNetwork<R>;
   { t.base_batch } -> std::same_as<typename R::Points&>;
   t.sample_base(r, s, z(s), draw);
-  t.couple_base(z(s), z(s));           // the same from standard normals that P_k's batch was made of
   t.gain(t.network.forward(s, z(s)));  // A(u) under P and A'(u)
   t.gain_slope(t.network.forward(s, z(s)));
   t.cost(t.network.forward(s, z(s)));         // B(u) under the base

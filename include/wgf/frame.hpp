@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The coordinates in which a step is solved: x = mean + factor·ξ.
+#include <cmath>
+
 #include <Eigen/Core>
 
 #include "measure/gaussian.hpp"
@@ -15,10 +17,25 @@ struct Frame {
   bool identity = false;
 
   static Frame none(int dim) { return {Eigen::VectorXd::Zero(dim), Eigen::MatrixXd::Identity(dim, dim), true}; }
+  /// The coordinates in which the cloud has mean 0 and covariance I.
   static Frame whitening(const Gaussian& cloud) { return {cloud.mean(), cloud.factor(), false}; }
+  /// The cloud has mean 0 and a mean variance of 1 a coordinate; a multiple of the identity, so that gradients of functions stay gradients.
+  static Frame scaling(const Gaussian& cloud) {
+    const double size = std::sqrt(cloud.covariance().trace() / cloud.dim());
+    return {cloud.mean(), size * Eigen::MatrixXd::Identity(cloud.dim(), cloud.dim()), false};
+  }
 
   int dim() const { return static_cast<int>(mean.size()); }
   Eigen::MatrixXd inverse_factor() const { return detail::inverse_of_lower(factor); }
+  /// log det ∂x/∂ξ.
+  double log_determinant() const { return factor.diagonal().array().log().sum(); }
+};
+
+/// What a term is told of P_k when it enters a step on the runtime R.
+template <class R>
+struct Cloud {
+  Gaussian moments;              ///< mean and covariance, in x
+  typename R::Window particles;  ///< samples of P_k, in the coordinates of the step
 };
 
 }  // namespace wgf

@@ -2,6 +2,8 @@
 #pragma once
 // Dense linear algebra on the host, in double precision: Eigen behind a few functions of plain matrices. Each combination of types in a
 // product of expressions costs a compiler up to half a second wherever the header is included; these cost it once.
+#include <algorithm>
+
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
 
@@ -17,6 +19,23 @@ inline Eigen::MatrixXd product(const Eigen::MatrixXd& a, const Eigen::MatrixXd& 
 inline Eigen::MatrixXd congruence(const Eigen::MatrixXd& a, const Eigen::MatrixXd& s) { return product(product(a, s), a.transpose()); }
 /// (B + Bᵀ)/2.
 inline Eigen::MatrixXd symmetric_part(const Eigen::MatrixXd& b) { return 0.5 * (b + b.transpose()); }
+/// The symmetric d × d derivative of a gradient at x, by differences of fourth order.
+template <class F>
+Eigen::MatrixXd jacobian_by_differences(F&& gradient, const Eigen::VectorXd& x) {
+  const Eigen::Index d = x.size();
+  Eigen::MatrixXd h(d, d);
+  Eigen::VectorXd at = x;
+  const double step = 1e-3 * std::max(1.0, x.cwiseAbs().maxCoeff());
+  for (Eigen::Index i = 0; i < d; ++i) {
+    const auto shifted = [&](double shift) -> Eigen::VectorXd {
+      at[i] = x[i] + shift;
+      return gradient(at);
+    };
+    h.col(i) = (8 * (shifted(step) - shifted(-step)) - (shifted(2 * step) - shifted(-2 * step))) / (12 * step);
+    at[i] = x[i];
+  }
+  return symmetric_part(h);
+}
 /// L⁻¹B for a lower triangular L.
 inline Eigen::MatrixXd solve_lower(const Eigen::MatrixXd& l, Eigen::MatrixXd b) {
   l.triangularView<Eigen::Lower>().solveInPlace(b);

@@ -18,14 +18,15 @@ TEST_CASE("the adaptive Gaussian base: density, gradient and samples, in either 
   // GaussianBase adds + ∇ log μ, its log_density is log μ: the signature of a direct term.
   struct AsTerm {
     GaussianBase<DoubleRuntime> base;
-    double inflation;
-    void enter(const DoubleRuntime& r, const Frame& frame, const Gaussian& c, double weight) { base.enter(r, frame, c, inflation, weight); }
+    void enter(const DoubleRuntime& r, const Frame& frame, const Cloud<DoubleRuntime>& c, double weight) {
+      base.enter(r, frame, c, weight);
+    }
     void add_gradient(eigen::Slice s, const eigen::Window<double>& y, eigen::Window<double>& g) { base.add_gradient(y(s), g(s)); }
     double value(eigen::Slice s, const eigen::Window<double>& y) { return base.log_density(s, y(s)); }
   };
-  for (const Frame& frame : {Frame::none(3), Frame::whitening(cloud)})
+  for (const Frame& frame : {Frame::none(3), Frame::whitening(cloud), Frame::scaling(cloud), Frame::whitening(random_gaussian(3, 8))})
     for (const double inflation : {1.0, 1.5}) {
-      AsTerm term{GaussianBase<DoubleRuntime>(runtime, 3, n), inflation};
+      AsTerm term{GaussianBase<DoubleRuntime>(runtime, 3, n, inflation)};
       check_direct(term, runtime, frame, cloud, 0.7);
       const Gaussian inflated(cloud.mean(), inflation * inflation * cloud.covariance());
       auto y = runtime.points(3, n);
@@ -120,7 +121,7 @@ TEST_CASE("half a functional has half the gradient") {
     auto terms = f.bind(runtime, 2, 50, 0);
     auto y = runtime.points(2, 50), g = runtime.points(2, 50);
     runtime.upload(points, y);
-    hana::for_each(terms, [&](auto& t) { t.term.enter(runtime, Frame::whitening(cloud), cloud, t.weight); });
+    hana::for_each(terms, [&](auto& t) { t.term.enter(runtime, Frame::whitening(cloud), Cloud<DoubleRuntime>{cloud, y}, t.weight); });
     runtime.parallel(50,
                      [&](eigen::Slice s) { each_direct<DoubleRuntime>(terms, [&](auto& term, double) { term.add_gradient(s, y, g); }); });
     return runtime.download(g);
@@ -142,7 +143,7 @@ TEST_CASE("every dual of a sum has random numbers of its own") {
   std::vector<std::vector<double>> parameters;
   std::vector<Particles> samples;
   each_dual<DoubleRuntime>(terms, [&](auto& dual, double) {
-    dual.enter(runtime, Frame::whitening(cloud), cloud, 1);
+    dual.enter(runtime, Frame::whitening(cloud), Cloud<DoubleRuntime>{cloud, dual.base_batch}, 1);
     runtime.parallel(50, [&](eigen::Slice s) { dual.sample_base(runtime, s, dual.base_batch(s), 3); });
     samples.push_back(runtime.download(dual.base_batch));
     const auto list = dual.network.parameters();

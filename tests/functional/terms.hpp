@@ -22,9 +22,9 @@ inline Gaussian random_gaussian(int dim, std::uint64_t seed) {
 template <class Bound>
 void check_direct(Bound& term, const DoubleRuntime& runtime, const Frame& frame, const Gaussian& cloud, double weight) {
   const int d = frame.dim();
-  term.enter(runtime, frame, cloud, weight);
   auto y = runtime.points(d, 1);
   auto g = runtime.points(d, 1);
+  term.enter(runtime, frame, Cloud<DoubleRuntime>{cloud, y}, weight);
   const eigen::Slice all{0, 1, 0, 0};
   for (std::uint64_t k = 0; k < 5; ++k) {
     const Eigen::VectorXd at = standard_normals(d, 1, k, 7);

@@ -16,7 +16,7 @@ struct Drift {
     VectorXd c;
     typename R::Constant zero, slope;
     Frame frame;
-    void enter(const R& runtime, const Frame& f, const Gaussian&, double weight) {
+    void enter(const R& runtime, const Frame& f, const Cloud<R>&, double weight) {
       frame = f;
       zero = runtime.constant(Eigen::MatrixXd::Zero(c.size(), c.size()));
       slope = runtime.constant(weight * f.factor.transpose() * c);

@@ -4,8 +4,8 @@
 //
 //   "WGFFLOW\n" | u32 version | u32 header length | header: one "key: value" a line | numbers, little-endian | u32 CRC-32 of all before it
 //
-// The numbers are P_0's (doubles), then for each stage mean and factor of its frame (doubles) and its parameters (the scalar of the
-// header).
+// The numbers are P_0's (doubles), then for each stage its stretch, mean and factor of its frame and the samples of its forward half
+// (doubles), and its parameters (the scalar of the header). What goes forward, kernels and targets, a file does not keep.
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -34,7 +34,7 @@ namespace detail {
 static_assert(std::endian::native == std::endian::little, "wgf: files are little-endian, and so must the machine be");
 
 inline constexpr char flow_magic[9] = "WGFFLOW\n";
-inline constexpr std::uint32_t flow_version = 1;
+inline constexpr std::uint32_t flow_version = 2;
 
 inline FileError flow_file_error(const std::filesystem::path& path, const std::string& why) {
   return FileError("wgf::load: " + path.string() + ": " + why);
@@ -118,6 +118,10 @@ inline void put_measure(const UniformBox& m, Header& header, ByteWriter& out) {
   header["initial"] = "UniformBox";
   out.put(m.lower()), out.put(m.upper());
 }
+inline void put_measure(const Barenblatt& m, Header& header, ByteWriter& out) {
+  header["initial"] = "Barenblatt";
+  out.put(m.centre()), out.put(m.exponent()), out.put(m.radius());
+}
 inline void put_measure(const Empirical& m, Header& header, ByteWriter& out) {
   header["initial"] = "Empirical", header["particles"] = std::to_string(m.particles().cols());
   out.put(m.particles());
@@ -153,6 +157,11 @@ inline InitialMeasure get_measure(const std::filesystem::path& path, const Heade
     const Eigen::VectorXd lower = in.matrix(dim, 1);
     return UniformBox(lower, in.matrix(dim, 1));
   }
+  if (kind == "Barenblatt") {
+    const Eigen::VectorXd centre = in.matrix(dim, 1);
+    const auto exponent = in.get<double>();
+    return Barenblatt::with_radius(centre, exponent, in.get<double>());
+  }
   if (kind == "Empirical") {
     const auto n = static_cast<std::size_t>(header_number(path, header, "particles", 1, 1L << 40));
     return Empirical(in.matrix(dim, n));
@@ -164,13 +173,14 @@ inline InitialMeasure get_measure(const std::filesystem::path& path, const Heade
 }  // namespace detail
 
 /// Writes a flow to a file, atomically. \throws FileError if it cannot be written.
-template <class Map, class Backend>
-void save(const Flow<Map, Backend>& flow, const std::filesystem::path& path) {
+template <class Map, class Backend, class ForwardTerms>
+void save(const Flow<Map, Backend, ForwardTerms>& flow, const std::filesystem::path& path) {
   using Scalar = typename Flow<Map, Backend>::Scalar;
   detail::Header header{{"map", describe(flow.map)},
                         {"scalar", detail::scalar_name<Scalar>()},
                         {"dim", std::to_string(flow.dim())},
                         {"stages", std::to_string(flow.size())},
+                        {"forward_terms", std::to_string(hana::value(hana::size(flow.forward)))},
                         {"parameters", std::to_string(flow.stages.empty() ? 0 : flow.stages.front().parameters.size())}};
   detail::ByteWriter body;
   body.put(flow.step_size);
@@ -178,7 +188,9 @@ void save(const Flow<Map, Backend>& flow, const std::filesystem::path& path) {
   std::visit([&](const auto& m) { detail::put_measure(m, header, body); }, flow.initial);
   for (const auto& stage : flow.stages) {
     body.put(static_cast<std::uint32_t>(stage.frame.identity));
+    body.put(stage.stretch);
     body.put(stage.frame.mean), body.put(stage.frame.factor);
+    body.put(static_cast<std::uint64_t>(stage.samples.cols())), body.put(stage.samples);
     body.put(stage.parameters.data(), stage.parameters.size());
   }
   std::string text;
@@ -197,9 +209,11 @@ void save(const Flow<Map, Backend>& flow, const std::filesystem::path& path) {
 
 /// Reads a flow of type F, such as `wgf::load<decltype(flow)>("moons.wgf")` or `wgf::load<decltype(solver)::Flow>(…)`.
 /// \param map,backend the specification that the file must hold, and the policy that will evaluate it (its seed is taken from the file).
-/// \throws FileError for a file that is missing, truncated, damaged, of another version, or of another map or scalar than F's.
+/// \param forward_terms of a flow with forward halves: the terms that move its particles there, as forward_terms<Scheme>(functional) gives
+/// them. \throws FileError for a file that is missing, truncated, damaged, of another version, or of another map or scalar than F's.
 template <class FlowType, class F = std::remove_cv_t<FlowType>>
-F load(const std::filesystem::path& path, typename F::MapType map = {}, typename F::BackendType backend = {}) {
+F load(const std::filesystem::path& path, typename F::MapType map = {}, typename F::BackendType backend = {},
+       typename F::ForwardType forward_terms = {}) {
   using Scalar = typename F::Scalar;
   std::ifstream file(path, std::ios::binary);
   if (!file) throw detail::flow_file_error(path, std::string("cannot be read: ") + std::strerror(errno));
@@ -231,9 +245,10 @@ F load(const std::filesystem::path& path, typename F::MapType map = {}, typename
   };
   must_be("map", describe(map));
   must_be("scalar", detail::scalar_name<Scalar>());
+  must_be("forward_terms", std::to_string(hana::value(hana::size(forward_terms))));
   const auto dim = static_cast<std::size_t>(detail::header_number(path, header, "dim", 1, 1'000'000));
   const long stages = detail::header_number(path, header, "stages", 0, 1'000'000'000);
-  const auto parameters = static_cast<std::size_t>(detail::header_number(path, header, "parameters", stages > 0 ? 1 : 0, 1L << 40));
+  const auto parameters = static_cast<std::size_t>(detail::header_number(path, header, "parameters", 0, 1L << 40));
   const auto step_size = in.get<double>();
   backend.seed = in.get<std::uint64_t>();
   const auto sensible = [](bool good, const char* what) {
@@ -241,20 +256,25 @@ F load(const std::filesystem::path& path, typename F::MapType map = {}, typename
   };
   try {
     sensible(step_size > 0 && std::isfinite(step_size), "the step size is not positive");
-    F flow(detail::get_measure(path, header, dim, in), map, step_size, backend);
+    F flow(detail::get_measure(path, header, dim, in), map, step_size, backend, forward_terms);
     for (long k = 0; k < stages; ++k) {
       const bool identity = in.get<std::uint32_t>() != 0;
-      Frame frame{in.matrix(dim, 1), in.matrix(dim, dim), identity};
+      const auto stretch = in.get<double>();
+      const Eigen::MatrixXd mean = in.matrix(dim, 1);
+      Frame frame{mean, in.matrix(dim, dim), identity};
+      const auto count = in.get<std::uint64_t>();
+      Particles samples = in.matrix(dim, count);
       in.need(parameters, sizeof(Scalar));
       std::vector<Scalar> values(parameters);
       in.get(values.data(), parameters);
       sensible(frame.mean.allFinite() && frame.factor.allFinite() && (frame.factor.diagonal().array() > 0).all(),
                "a stage's coordinates are singular or not finite");
+      sensible(stretch > 0 && std::isfinite(stretch) && samples.allFinite(), "a stage's stretch or samples are not finite");
       sensible(std::all_of(values.begin(), values.end(), [](Scalar v) { return std::isfinite(v); }), "a stage's parameters are not finite");
-      flow.stages.push_back({std::move(frame), std::move(values)});
+      flow.stages.push_back({std::move(frame), std::move(values), stretch, std::move(samples)});
     }
     if (in.left() != 0) throw detail::flow_file_error(path, "the file is longer than its header says");
-    if (stages > 0) {  // the parameters must be as many as the map has
+    if (parameters > 0 && stages > 0) {  // the parameters must be as many as the map has
       const auto runtime = backend.start();
       auto net = runtime.network(map, flow.dim(), 1, 0, Keep::tile);
       net.set_parameters(flow.stages.front().parameters);

@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // What a run returns: P_0 and the maps T_1, …, T_K, so that P_k = (T_k ∘ … ∘ T_1) # P_0.
+#include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "../concepts.hpp"
 #include "../frame.hpp"
+#include "../measure/barenblatt.hpp"
 #include "../measure/empirical.hpp"
 #include "../measure/gaussian.hpp"
 #include "../measure/gaussian_mixture.hpp"
 #include "../measure/uniform_box.hpp"
 #include "../network/affine_form.hpp"
+#include "../network/icnn.hpp"
+#include "inverse.hpp"
 
 namespace wgf {
 
 /// A user's own P_0: it can be drawn from, but a file only keeps its dimension.
 struct CustomMeasure {
   int dimension = 0;
-  std::function<Particles(long, std::uint64_t)> draw;  ///< empty in a flow that was loaded
+  std::function<Particles(long, std::uint64_t)> draw;           ///< empty in a flow that was loaded
+  std::function<double(const Eigen::VectorXd&)> log_density{};  ///< empty where the measure has none
 
   int dim() const { return dimension; }
   Particles sample(long n, std::uint64_t seed) const {
@@ -38,33 +45,42 @@ struct CustomMeasure {
 };
 
 /// P_0 of a flow: a measure of the library, which files keep, or the user's own.
-using InitialMeasure = std::variant<Gaussian, GaussianMixture, UniformBox, Empirical, CustomMeasure>;
+using InitialMeasure = std::variant<Gaussian, GaussianMixture, UniformBox, Barenblatt, Empirical, CustomMeasure>;
 
 template <Measure M>
 InitialMeasure initial_measure(M measure) {
   constexpr bool ours = std::same_as<M, Gaussian> || std::same_as<M, GaussianMixture> || std::same_as<M, UniformBox> ||
-                        std::same_as<M, Empirical> || std::same_as<M, CustomMeasure>;
+                        std::same_as<M, Barenblatt> || std::same_as<M, Empirical> || std::same_as<M, CustomMeasure>;
   if constexpr (ours) {
     return measure;
   } else {
     const int dim = measure.dim();
-    return CustomMeasure{dim, [measure = std::move(measure)](long n, std::uint64_t seed) -> Particles { return measure.sample(n, seed); }};
+    CustomMeasure custom{dim, [measure](long n, std::uint64_t seed) -> Particles { return measure.sample(n, seed); }};
+    if constexpr (requires(const Eigen::VectorXd& x) { measure.log_density(x); })
+      custom.log_density = [measure = std::move(measure)](const Eigen::VectorXd& x) -> double { return measure.log_density(x); };
+    return custom;
   }
 }
 inline InitialMeasure initial_measure(InitialMeasure measure) { return measure; }
 
-/// One JKO step: the map's parameters in the specification's order, and the coordinates in which they act.
+/// One step: samples of the law that its forward half needs, if it has one; then the map's parameters in the specification's order, and the
+/// coordinates in which they act.
 template <class Scalar>
 struct Stage {
   Frame frame;
-  std::vector<Scalar> parameters;
+  std::vector<Scalar> parameters;  ///< empty: the step has no map
+  double stretch = 1;              ///< particles move by so many times T(x) − x: 2 where a midpoint step was extrapolated
+  Particles samples{};             ///< d × N, of the law before the step; none where no interaction energy goes forward
 };
 
-/// x ← T(x) in the frame's coordinates: x is replaced by mean + factor·net(factor⁻¹(x − mean)). `inside` is scratch of x's size.
-template <Runtime R, class Net>
-void push_through(const R& runtime, Net& net, const Frame& frame, const typename R::Window& x, const typename R::Window& inside, long n) {
+/// x ← x + stretch·(T(x) − x), T in the stage's coordinates: mean + factor·net(factor⁻¹(x − mean)). `inside` is scratch of x's size.
+template <Runtime R, class Net, class Scalar>
+void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage, const typename R::Window& x, const typename R::Window& inside,
+                  long n) {
   using Slice = typename R::Slice;
-  if (frame.identity) {
+  const Frame& frame = stage.frame;
+  const auto stretch = static_cast<typename R::Scalar>(stage.stretch);
+  if (frame.identity && stretch == 1) {
     runtime.parallel(n, [&](Slice s) { x(s) = net.forward(s, x(s)); });
     return;
   }
@@ -73,26 +89,46 @@ void push_through(const R& runtime, Net& net, const Frame& frame, const typename
   const auto out = runtime.constant(frame.factor), shift_out = runtime.constant(frame.mean);
   runtime.parallel(n, [&](Slice s) {
     set_affine(in, shift_in, x(s), inside(s));
-    set_affine(out, shift_out, net.forward(s, inside(s)), x(s));
+    const auto y = net.forward(s, inside(s));
+    if (stretch == 1) {
+      set_affine(out, shift_out, y, x(s));
+    } else {
+      inside(s) += stretch * (y - inside(s));
+      set_affine(out, shift_out, inside(s), x(s));
+    }
   });
+}
+/// x ← x − a Σ weight·gradient: the forward half of a step (12). `samples` are those of the law before it; drift and scratch have x's size.
+template <Runtime R, class ForwardTerms>
+void push_forward(const R& runtime, const ForwardTerms& terms, double step_size, const typename R::Window& samples,
+                  const typename R::Window& x, const typename R::Window& drift, const typename R::Window& scratch, long n) {
+  using Slice = typename R::Slice;
+  runtime.parallel(n, [&](Slice s) { drift(s) = 0.0 * ones_like(drift(s)); });
+  hana::for_each(terms, [&](const auto& t) { t.term.add_drift(runtime, x, samples, t.weight, drift, scratch, n); });
+  runtime.parallel(n, [&](Slice s) { x(s) -= static_cast<typename R::Scalar>(step_size) * drift(s); });
 }
 
 /// The sequence of maps that a run has found. Cheap to copy relative to its making; immutable in use.
-/// \tparam Map the specification of every stage's map. \tparam Backend the policy that evaluates them.
-template <MapSpecification Map, class Backend>
+/// \tparam Map the specification of every stage's map. \tparam Backend the policy that evaluates them. \tparam ForwardTerms the terms, with
+/// weights, that the scheme treats forward.
+template <MapSpecification Map, class Backend, class ForwardTerms = hana::tuple<>>
 class Flow {
  public:
   using Scalar = typename Backend::Scalar;
   using MapType = Map;
   using BackendType = Backend;
+  using ForwardType = ForwardTerms;
+  using StageType = Stage<Scalar>;
+  static constexpr bool has_forward = !std::same_as<ForwardTerms, hana::tuple<>>;
 
-  Flow(InitialMeasure p0, Map map_specification, double step, Backend policy)
-      : initial(std::move(p0)), map(map_specification), step_size(step), backend(policy) {}
+  Flow(InitialMeasure p0, Map map_specification, double step, Backend policy, ForwardTerms forward_terms = {})
+      : initial(std::move(p0)), map(map_specification), step_size(step), backend(policy), forward(std::move(forward_terms)) {}
 
   InitialMeasure initial;             ///< P_0
   Map map;                            ///< what every stage's parameters mean
   double step_size;                   ///< the scheme's a: stage k ends at time k·a of the gradient flow
   Backend backend;                    ///< evaluates the maps
+  ForwardTerms forward;               ///< what moves the particles in the forward half of every step
   std::vector<Stage<Scalar>> stages;  ///< T_1, …, T_K
 
   int dim() const {
@@ -115,12 +151,8 @@ class Flow {
   /// \throws std::invalid_argument for particles of another dimension or stages that are not there.
   Particles push(Particles particles, int from = 0, int to = -1) const {
     if (to < 0) to = size();
-    if (particles.rows() != dim())
-      throw std::invalid_argument("wgf::Flow::push: the particles have dimension " + std::to_string(particles.rows()) + ", the flow " +
-                                  std::to_string(dim()));
-    if (from < 0 || from > to || to > size())
-      throw std::invalid_argument("wgf::Flow::push: no stages [" + std::to_string(from) + ", " + std::to_string(to) + ") in a flow of " +
-                                  std::to_string(size()));
+    check(particles, "push");
+    check(from, to);
     if (from < to && particles.cols() > 0) evaluate(particles, from, to, [](const Particles&) {});
     return particles;
   }
@@ -131,18 +163,77 @@ class Flow {
     return path;
   }
 
+  /// log P_K at the points x (d × n), in double precision, by the change of variables (appendix B): every map is inverted by damped Newton
+  /// and its determinant taken, through forward halves too. For maps that can be inverted, IcnnGradient and affine ones. \throws
+  /// InversionError where a point cannot be traced back; std::invalid_argument for points of another dimension, or where P_0 has no
+  /// density.
+  Eigen::VectorXd log_density(const Particles& x) const {
+    static_assert(GradientMapSpecification<Map> || AffineSpecification<Map>,
+                  "wgf::Flow::log_density: a residual map may not be invertible: use IcnnGradient or Affine, or push points with their "
+                  "log-density (push_with_log_density); see docs/densities.md");
+    check(x, "log_density");
+    Particles at = x;
+    Eigen::VectorXd log = Eigen::VectorXd::Zero(x.cols());
+    each_map(size(), 0, -1, at.cols(), [&](int k, const auto& inside_of, const auto& map_of) {
+      const Particles y = inside_of.into(at);
+      const auto fail = [&](Eigen::Index i) { throw InversionError(k + 1, at.col(i), "cannot be inverted"); };
+      const Particles inside = map_of.inverse(y, fail);
+      subtract_determinants(k, map_of.log_determinants(inside), at, log);
+      at = inside_of.out_of(inside);
+    });
+    return log + initial_log_density(at);
+  }
+  /// The points x (d × n) with log-densities of some law at them, carried through the stages [from, to): T(x), and the log-density of the
+  /// law's push-forward there. With from = 0 and P_0's log-density it is that of P_K. A residual map need not be invertible, and where it
+  /// folds the result is the density of one sheet. \throws InversionError where the determinant of a map is not positive;
+  /// std::invalid_argument for sizes that do not fit.
+  std::pair<Particles, Eigen::VectorXd> push_with_log_density(Particles x, Eigen::VectorXd log_density, int from = 0, int to = -1) const {
+    if (to < 0) to = size();
+    check(x, "push_with_log_density");
+    check(from, to);
+    if (log_density.size() != x.cols())
+      throw std::invalid_argument("wgf::Flow::push_with_log_density: " + std::to_string(x.cols()) +
+                                  " points need as many log-densities, got " + std::to_string(log_density.size()));
+    each_map(from, to, 1, x.cols(), [&](int k, const auto& inside_of, const auto& map_of) {
+      const Particles inside = inside_of.into(x);
+      subtract_determinants(k, map_of.log_determinants(inside), x, log_density);
+      x = inside_of.out_of(map_of.value(inside));
+    });
+    return {std::move(x), std::move(log_density)};
+  }
+  /// log P_0 at the points. \throws std::invalid_argument where P_0 has no density that can be evaluated.
+  Eigen::VectorXd initial_log_density(const Particles& x) const {
+    return std::visit(
+        [&](const auto& m) -> Eigen::VectorXd {
+          Eigen::VectorXd log(x.cols());
+          if constexpr (requires(const Eigen::VectorXd& point) { m.log_density(point); }) {
+            bool known = true;
+            if constexpr (requires { static_cast<bool>(m.log_density); }) known = static_cast<bool>(m.log_density);
+            if (known) {
+              for (Eigen::Index i = 0; i < x.cols(); ++i) log[i] = m.log_density(Eigen::VectorXd(x.col(i)));
+              return log;
+            }
+          }
+          throw std::invalid_argument("wgf::Flow: P_0 has no log-density");
+        },
+        initial);
+  }
+
   /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine.
   AffineForm affine_form(int k) const
-    requires AffineSpecification<Map>
+    requires(AffineSpecification<Map> && !has_forward)
   {
-    const auto& [frame, parameters] = stages.at(static_cast<std::size_t>(k));
-    const AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(parameters.begin(), parameters.end()));
+    const auto& stage = stages.at(static_cast<std::size_t>(k));
+    const Frame& frame = stage.frame;
+    AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(stage.parameters.begin(), stage.parameters.end()));
+    const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(dim(), dim());
+    inner.matrix = identity + stage.stretch * (inner.matrix - identity), inner.offset *= stage.stretch;
     const Eigen::MatrixXd matrix = detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
     return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
   }
   /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws std::invalid_argument unless P_0 is Gaussian.
   Gaussian gaussian(int k = -1) const
-    requires AffineSpecification<Map>
+    requires(AffineSpecification<Map> && !has_forward)
   {
     const auto* p0 = std::get_if<Gaussian>(&initial);
     if (!p0) throw std::invalid_argument("wgf::Flow::gaussian: P_0 is not Gaussian");
@@ -152,19 +243,109 @@ class Flow {
   }
 
  private:
+  void check(const Particles& x, const char* who) const {
+    if (x.rows() != dim())
+      throw std::invalid_argument(std::string("wgf::Flow::") + who + ": the particles have dimension " + std::to_string(x.rows()) +
+                                  ", the flow " + std::to_string(dim()));
+  }
+  void check(int from, int to) const {
+    if (from < 0 || from > to || to > size())
+      throw std::invalid_argument("wgf::Flow::push: no stages [" + std::to_string(from) + ", " + std::to_string(to) + ") in a flow of " +
+                                  std::to_string(size()));
+  }
   template <class Visit>
   void evaluate(Particles& particles, int from, int to, Visit visit) const {
     const auto runtime = backend.start();
     const long n = particles.cols();
     auto net = runtime.network(map, dim(), 1, 0, Keep::tile);
-    auto x = runtime.points(dim(), n), inside = runtime.points(dim(), n);
+    auto x = runtime.points(dim(), n), inside = runtime.points(dim(), n), drift = runtime.points(dim(), has_forward ? n : 0);
     runtime.upload(particles, x);
     for (int k = from; k < to; ++k) {
-      const auto& [frame, parameters] = stages[static_cast<std::size_t>(k)];
-      net.set_parameters(parameters);
-      push_through(runtime, net, frame, x, inside, n);
+      const auto& stage = stages[static_cast<std::size_t>(k)];
+      if constexpr (has_forward) {
+        auto samples = runtime.points(dim(), stage.samples.cols());
+        if (stage.samples.cols() > 0) runtime.upload(stage.samples, samples);
+        push_forward(runtime, forward, step_size, samples, x, drift, inside, n);
+      }
+      if (!stage.parameters.empty()) {
+        net.set_parameters(stage.parameters);
+        push_through(runtime, net, stage, x, inside, n);
+      }
       particles = runtime.download(x);
       visit(particles);
+    }
+  }
+
+  // ---- maps one by one, in double precision, with their derivatives
+
+  /// To the coordinates in which a stage's map acts, and back.
+  struct Inside {
+    const Frame& frame;
+    Particles into(const Particles& x) const { return detail::solve_lower(frame.factor, x.colwise() - frame.mean); }
+    Particles out_of(const Particles& xi) const { return detail::product(frame.factor, xi).colwise() + frame.mean; }
+  };
+  static void subtract_determinants(int k, const Eigen::VectorXd& log_determinants, const Particles& at, Eigen::VectorXd& log) {
+    for (Eigen::Index i = 0; i < at.cols(); ++i)
+      if (!std::isfinite(log_determinants[i])) throw InversionError(k + 1, at.col(i), "is not one to one: its determinant is not positive");
+    log -= log_determinants;
+  }
+  /// visit(k, coordinates, map) for the maps of the stages [from, to), or those before `from` downwards: of each, forward half and map in
+  /// their order, or in the reverse one. \param n the most points that a map will be given.
+  template <class Visit>
+  void each_map(int from, int to, int direction, long n, Visit visit) const {
+    const auto runtime = backend.precise().start();
+    using R = std::remove_cvref_t<decltype(runtime)>;
+    const int d = dim();
+    auto net = runtime.network(map, d, 1, 0, Keep::tile);
+    auto x = runtime.points(d, n), y = runtime.points(d, n), drift = runtime.points(d, n);
+    const Frame none = Frame::none(d);
+
+    const auto visit_map = [&](int k) {
+      const auto& stage = stages[static_cast<std::size_t>(k)];
+      if (stage.parameters.empty()) return;
+      net.set_parameters(std::vector<double>(stage.parameters.begin(), stage.parameters.end()));
+      const auto value = [&](const Particles& at) -> Particles {
+        const auto now = x.window(0, at.cols());
+        runtime.upload(at, now);
+        runtime.parallel(at.cols(), [&](typename R::Slice s) { y(s) = net.forward(s, now(s)); });
+        return at + stage.stretch * (runtime.download(y.window(0, at.cols())) - at);
+      };
+      const auto derivative = [&](const Particles& at) {
+        auto slopes = detail::jacobians(runtime, net, at, x, y, drift);
+        const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(d, d);
+        if (stage.stretch != 1)
+          for (auto& slope : slopes) slope = identity + stage.stretch * (slope - identity);
+        return slopes;
+      };
+      visit(k, Inside{stage.frame}, detail::DifferentiatedMap{value, derivative});
+    };
+    const auto visit_forward = [&](int k) {
+      if constexpr (has_forward) {
+        const auto& stage = stages[static_cast<std::size_t>(k)];
+        auto samples = runtime.points(d, stage.samples.cols());
+        if (stage.samples.cols() > 0) runtime.upload(stage.samples, samples);
+        const auto value = [&](const Particles& at) -> Particles {
+          const auto now = x.window(0, at.cols());
+          runtime.upload(at, now);
+          push_forward(runtime, forward, step_size, samples, now, drift.window(0, at.cols()), y.window(0, at.cols()), at.cols());
+          return runtime.download(now);
+        };
+        const auto derivative = [&](const Particles& at) {
+          std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(at.cols()), Eigen::MatrixXd::Identity(d, d));
+          runtime.each(at.cols(), [&](long i) {
+            const Eigen::VectorXd point = at.col(i);
+            hana::for_each(forward, [&](const auto& t) {
+              slopes[static_cast<std::size_t>(i)] -= step_size * t.weight * t.term.drift_slope(runtime, point, samples);
+            });
+          });
+          return slopes;
+        };
+        visit(k, Inside{none}, detail::DifferentiatedMap{value, derivative});
+      }
+    };
+    for (int k = direction > 0 ? from : from - 1; direction > 0 ? k < to : k >= to; k += direction) {
+      if (direction > 0) visit_forward(k), visit_map(k);
+      else visit_map(k), visit_forward(k);
     }
   }
 };

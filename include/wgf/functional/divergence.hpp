@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Divergences through the log-ratio u = log(P / base):  D_f(P‖Γ) = sup_u E_P[A(u)] − E_Γ[B(u)],  A = f'(e^u),  B = e^u f'(e^u) − f(e^u),
-// and the losses that fit u. Every formula is unqualified array arithmetic, the same on every backend.
+// Divergences through the log-ratio u = log(P / base):  D_f(P‖Γ) = sup_u E_P[A(u)] − E_Γ[B(u)],  A = f'(e^u),  B = e^u f'(e^u) − f(e^u)
+// (eq. 8 without the conjugate), and the losses that fit u. Every formula is unqualified array arithmetic, the same on every backend.
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+
 #include "../array.hpp"
+#include "jet.hpp"
 
 namespace wgf {
+
+namespace detail {
+inline constexpr double largest_log_ratio = 30;  // e^30 drowns every other sample of a batch already
+}
 
 /// f = x log x: A(u) = u, B(u) = e^u − 1 (Proposition 1).
 struct KullbackLeibler {
@@ -18,16 +27,149 @@ struct KullbackLeibler {
   }
   template <class U>
   auto cost(const U& u) const {
-    return exp(clamp_max(u, largest)) - 1.0;
+    return exp(clamp_max(u, detail::largest_log_ratio)) - 1.0;
   }
   template <class U>
   auto cost_slope(const U& u) const {
-    return exp(clamp_max(u, largest));
+    return exp(clamp_max(u, detail::largest_log_ratio));
+  }
+};
+
+// ---- divergences from f alone
+
+/// f = −log x: the reverse divergence KL(Γ‖P).
+struct ReverseKullbackLeibler {
+  auto f(const auto& r) const { return -log(r); }
+};
+/// f = x log x − (x + 1) log((x + 1)/2): twice the Jensen–Shannon divergence as others define it, from 0 to 2 log 2.
+struct JensenShannon {
+  auto f(const auto& r) const { return r * log(r) - (r + 1.0) * log(0.5 * (r + 1.0)); }
+};
+/// f = (√x − 1)²: ∫(√P − √Γ)².
+struct SquaredHellinger {
+  auto f(const auto& r) const { return r - 2.0 * sqrt(r) + 1.0; }
+};
+/// f = (x − 1)²: Pearson's χ² divergence ∫(P − Γ)²/Γ.
+struct ChiSquared {
+  auto f(const auto& r) const { return (r - 1.0) * (r - 1.0); }
+};
+
+/// Divergence function: a convex f with f(1) = 0, written for any r with arithmetic, exp, log, sqrt and pow (unqualified):
+/// `auto f(const auto& r) const`. Its derivatives are derived.
+template <class F>
+concept DivergenceFunction = std::copyable<F> && requires(const F& divergence, const Jet<double>& r) {
+  { divergence.f(r) } -> std::convertible_to<Jet<double>>;
+};
+
+/// The divergence of a function f, in u.
+template <DivergenceFunction F>
+struct DivergenceOf {
+  F function;
+
+  template <class U>
+  auto gain(const U& u) const {
+    return function.f(variable(ratio(u))).first;
+  }
+  template <class U>
+  auto gain_slope(const U& u) const {
+    const auto r = ratio(u);
+    return evaluated(r * function.f(variable(r)).second);
+  }
+  template <class U>
+  auto cost(const U& u) const {
+    const auto r = ratio(u);
+    const auto f = function.f(variable(r));
+    return evaluated(r * f.first - f.value);
+  }
+  template <class U>
+  auto cost_slope(const U& u) const {
+    const auto r = ratio(u);
+    return evaluated(r * r * function.f(variable(r)).second);
   }
 
  private:
-  static constexpr double largest = 30;  // e^30 drowns every other sample of a batch already
+  template <class U>
+  static auto ratio(const U& u) {
+    return evaluated(exp(-1.0 * clamp_max(-1.0 * clamp_max(u, detail::largest_log_ratio), detail::largest_log_ratio)));
+  }
 };
+
+// ---- the generalized entropy
+
+/// ∫P^m/(m − 1), m > 1, against a uniform base on a set of volume |Ω| (Proposition 2): with r = P·|Ω| the divergence function is
+/// (x^m − x)/(m − 1), less a constant and over |Ω|^{m−1}: A = m r^{m−1}/(m − 1), B = r^m. In u = log r.
+struct PowerOfLogRatio {
+  double exponent;
+  double scale = 1;  ///< |Ω|^{1−m}
+
+  void enter(double log_volume) { scale = std::exp((1 - exponent) * log_volume); }
+  template <class U>
+  auto gain(const U& u) const {
+    return (scale * exponent / (exponent - 1)) * power(u, exponent - 1);
+  }
+  template <class U>
+  auto gain_slope(const U& u) const {
+    return (scale * exponent) * power(u, exponent - 1);
+  }
+  template <class U>
+  auto cost(const U& u) const {
+    return scale * power(u, exponent);
+  }
+  template <class U>
+  auto cost_slope(const U& u) const {
+    return (scale * exponent) * power(u, exponent);
+  }
+  /// log P of the network's output, up to the base's log-density.
+  double log_ratio(double u) const { return u; }
+
+ private:
+  template <class U>
+  static auto power(const U& u, double p) {
+    return exp(p * clamp_max(u, detail::largest_log_ratio));
+  }
+};
+
+/// The same in v = r^{m−1} ≥ 0, of which the network gives h, v = softplus(4h)/4: A = m v/(m − 1), B = v^{m/(m−1)}. The bound is convex in
+/// v, and its slopes stay bounded; but a logistic loss it has not.
+struct PowerOfPressure {
+  double exponent;
+  double scale = 1;  ///< |Ω|^{1−m}
+
+  void enter(double log_volume) { scale = std::exp((1 - exponent) * log_volume); }
+  template <class H>
+  auto gain(const H& h) const {
+    return (scale * exponent / (exponent - 1)) * pressure(h);
+  }
+  template <class H>
+  auto gain_slope(const H& h) const {
+    return (scale * exponent / (exponent - 1)) / (1.0 + exp(-sharpness * h));
+  }
+  template <class H>
+  auto cost(const H& h) const {
+    return scale * exp((exponent / (exponent - 1)) * log(pressure(h)));
+  }
+  template <class H>
+  auto cost_slope(const H& h) const {
+    return (scale * exponent / (exponent - 1)) * exp((1 / (exponent - 1)) * log(pressure(h))) / (1.0 + exp(-sharpness * h));
+  }
+  double log_ratio(double h) const {
+    return std::log((std::max(h, 0.0) + std::log1p(std::exp(-sharpness * std::abs(h))) / sharpness)) / (exponent - 1);
+  }
+
+ private:
+  static constexpr double sharpness = 4;
+  /// softplus(4h)/4, and positive where it underflows.
+  template <class H>
+  static auto pressure(const H& h) {
+    return (h - clamp_max(h, 0.0)) + (1 / sharpness) * log(1.0 + exp(-sharpness * magnitude(h))) + 1e-12;
+  }
+  template <class H>
+  static auto magnitude(const H& h) {
+    return h - 2.0 * clamp_max(h, 0.0);
+  }
+};
+
+// ---- the losses that fit u
 
 /// Fits u by ascent on the functional's own bound, as the paper does (Algorithm 1).
 struct OwnBound {
@@ -55,5 +197,23 @@ struct LogisticLoss {
     return 1.0 / (1.0 + exp(-1.0 * u));
   }
 };
+
+/// Fits u by ascent on the Donsker–Varadhan bound E_P[u] − log E_Γ[e^u] of a Kullback–Leibler divergence (Remark 2): tighter than its own
+/// bound for every u, with a batch's average inside the logarithm. It leaves u free up to a constant, which is then taken so that
+/// E_Γ[e^u] = 1; the average costs a forward pass.
+struct DonskerVaradhan {
+  static constexpr const char* name = "DonskerVaradhan";
+  static constexpr bool normalises = true;
+  template <class U>
+  auto slope_p(const KullbackLeibler& d, const U& u) const {
+    return -1.0 * d.gain_slope(u);
+  }
+  template <class U>
+  auto slope_base(const KullbackLeibler& d, const U& u) const {
+    return d.cost_slope(u);
+  }
+};
+template <class Fit>
+inline constexpr bool normalises = requires { requires Fit::normalises; };
 
 }  // namespace wgf

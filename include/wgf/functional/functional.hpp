@@ -10,7 +10,10 @@
 
 #include <boost/hana.hpp>
 
+#include "../scheme/scheme.hpp"
 #include "entropy.hpp"
+#include "f_divergence.hpp"
+#include "interaction.hpp"
 #include "potential.hpp"
 
 namespace wgf {
@@ -47,8 +50,8 @@ struct Functional {
   template <class R>
   auto bind(const R& runtime, int dim, long batch, std::uint32_t first_stream) const {
     return hana::unpack(terms, [&](const auto&... t) {
-      std::uint32_t stream = first_stream;
-      const auto next = [&] { return std::exchange(stream, stream + 16); };
+      [[maybe_unused]] std::uint32_t stream = first_stream;
+      [[maybe_unused]] const auto next = [&] { return std::exchange(stream, stream + streams_of_a_term); };
       static_assert(
           (is_term<decltype(t.term.bind(runtime, dim, batch, stream)), R> && ...),
           "wgf::Functional: a bound term must be direct (add_gradient, value) or dual (network, gain, cost, …); see docs/architecture.md");
@@ -63,9 +66,10 @@ inline constexpr bool is_functional = false;
 template <class... Terms>
 inline constexpr bool is_functional<Functional<Terms...>> = true;
 
-/// A term as a functional of its own.
+/// A term as a functional of its own. \throws std::invalid_argument for a term whose numbers make no sense.
 template <class Term>
 Functional<Term> functional(Term term) {
+  if constexpr (requires { term.check(); }) term.check();
   return {{Weighted<Term>{1, std::move(term)}}};
 }
 template <class... A, class... B>
@@ -90,9 +94,25 @@ auto entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
       DualSpecification<Dual>,
       "wgf::entropy and wgf::kl: the dual must be a specification of a network from points to numbers, such as wgf::Mlp<64, 3>; see "
       "docs/architecture.md");
-  if (!(inflation > 0) || !std::isfinite(inflation))
-    throw std::invalid_argument("wgf::entropy: the base's inflation must be positive, got " + std::to_string(inflation));
   return functional(Entropy<Dual, Fit>{dual, fit, inflation});
+}
+
+/// The generalized entropy ∫P^m/(m − 1) for m > 1, in its dual form (Proposition 2). \throws std::invalid_argument for m ≤ 1.
+/// \param dual the network; \param fit LogisticLoss (the network is the log-ratio u) or OwnBound (it is that of r^{m−1}).
+template <class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
+auto generalized_entropy(double m, Dual dual = {}, Fit fit = {}) {
+  return functional(GeneralizedEntropy<Dual, Fit>{m, dual, fit});
+}
+
+/// D_f(P‖Q) from a law Q known by samples (d × N). \param divergence KullbackLeibler, ReverseKullbackLeibler, JensenShannon,
+/// SquaredHellinger, ChiSquared, or a DivergenceFunction of one's own.
+template <class Divergence, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
+auto divergence_to(Particles samples, Divergence divergence, Dual dual = {}, Fit fit = {}) {
+  static_assert(std::same_as<Divergence, KullbackLeibler> || DivergenceFunction<Divergence>,
+                "wgf::divergence_to: a divergence has a member f, `auto f(const auto& r) const`; see docs/functionals.md");
+  if (samples.size() == 0 || !samples.allFinite())
+    throw std::invalid_argument("wgf::divergence_to: the samples must be finite, and at least one");
+  return functional(FDivergence<Divergence, Dual, Fit>{divergence, std::make_shared<const Particles>(std::move(samples)), dual, fit});
 }
 
 /// E_P[−log q] for an unnormalised target q.
@@ -110,6 +130,29 @@ auto potential(T target) {
 template <class T, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto kl(T target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
   return entropy(dual, fit, inflation) + potential(std::move(target));
+}
+
+/// ½ E W(X − Y) for an even kernel W (or what wgf::KernelTraits makes one). \throws std::invalid_argument for a kernel whose numbers make
+/// no sense.
+template <class K>
+auto interaction(const K& kernel) {
+  using Kernel = std::remove_cvref_t<decltype(kernel_of(kernel))>;
+  return functional(Interaction<Kernel>{kernel_of(kernel)});
+}
+
+/// The terms of a functional that a scheme treats forward, with their weights.
+template <class Scheme, class... Terms>
+auto forward_terms(const Functional<Terms...>& f) {
+  return hana::filter(f.terms, [](const auto& t) { return hana::bool_c<goes_forward<Scheme, std::remove_cvref_t<decltype(t.term)>>>; });
+}
+/// The functional of the others, which the JKO step solves.
+template <class Scheme, class... Terms>
+auto backward_part(const Functional<Terms...>& f) {
+  const auto others =
+      hana::remove_if(f.terms, [](const auto& t) { return hana::bool_c<goes_forward<Scheme, std::remove_cvref_t<decltype(t.term)>>>; });
+  return hana::unpack(others, [](const auto&... t) {
+    return Functional<std::remove_cvref_t<decltype(t.term)>...>{hana::tuple<std::remove_cvref_t<decltype(t)>...>(t...)};
+  });
 }
 
 /// Calls f on each bound term of the kind.

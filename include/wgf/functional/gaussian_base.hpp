@@ -14,17 +14,19 @@ namespace wgf {
 template <class R>
 class GaussianBase {
  public:
-  GaussianBase(const R& runtime, int dim, long batch) : noise_(runtime.points(dim, batch)) {}
+  GaussianBase(const R& runtime, int dim, long batch, double inflation) : inflation_(inflation), noise_(runtime.points(dim, batch)) {}
 
-  void enter(const R& runtime, const Frame& frame, const Gaussian& cloud, double inflation, double weight) {
+  void enter(const R& runtime, const Frame& frame, const Cloud<R>& cloud, double weight) {
     const int d = frame.dim();
-    const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(d, d);
-    standard_ = !frame.identity && inflation == 1;
-    mean_ = frame.identity ? cloud.mean() : Eigen::VectorXd::Zero(d);
-    const Eigen::MatrixXd factor = inflation * (frame.identity ? cloud.factor() : identity);
-    precision_ = frame.identity ? Eigen::MatrixXd(cloud.precision() / (inflation * inflation)) : identity / (inflation * inflation);
-    // The density in x: that of ξ divided by the determinant of the frame.
-    log_normaliser_ = -0.5 * d * std::log(2 * std::numbers::pi) - cloud.factor().diagonal().array().log().sum() - d * std::log(inflation);
+    const Gaussian& moments = cloud.moments;
+    // In the coordinates of the step; where they whiten the cloud these are 0 and I to the bit.
+    mean_ = detail::solve_lower(frame.factor, moments.mean() - frame.mean);
+    const Eigen::MatrixXd factor = inflation_ * detail::solve_lower(frame.factor, moments.factor());
+    const Eigen::MatrixXd inverse = detail::inverse_of_lower(factor);
+    precision_ = detail::product(inverse.transpose(), inverse);
+    standard_ = mean_.isZero(0) && factor == Eigen::MatrixXd::Identity(d, d);
+    // The density in x.
+    log_normaliser_ = -0.5 * d * std::log(2 * std::numbers::pi) - factor.diagonal().array().log().sum() - frame.log_determinant();
     shift_constant_ = runtime.constant(mean_), factor_constant_ = runtime.constant(factor);
     slope_ = runtime.constant(-weight * precision_), offset_ = runtime.constant(weight * (precision_ * mean_));
   }
@@ -51,13 +53,16 @@ class GaussianBase {
   /// Σ log μ_k(y), as a density in the user's coordinates.
   template <class Y>
   double log_density(typename R::Slice s, const Y& y) const {
-    return sum_pointwise(s, y, [&](const Eigen::VectorXd& x) {
-      const Eigen::VectorXd shift = x - mean_;
-      return log_normaliser_ - 0.5 * shift.dot(precision_ * shift);
-    });
+    return sum_pointwise(s, y, [&](const Eigen::VectorXd& xi) { return log_density(xi); });
+  }
+  /// log μ_k at ξ, as a density in the user's coordinates.
+  double log_density(const Eigen::VectorXd& xi) const {
+    const Eigen::VectorXd shift = xi - mean_;
+    return log_normaliser_ - 0.5 * shift.dot(precision_ * shift);
   }
 
  private:
+  double inflation_;
   bool standard_ = false;
   double log_normaliser_ = 0;
   Eigen::VectorXd mean_;

@@ -13,6 +13,7 @@
 #include "../array.hpp"
 #include "../concepts.hpp"
 #include "../frame.hpp"
+#include "../linear_algebra.hpp"
 #include "../measure/gaussian.hpp"
 #include "../measure/gaussian_mixture.hpp"
 
@@ -77,7 +78,7 @@ class BoundPotential {
     if constexpr (mixture) mixture_.emplace(runtime.mixture(target));
   }
 
-  void enter(const R& runtime, const Frame& frame, const Gaussian&, double weight) {
+  void enter(const R& runtime, const Frame& frame, const Cloud<R>&, double weight) {
     frame_ = frame, weight_ = weight;
     mean_ = runtime.constant(frame.mean), factor_ = runtime.constant(frame.factor);
     pull_ = runtime.constant(frame.factor.transpose());
@@ -135,6 +136,22 @@ struct Potential {
   template <class R>
   BoundPotential<T, R> bind(const R& runtime, int dim, long batch, std::uint32_t /*stream*/) const {
     return {runtime, target, dim, batch};
+  }
+
+  // A forward step (Remark 1) needs only the target: the law does not enter.
+  static constexpr bool interacts = false;
+  /// drift += weight · ∇(−log q)(x) at n points.
+  template <class R>
+  void add_drift(const R& runtime, const typename R::Window& x, const typename R::Window& /*samples*/, double weight,
+                 const typename R::Window& drift, const typename R::Window& /*scratch*/, long n) const {
+    runtime.parallel(n, [&](typename R::Slice s) {
+      add_pointwise(s, x(s), drift(s), -weight, [&](const Eigen::VectorXd& at) { return log_density_gradient(target, at); });
+    });
+  }
+  /// The derivative of the drift at x, by differences of fourth order of the gradient.
+  template <class R>
+  Eigen::MatrixXd drift_slope(const R& /*runtime*/, const Eigen::VectorXd& x, const typename R::Window& /*samples*/) const {
+    return -detail::jacobian_by_differences([&](const Eigen::VectorXd& at) { return log_density_gradient(target, at); }, x);
   }
 };
 

@@ -5,12 +5,15 @@
 #include <chrono>
 #include <cmath>
 #include <concepts>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <Eigen/Cholesky>
 
 #include "../concepts.hpp"
 #include "../flow/flow.hpp"
@@ -33,10 +36,27 @@ concept BackendPolicy = std::copyable<B> && requires(const B& b) {
 
 namespace detail {
 /// Random streams of a run. The host's measures use small numbers with seeds of their own.
-enum Stream : std::uint32_t { batch_stream = 1001, offset_stream = 1002, pool_stream = 1003, map_stream = 1010, dual_stream = 1100 };
+enum Stream : std::uint32_t {
+  batch_stream = 1001,
+  offset_stream = 1002,
+  pool_stream = 1003,
+  forward_stream = 1004,
+  map_stream = 1010,
+  dual_stream = 1100
+};
 
 template <class Term>
 inline constexpr bool has_target = requires(const Term& t) { requires Target<std::remove_cvref_t<decltype(t.target)>>; };
+
+/// Forward terms as a functional, of which a step only asks the value.
+template <class... Terms>
+Functional<Terms...> watched_of(const hana::tuple<Weighted<Terms>...>& terms) {
+  return {terms};
+}
+template <class... Terms>
+constexpr bool any_interacts(const hana::tuple<Weighted<Terms>...>*) {
+  return (InteractionTerm<Terms> || ...);
+}
 
 /// What is wrong with the target at x, where gradients of up to `most` are good; empty if nothing is.
 template <Target T>
@@ -76,7 +96,8 @@ class JkoSolver {
                 "wgf::JkoSolver: the backend must have a seed and start(), such as wgf::EigenBackend<float>; see docs/architecture.md");
 
  public:
-  using Flow = wgf::Flow<Map, Backend>;
+  using ForwardTerms = decltype(forward_terms<Scheme>(std::declval<const FunctionalPolicy&>()));
+  using Flow = wgf::Flow<Map, Backend, ForwardTerms>;
   class State;
 
   JkoSolver(FunctionalPolicy functional, Map map, Scheme scheme, Backend backend)
@@ -122,7 +143,7 @@ class JkoSolver {
       static_assert(
           Measure<Initial>,
           "wgf::JkoSolver: P_0 must be a measure with dim() and sample(n, seed), such as wgf::Gaussian, or a flow of this solver's type");
-      return State(*this, Flow(initial_measure(initial), map_, scheme_.step_size, backend_), options);
+      return State(*this, Flow(initial_measure(initial), map_, scheme_.step_size, backend_, forward_terms<Scheme>(functional_)), options);
     }
   }
   /// One JKO step: trains the map, appends it to state.flow() and pushes the particles.
@@ -147,7 +168,10 @@ class JkoSolver {
 template <class FunctionalPolicy, class Map, class Scheme, class Backend>
 class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   using R = decltype(std::declval<const Backend&>().start());
-  using Terms = decltype(std::declval<const FunctionalPolicy&>().bind(std::declval<const R&>(), 1, 1L, 0u));
+  using Implicit = decltype(backward_part<Scheme>(std::declval<const FunctionalPolicy&>()));
+  using Terms = decltype(std::declval<const Implicit&>().bind(std::declval<const R&>(), 1, 1L, 0u));
+  using Watched = decltype(detail::watched_of(std::declval<const ForwardTerms&>()).bind(std::declval<const R&>(), 1, 1L, 0u));
+  static constexpr bool has_forward = Flow::has_forward, trains = !std::same_as<Implicit, Functional<>>;
   using MapNetwork = decltype(std::declval<const R&>().network(std::declval<const Map&>(), 1, 1L, 0u, Keep::batch));
 
  public:
@@ -159,31 +183,38 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
  private:
   friend JkoSolver;
   State(const JkoSolver& solver, Flow flow, const RunOptions& options)
-      : functional_(solver.functional_),
+      : functional_(backward_part<Scheme>(solver.functional_)),
+        scheme_(solver.scheme_),
         options_(options),
         flow_(std::move(flow)),
         done_before_(flow_.size()),
         backend_(backend_of(solver, done_before_)),
         runtime_(backend_.start()),
-        memory_(allocate()),
+        memory_(allocate(solver.functional_.dim())),
         start_(std::chrono::steady_clock::now()) {
-    if constexpr (AffineSpecification<Map>)
+    if constexpr (AffineSpecification<Map> && !has_forward)
       if (std::holds_alternative<Gaussian>(flow_.initial)) exact_ = flow_.gaussian();
     if (options.coupled_base && !exact_)
       throw std::invalid_argument("wgf::RunOptions: coupled_base needs a Gaussian flow: an affine map and a Gaussian P_0");
     if (options.coupled_base && !options.whiten) throw std::invalid_argument("wgf::RunOptions: coupled_base needs whiten");
+    each_dual<R>(memory_.terms, [&](auto& dual, double) {
+      if constexpr (!couples<decltype(dual)>)
+        if (options.coupled_base) throw std::invalid_argument("wgf::RunOptions: coupled_base needs Gaussian bases, as the entropy has");
+    });
     if (!exact_) {
       const long n = options.pool;
       if (n < options.batch) throw std::invalid_argument("wgf::RunOptions: pool must hold at least a batch, got " + std::to_string(n));
       pool_ = runtime_.points(flow_.dim(), n);
       pushed_ = runtime_.points(flow_.dim(), n);
       batches_ = runtime_.points(flow_.dim(), n + options.batch);
+      if (options.stratified) noise_ = runtime_.points(flow_.dim(), options.batch);
+      if (has_forward) half_ = runtime_.points(flow_.dim(), n);
       refresh_pool();
     } else {
       batches_ = runtime_.points(flow_.dim(), options.batch);
       noise_ = runtime_.points(flow_.dim(), options.batch);
     }
-    if (flow_.size() > 0) memory_.map.set_parameters(flow_.stages.back().parameters);
+    if (flow_.size() > 0 && trains) memory_.map.set_parameters(flow_.stages.back().parameters);
   }
 
   /// The solver's; a run that goes on from a flow has a seed of its own, for numbers that the flow was not made with.
@@ -192,14 +223,22 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     if (done_before > 0) backend.seed = detail::mixed_seed(backend.seed) + static_cast<std::uint64_t>(done_before);
     return backend;
   }
-  StepState<R, MapNetwork, Terms> allocate() const {
-    const int d = flow_.dim(), asked = functional_.dim();
+  /// Whether a dual term can be given the samples that P_k's batch was made of.
+  template <class Dual>
+  static constexpr bool couples = requires(Dual dual, typename R::Slice s, typename R::Window& z) { dual.couple_base(z(s), z(s)); };
+
+  StepState<R, MapNetwork, Terms, Watched> allocate(int asked) const {
+    const int d = flow_.dim();
     if (asked && asked != d)
       throw std::invalid_argument("wgf::JkoSolver: the functional has dimension " + std::to_string(asked) + ", P_0 has " +
                                   std::to_string(d));
     const long n = options_.batch;
-    return {runtime_.network(flow_.map, d, n, detail::map_stream, Keep::batch), functional_.bind(runtime_, d, n, detail::dual_stream),
-            runtime_.points(d, n), runtime_.points(d, n), runtime_.points(d, n)};
+    return {runtime_.network(flow_.map, d, n, detail::map_stream, Keep::batch),
+            functional_.bind(runtime_, d, n, detail::dual_stream),
+            runtime_.points(d, n),
+            runtime_.points(d, n),
+            runtime_.points(d, n),
+            detail::watched_of(flow_.forward).bind(runtime_, d, n, detail::dual_stream)};
   }
   /// Draws the pool from P_0 and pushes it through all maps.
   void refresh_pool() {
@@ -208,9 +247,11 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     runtime_.upload(flow_.push(flow_.draw_initial(options_.pool, seed)), pool_);
     moments_ = runtime_.moments(pool_);
   }
-  Gaussian cloud(int step) const {
+  /// The particles that the JKO step starts from: P_k's, or those of its forward half.
+  const typename R::Points& particles_now() const { return has_forward ? half_ : pool_; }
+  Gaussian moments(int step) const {
     if (exact_) return *exact_;
-    const auto& [mean, covariance] = moments_;
+    const auto& [mean, covariance] = has_forward ? half_moments_ : moments_;
     if (!mean.allFinite() || !covariance.allFinite()) throw StepError(step, 0, "the particles are not finite");
     try {
       return {mean, covariance};
@@ -224,49 +265,121 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     const int step = flow_.size() + 1;
     const bool first = step_count_ == 0;
     if (options_.refresh_pool > 0 && !exact_ && !first && step_count_ % options_.refresh_pool == 0) refresh_pool();
-    const Gaussian now = cloud(step);
-    const Frame frame = options_.whiten ? Frame::whitening(now) : Frame::none(flow_.dim());
-    hana::for_each(memory_.terms, [&](auto& t) { t.term.enter(runtime_, frame, now, t.weight); });
-    if (!first && !options_.carry_optimiser) {
-      memory_.map.reset_optimiser();
-      each_dual<R>(memory_.terms, [](auto& dual, double) { dual.network.reset_optimiser(); });
-    }
-    if (!first && !options_.carry_dual) each_dual<R>(memory_.terms, [&](auto& dual, double) { dual.network.restart(); });
+    typename Flow::StageType stage{Frame::none(flow_.dim()), {}};
+    if constexpr (has_forward) go_forward(stage);
+    const Gaussian now = moments(step);
 
-    const Transport<R> transport(runtime_, frame, flow_.step_size);
-    const int iterations = options_.iterations_of(step_count_), every = options_.report_every(iterations);
-    const auto previous = memory_.map.parameters();
-    const auto tell = [&](int k, const Estimates& e, bool done) {
-      const long before = static_cast<long>(draws_) + (done ? 0 : k + 1), all = total_iterations();
-      const Progress progress{step,   done_before_ + options_.steps, k + 1, iterations, e.transport, e.direct, e.dual, seconds(),
-                              before, std::max(0L, all - before),    done};
+    Progress progress{};
+    progress.step = step, progress.steps = done_before_ + options_.steps;
+    const auto tell = [&](const Estimates& e, long done) {
+      progress.transport = e.transport, progress.direct = e.direct, progress.dual = e.dual, progress.seconds = seconds();
+      progress.done = done, progress.left = std::max(0L, total_iterations() - done);
       if constexpr (std::convertible_to<std::invoke_result_t<Observer&, const Progress&>, bool>)
-        return static_cast<bool>(observer(progress));
-      else return observer(progress), true;
+        return static_cast<bool>(observer(static_cast<const Progress&>(progress)));
+      else return observer(static_cast<const Progress&>(progress)), true;
     };
     Estimates last;
-    bool finite = true;
+    if constexpr (trains) {
+      const auto previous = memory_.map.parameters();
+      stage.frame = frame_of(now);
+      enter(stage.frame, now);
+      if (!first && !options_.carry_optimiser) {
+        memory_.map.reset_optimiser();
+        each_dual<R>(memory_.terms, [](auto& dual, double) { dual.network.reset_optimiser(); });
+      }
+      if (!first && !options_.carry_dual) each_dual<R>(memory_.terms, [&](auto& dual, double) { dual.network.restart(); });
+      progress.iterations = options_.iterations_of(step_count_);
+      const auto train = [&](double step_size) {
+        return this->train(step, stage.frame, step_size, progress.iterations, previous, last, [&](int k, const Estimates& e) {
+          progress.iteration = k + 1;
+          return tell(e, static_cast<long>(draws_) + k + 1);
+        });
+      };
+      const auto a = static_cast<double>(scheme_.step_size);
+      if constexpr (extrapolates<Scheme>) {
+        if (!train(a / 2)) return false;
+        stage.stretch = 2;
+        if (!monotone(stage.frame)) {
+          if (scheme_.refuse) {
+            undo(previous);
+            throw StepError(step, progress.iterations, "the extrapolated map is not monotone; a smaller step_size may help");
+          }
+          stage.stretch = 1;
+          if (!train(a)) return false;
+        }
+      } else {
+        if (!train(a)) return false;
+      }
+      stage.parameters = memory_.map.parameters();
+      if (const std::string why = append(std::move(stage)); !why.empty()) {
+        undo(previous);
+        throw StepError(step, progress.iterations, why);
+      }
+    } else {
+      if (const std::string why = append(std::move(stage)); !why.empty()) throw StepError(step, 0, why);
+      last = look();
+    }
+    ++step_count_;
+    progress.iteration = progress.iterations, progress.step_done = true;
+    return tell(last, static_cast<long>(draws_));
+  }
+
+  Frame frame_of(const Gaussian& now) const {
+    if (!options_.whiten) return Frame::none(flow_.dim());
+    if constexpr (GradientMapSpecification<Map>) return Frame::scaling(now);  // in which gradients stay gradients
+    else return Frame::whitening(now);
+  }
+  /// Terms enter the step.
+  void enter(const Frame& frame, const Gaussian& now) {
+    draw_ = batches(frame);
+    if (exact_) draw_(0);
+    const Cloud<R> cloud{now, batches_.window(0, exact_ ? options_.batch : options_.pool)};
+    const auto all = [&](auto& terms) { hana::for_each(terms, [&](auto& t) { t.term.enter(runtime_, frame, cloud, t.weight); }); };
+    all(memory_.terms), all(memory_.watched);
+  }
+  /// P_{k+½}: particles move along the forward terms' gradients.
+  void go_forward(typename Flow::StageType& stage) {
+    const long pool = options_.pool;
+    auto samples = runtime_.points(flow_.dim(), interacts ? std::min(options_.forward_samples, pool) : 0);
+    if (interacts) {
+      const auto taken = static_cast<std::uint32_t>(step_count_);
+      runtime_.parallel(samples.count(), [&](typename R::Slice s) {
+        runtime_.draw_strata(pool_, s, samples(s), samples.count(), detail::forward_stream, taken);
+      });
+      stage.samples = runtime_.download(samples);
+    }
+    runtime_.parallel(pool, [&](typename R::Slice s) { half_(s) = pool_(s); });
+    push_forward(runtime_, flow_.forward, flow_.step_size, samples, half_, pushed_, batches_.window(0, pool), pool);
+    half_moments_ = runtime_.moments(half_);
+  }
+  /// Trains the map for a JKO step of the given size. \param report(k, estimates) is asked whether to go on.
+  /// \returns whether the step was finished; if not, the map is what it was. \throws StepError likewise.
+  template <class Report>
+  bool train(int step, const Frame& frame, double step_size, int iterations, const std::vector<typename Flow::Scalar>& previous,
+             Estimates& last, Report report) {
+    const Transport<R> transport(runtime_, frame, step_size);
+    const int every = options_.report_every(iterations);
+    bool all_finite = true, finished = false, observing = false;
     int failed = 0;
-    bool finished = false, observing = false;
     try {
-      finished = jko_step<R>(runtime_, memory_, transport, options_, iterations, draws_, batches(frame),
-                             [&](int k, bool good, const auto& estimates) {
-                               finite = good, failed = k + 1;
-                               if (!good) return false;
-                               const bool ends = k + 1 == iterations;
-                               if (!ends && (k + 1) % every != 0) return true;
-                               const Estimates now_seen = estimates();
-                               finite = std::isfinite(now_seen.direct);  // a log-density may fail where its gradient does not
-                               if (!finite) return false;
-                               if (ends) {
-                                 last = now_seen;
-                                 return true;
-                               }
-                               observing = true;
-                               const bool go_on = tell(k, now_seen, false);
-                               observing = false;
-                               return go_on;
-                             });
+      finished =
+          jko_step<R>(runtime_, memory_, transport, options_, iterations, draws_, draw_, [&](int k, bool good, const auto& estimates) {
+            all_finite = good, failed = k + 1;
+            if (!good) return false;
+            const bool ends = k + 1 == iterations;
+            if (!ends && (k + 1) % every != 0) return true;
+            const Estimates seen = estimates();
+            all_finite = std::isfinite(seen.direct);  // a log-density may fail where its gradient does not
+            if (!all_finite) return false;
+            if (ends) {
+              last = seen;
+              return true;
+            }
+            observing = true;
+            const bool go_on = report(k, seen);
+            observing = false;
+            return go_on;
+          });
     } catch (const std::exception& error) {
       undo(previous);
       if (observing) throw;  // the observer's own, for whoever gave it
@@ -276,28 +389,58 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       throw;
     }
     draws_ += static_cast<std::uint32_t>(iterations);
-    if (!finished) {
-      const std::string why = finite ? "" : diagnosis_or_error(frame);
-      undo(previous);
-      if (!finite) throw StepError(step, failed, why);
-      return false;
+    if (finished) return true;
+    const std::string why = all_finite ? "" : diagnosis_or_error(frame);
+    undo(previous);
+    if (!all_finite) throw StepError(step, failed, why);
+    return false;
+  }
+  /// Whether x → 2T(x) − x is safely monotone: the derivative of T, in x, is above ½ at particles of the cloud.
+  bool monotone(const Frame& frame) {
+    constexpr long most = 256;
+    const long n = std::min({most, options_.batch, AffineSpecification<Map> ? 1L : most});
+    auto net = runtime_.network(flow_.map, flow_.dim(), 1, detail::map_stream, Keep::tile);
+    net.set_parameters(memory_.map.parameters());
+    const auto scratch = [&] { return runtime_.points(flow_.dim(), n); };
+    const auto x = scratch(), y = scratch(), dy = scratch();
+    const Eigen::MatrixXd out = frame.factor, in = frame.inverse_factor();
+    for (const Eigen::MatrixXd& slope : detail::jacobians(runtime_, net, runtime_.download(batches_.window(0, n)), x, y, dy)) {
+      const Eigen::MatrixXd in_x = detail::symmetric_part(detail::product(detail::product(out, slope), in));
+      const Eigen::MatrixXd left = in_x - 0.501 * Eigen::MatrixXd::Identity(in_x.rows(), in_x.cols());
+      if (Eigen::LLT<Eigen::MatrixXd>(left).info() != Eigen::Success) return false;
     }
-    flow_.stages.push_back({frame, memory_.map.parameters()});
-    if constexpr (AffineSpecification<Map>)
-      if (exact_) try {
-          exact_ = flow_.affine_form(step - 1).push_forward(*exact_);
+    return true;
+  }
+  /// Appends the stage and moves the particles. \returns why not, if that failed and all is as before; else nothing.
+  std::string append(typename Flow::StageType stage) {
+    flow_.stages.push_back(std::move(stage));
+    if (exact_) {
+      if constexpr (AffineSpecification<Map> && !has_forward) try {
+          exact_ = flow_.affine_form(flow_.size() - 1).push_forward(*exact_);
         } catch (const std::invalid_argument&) {
           flow_.stages.pop_back();
-          memory_.map.set_parameters(previous);
-          throw StepError(step, iterations, "the map is no longer one between Gaussians; a smaller map_rate may help");
+          return "the map is no longer one between Gaussians; a smaller map_rate may help";
         }
-    if (!exact_ && !push_pool(frame)) {
-      flow_.stages.pop_back();
-      undo(previous);
-      throw StepError(step, iterations, "the map sends particles to where they are not finite; a smaller map_rate may help");
+      return {};
     }
-    ++step_count_;
-    return tell(iterations - 1, last, true);
+    if (push_pool()) return {};
+    flow_.stages.pop_back();
+    return "the map sends particles to where they are not finite; a smaller map_rate may help";
+  }
+  /// Values of the forward terms at particles of the pool, and what the step's motion cost.
+  Estimates look() {
+    const long n = std::min(options_.batch, options_.pool);
+    enter(Frame::none(flow_.dim()), Gaussian(moments_.first, moments_.second));
+    auto& y = memory_.y;
+    runtime_.parallel(n, [&](typename R::Slice s) { y(s) = pool_(s); });
+    show_batch(runtime_, memory_.watched, y);
+    auto moved = runtime_.sum(), direct = runtime_.sum();
+    runtime_.parallel(n, [&](typename R::Slice s) {
+      moved.add(s, (pool_(s) - pushed_(s)).square().sum());  // pushed_ is where the pool was
+      each_direct<R>(memory_.watched, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
+    });
+    const double per_point = 1.0 / static_cast<double>(n);
+    return {per_point * moved.value() / (2 * flow_.step_size), per_point * direct.value(), 0};
   }
 
   /// The map as before the step, and nothing left over that would spoil the next one.
@@ -333,9 +476,10 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       const Eigen::MatrixXd inverse = frame.inverse_factor();
       const auto in = runtime_.constant(inverse), shift = runtime_.constant(-(inverse * frame.mean));
       runtime_.parallel(pool, [&](Slice s) {
-        if (frame.identity) batches_(s) = pool_(s);
-        else set_affine(in, shift, pool_(s), batches_(s));
+        if (frame.identity) batches_(s) = particles_now()(s);
+        else set_affine(in, shift, particles_now()(s), batches_(s));
       });
+      if (options_.stratified) runtime_.sort_along_curve(batches_.window(0, pool));
       const auto head = batches_.window(0, n), tail = batches_.window(pool, n);  // windows wrap around
       runtime_.parallel(n, [&](Slice s) { tail(s) = head(s); });
     }
@@ -352,18 +496,27 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
         });
         return batches_.window(0, n);
       }
+      if (options_.stratified) {
+        const auto all = batches_.window(0, pool);
+        runtime_.parallel(n, [&](Slice s) { runtime_.draw_strata(all, s, noise_(s), n, detail::batch_stream, draw); });
+        return noise_.window(0, n);
+      }
       const long per_pass = pool / n, pass = k / per_pass;
       const auto word = Random::philox({static_cast<std::uint32_t>(pass), draws_, 0, detail::offset_stream},
                                        {static_cast<std::uint32_t>(backend_.seed), static_cast<std::uint32_t>(backend_.seed >> 32)});
       return batches_.window((word[0] % static_cast<std::uint64_t>(pool) + static_cast<std::uint64_t>(k % per_pass * n)) % pool, n);
     };
   }
-  /// \returns whether the particles are finite; if not, the pool stays as it was.
-  bool push_pool(const Frame& frame) {
-    auto net = runtime_.network(flow_.map, flow_.dim(), 1, detail::map_stream, Keep::tile);
-    net.set_parameters(flow_.stages.back().parameters);
-    runtime_.parallel(options_.pool, [&](typename R::Slice s) { pushed_(s) = pool_(s); });
-    push_through(runtime_, net, frame, pushed_, batches_, options_.pool);
+  /// Moves the pool through the last stage. \returns whether the particles are finite; if not, the pool stays as it was.
+  bool push_pool() {
+    const auto& stage = flow_.stages.back();
+    const auto& from = particles_now();
+    runtime_.parallel(options_.pool, [&](typename R::Slice s) { pushed_(s) = from(s); });
+    if constexpr (trains) {
+      auto net = runtime_.network(flow_.map, flow_.dim(), 1, detail::map_stream, Keep::tile);
+      net.set_parameters(stage.parameters);
+      push_through(runtime_, net, stage, pushed_, batches_, options_.pool);
+    }
     auto moments = runtime_.moments(pushed_);
     if (!moments.first.allFinite() || !moments.second.allFinite()) return false;
     std::swap(pool_, pushed_), moments_ = std::move(moments);
@@ -394,19 +547,23 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     return why.empty() ? "a term's value or gradient is not finite, or too large for the backend's numbers" : why;
   }
 
-  FunctionalPolicy functional_;
+  static constexpr bool interacts = detail::any_interacts(static_cast<const ForwardTerms*>(nullptr));
+
+  Implicit functional_;
+  Scheme scheme_;
   RunOptions options_;
   Flow flow_;
   int done_before_;
   Backend backend_;
   R runtime_;
-  StepState<R, MapNetwork, Terms> memory_;
+  StepState<R, MapNetwork, Terms, Watched> memory_;
   std::chrono::steady_clock::time_point start_;
   int step_count_ = 0, refreshes_ = 0;
   std::uint32_t draws_ = 0;
-  std::optional<Gaussian> exact_;                        // P_k of a Gaussian flow
-  std::pair<Eigen::VectorXd, Eigen::MatrixXd> moments_;  // of the pool
-  typename R::Points pool_, pushed_, batches_, noise_;
+  std::optional<Gaussian> exact_;                                       // P_k of a Gaussian flow
+  std::pair<Eigen::VectorXd, Eigen::MatrixXd> moments_, half_moments_;  // of the pool, before and after the forward half
+  typename R::Points pool_, half_, pushed_, batches_, noise_;
+  std::function<typename R::Window(int)> draw_;  // the batch of an iteration
 };
 
 }  // namespace wgf

@@ -13,13 +13,23 @@
 
 namespace wgf {
 
-/// What a run keeps from step to step: the map, the bound terms, and memory for one batch.
-template <Runtime R, class MapNetwork, class Terms>
+/// What a run keeps from step to step: the map, the bound terms, and memory for one batch. `watched` are terms that the step does not
+/// solve, of which only values are asked.
+template <Runtime R, class MapNetwork, class Terms, class Watched = hana::tuple<>>
 struct StepState {
   MapNetwork map;
   Terms terms;
   typename R::Points y, g, difference;  // T(x), upstream gradient, T(x) − x
+  Watched watched{};
 };
+
+/// Direct terms that are sums over pairs are shown the whole batch.
+template <Runtime R, class Terms>
+void show_batch(const R& runtime, Terms& terms, const typename R::Window& y) {
+  each_direct<R>(terms, [&](auto& term, double) {
+    if constexpr (requires { term.see(runtime, y); }) term.see(runtime, y);
+  });
+}
 
 /// The transport term |x − T|²/(2a), with distances measured in the user's coordinates.
 template <Runtime R>
@@ -55,11 +65,11 @@ struct Estimates {
 /// \param observe observe(k, n, finite, estimates) is called in every iteration; `estimates` gives figures on request. It may stop the step
 /// by returning false.
 /// \returns whether the step was finished.
-template <Runtime R, class Map, class Terms, class Draw, class Observe>
-bool jko_step(const R& runtime, StepState<R, Map, Terms>& state, const Transport<R>& transport, const RunOptions& options, int iterations,
+template <Runtime R, class State, class Draw, class Observe>
+bool jko_step(const R& runtime, State& state, const Transport<R>& transport, const RunOptions& options, int iterations,
               std::uint32_t first_draw, Draw draw, Observe observe) {
   using Slice = typename R::Slice;
-  auto& [map, terms, y, g, difference] = state;
+  auto& [map, terms, y, g, difference, watched] = state;
   const long n = options.batch;
   const auto inverse_n = static_cast<typename R::Scalar>(1.0 / static_cast<double>(n));
   const int averaged_from = iterations - static_cast<int>(std::lround(options.average * iterations));
@@ -71,15 +81,26 @@ bool jko_step(const R& runtime, StepState<R, Map, Terms>& state, const Transport
         dual_rule{rate * options.dual_rate, options.beta1, options.beta2};
     const auto x = draw(k);
     runtime.parallel(n, [&](Slice s) { y(s) = map.forward(s, x(s)); });  // T stays fixed while the duals ascend
+    show_batch(runtime, terms, y);
 
     each_dual<R>(terms, [&](auto& dual, double) {
       auto& z = dual.base_batch;
       for (int j = 0; j < options.dual_steps; ++j) {
+        if constexpr (requires { dual.set_normaliser(0.0); }) {  // the loss holds an average over the base's batch
+          auto ratios = runtime.sum();
+          runtime.parallel(n, [&](Slice s) {
+            if (j == 0) dual.sample_base(runtime, s, z(s), now);
+            ratios.add(s, dual.sum_of_ratios(dual.network.forward(s, z(s))));
+          });
+          dual.set_normaliser(std::log(ratios.value() / static_cast<double>(n)));
+        }
         const auto pass = 2 * (now * static_cast<std::uint32_t>(options.dual_steps) + static_cast<std::uint32_t>(j));
         runtime.parallel(n, [&](Slice s) {
           if (j == 0) {
-            if (options.coupled_base) dual.couple_base(x(s), z(s));
-            else dual.sample_base(runtime, s, z(s), now);
+            bool coupled = false;
+            if constexpr (requires { dual.couple_base(x(s), z(s)); })
+              if (options.coupled_base) dual.couple_base(x(s), z(s)), coupled = true;
+            if (!coupled) dual.sample_base(runtime, s, z(s), now);
           }
           const auto u = dual.network.forward_fitting(s, y(s), pass);
           dual.network.pull_parameters(s, y(s), dual.fit_slope_p(u) * inverse_n);
@@ -111,10 +132,12 @@ bool jko_step(const R& runtime, StepState<R, Map, Terms>& state, const Transport
     const auto estimates = [&] {
       auto sums = std::tuple{runtime.sum(), runtime.sum(), runtime.sum()};
       auto& [moved, direct, dual_sum] = sums;
+      show_batch(runtime, watched, y);
       runtime.parallel(n, [&](Slice s) {
         transport.set_gradient(x(s), y(s), difference(s), g(s));
         moved.add(s, (difference(s) * g(s)).sum() / 2);
         each_direct<R>(terms, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
+        each_direct<R>(watched, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
         each_dual<R>(terms, [&](auto& dual, double weight) {
           dual_sum.add(s, weight * dual.gain(dual.network.forward(s, y(s))).sum());
           dual_sum.add(s, -weight * dual.cost(dual.network.forward(s, dual.base_batch(s))).sum());

@@ -40,6 +40,11 @@ struct RunOptions {
   long pool = 100'000;
   /// Every so many steps the pool is drawn anew from P_0 and pushed through all maps, lest the maps fit the pool's own noise; 0: never.
   int refresh_pool = 0;
+  /// Batches take one particle from each of `batch` equal shares of the pool, in the order of a curve that keeps neighbours together (in
+  /// one dimension, sorted): averages over them scatter much less. Worth it in one to three dimensions.
+  bool stratified = false;
+  /// Particles of P_k that stand for it in a forward half with an interaction energy (12), drawn from the pool; kept with the step.
+  long forward_samples = 10'000;
   /// Gaussian flows only: the base's batch is the same sample as P_k's, so that their noise cancels.
   bool coupled_base = false;
   /// How often in a step the observer is called with figures.
@@ -65,6 +70,7 @@ struct RunOptions {
     need(beta2 >= 0 && beta2 < 1, "beta2 must be in [0, 1)", beta2);
     need(pool > 0, "pool must be positive", pool);
     need(refresh_pool >= 0, "refresh_pool must not be negative", refresh_pool);
+    need(forward_samples > 0, "forward_samples must be positive", forward_samples);
     need(reports > 0, "reports must be positive", reports);
   }
 

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The CPU backend: tiles of the batch on a pool of workers.
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "../../array.hpp"
 #include "../../measure/gaussian.hpp"
 #include "affine.hpp"
+#include "icnn.hpp"
 #include "mixture.hpp"
 #include "mlp.hpp"
+#include "pair_sum.hpp"
 #include "quadratic.hpp"
 
 namespace wgf {
@@ -127,19 +133,120 @@ class EigenRuntime {
   void uniforms(Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
     fill<false>(s, x, stream, index);
   }
+  /// The slice of n points that fill the unit cube evenly (i/n in the first coordinate, multiples of irrational numbers in the others),
+  /// shifted at random from draw to draw, so that averages over them are unbiased.
+  template <class X>
+  void lattice(Slice s, X&& x, long n, std::uint32_t stream, std::uint32_t index) const {
+    const int dim = static_cast<int>(x.rows());
+    double root = 1.5;  // of r^dim = r + 1, the golden ratio in two dimensions: the other coordinates' steps are r⁻¹, r⁻², …
+    for (int i = 0; i < 60; ++i) root = std::pow(1 + root, 1.0 / dim);
+    for (int j = 0; j < dim; ++j) {
+      const double step = j == 0 ? 1.0 / static_cast<double>(n) : std::pow(root, -j), shift = uniform(stream, index, j);
+      for (Eigen::Index i = 0; i < x.cols(); ++i) {
+        const double at = shift + step * static_cast<double>(s.begin + i);
+        x(j, i) = static_cast<S>(at - std::floor(at));
+      }
+    }
+  }
+  /// The slice of points drawn from others, with replacement.
+  template <class X>
+  void draw_from(const Window& others, Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
+    const auto count = static_cast<std::uint64_t>(others.count());
+    for (Eigen::Index i = 0; i < x.cols(); ++i) {
+      const auto word = Random::philox({static_cast<std::uint32_t>(s.begin + i), 0, index, stream}, key());
+      const auto bits = static_cast<std::uint64_t>(word[1]) << 32 | word[0];
+      copy(others, static_cast<long>(bits % count), x, i);
+    }
+  }
+  /// The slice of n points, one from each of n equal shares of others in their order: where in its share is the same random number for all.
+  template <class X>
+  void draw_strata(const Window& others, Slice s, X&& x, long n, std::uint32_t stream, std::uint32_t index) const {
+    const double share = static_cast<double>(others.count()) / static_cast<double>(n), shift = uniform(stream, index, 0);
+    for (Eigen::Index i = 0; i < x.cols(); ++i) {
+      const auto at = static_cast<long>(share * (shift + static_cast<double>(s.begin + i)));
+      copy(others, std::min(at, others.count() - 1), x, i);
+    }
+  }
+  /// Reorders points along a curve on which neighbours are close: sorted in one dimension, else by the interleaved bits of their
+  /// coordinates (Morton's order).
+  void sort_along_curve(const Window& x) const {
+    const auto [least, greatest] = bounds(x);
+    const int bits = std::max(1, std::min(62 / x.dim(), 31));
+    std::vector<std::pair<std::uint64_t, long>> keys(static_cast<std::size_t>(x.count()));
+    for (long i = 0; i < x.count(); ++i) {
+      std::uint64_t key = 0;
+      const int coordinates = std::min(x.dim(), 62);
+      std::array<std::uint64_t, 62> cell{};
+      for (int j = 0; j < coordinates; ++j) {
+        const double size = greatest[j] - least[j];
+        cell[static_cast<std::size_t>(j)] =
+            size > 0 ? static_cast<std::uint64_t>((x.row(i)[j] - least[j]) / size * (std::exp2(bits) - 1)) : 0;
+      }
+      for (int b = bits - 1; b >= 0; --b)
+        for (int j = 0; j < coordinates; ++j) key = key << 1 | (cell[static_cast<std::size_t>(j)] >> b & 1);
+      keys[static_cast<std::size_t>(i)] = {key, i};
+    }
+    std::sort(keys.begin(), keys.end());
+    const Points before = points(x.dim(), x.count());
+    before.all() = x.all();
+    for (long i = 0; i < x.count(); ++i) std::copy_n(before.row(keys[static_cast<std::size_t>(i)].second), x.dim(), x.row(i));
+  }
+  /// Least and greatest coordinates.
+  std::pair<Eigen::VectorXd, Eigen::VectorXd> bounds(const Window& x) const {
+    return {x.all().rowwise().minCoeff().matrix().template cast<double>(), x.all().rowwise().maxCoeff().matrix().template cast<double>()};
+  }
   template <class F>
   void parallel(long n, F&& f) const {
     engine_->parallel(n, f);
+  }
+  /// f(i) for i = 0, …, n − 1, on the workers: work of the host that no network does.
+  template <class F>
+  void each(long n, F&& f) const {
+    constexpr long tasks = 64;
+    engine_->workers.run(static_cast<int>(std::min(n, tasks)), [&](int task, int) {
+      const long share = (n + tasks - 1) / tasks;
+      if (n <= tasks) f(task);
+      else
+        for (long i = task * share; i < std::min(n, (task + 1) * share); ++i) f(i);
+    });
   }
   template <class Spec>
   Network<Spec> network(const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep) const {
     return {*engine_, spec, dim, batch, stream, keep};
   }
   MixtureKernel<S> mixture(const GaussianMixture& m) const { return {m, engine_->workers.count()}; }
+  /// Sums over pairs of a kernel, for the tiles of a batch.
+  template <class Kernel>
+  PairSum<Kernel, S> pairs(const Kernel& kernel, int dim) const {
+    return {kernel, dim, engine_->workers.count()};
+  }
+  /// out_i = mean_j ∇W(x_i − y_j) for clouds x and y.
+  template <class Kernel>
+  void pair_gradients(const Kernel& kernel, const Window& x, const Window& y, const Window& out) const {
+    eigen::pair_gradients(*engine_, kernel, x, y, out);
+  }
+  /// mean_j ∇²W(x − y_j), in double precision.
+  template <class Kernel>
+  Eigen::MatrixXd pair_hessian(const Kernel& kernel, const Eigen::VectorXd& x, const Window& y) const {
+    return pair_derivatives(kernel, x, y).hessian;
+  }
   BatchSum sum() const { return {}; }
   int threads() const { return engine_->workers.count(); }
 
  private:
+  std::array<std::uint32_t, 2> key() const {
+    const std::uint64_t seed = engine_->random.seed;
+    return {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+  }
+  /// A number in [0, 1) that all points of a draw share.
+  double uniform(std::uint32_t stream, std::uint32_t index, int coordinate) const {
+    return 0x1p-32 * Random::philox({static_cast<std::uint32_t>(coordinate), 0, index, stream}, key())[0];
+  }
+  template <class X>
+  static void copy(const Window& from, long point, X&& x, Eigen::Index i) {
+    const S* row = from.row(point);
+    for (int j = 0; j < from.dim(); ++j) x(j, i) = row[j];
+  }
   template <bool Normal, class X>
   void fill(Slice s, X& x, std::uint32_t stream, std::uint32_t index) const {
     const int dim = static_cast<int>(x.rows());
@@ -165,6 +272,8 @@ struct EigenBackend {
   /// Worker threads; 0 for all cores. A batch of fewer than 240 points runs on one, whatever this says.
   int threads = 0;
 
+  /// The same in double precision.
+  EigenBackend<double> precise() const { return {seed, threads}; }
   /// \throws std::invalid_argument for a negative number of threads.
   eigen::EigenRuntime<S> start() const {
     if (threads < 0)

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Dual terms on a runtime: a divergence from a base density, its dual network and the loss that fits it (eq. 8).
+#include <cstdint>
+#include <utility>
+
+#include "../concepts.hpp"
+#include "../frame.hpp"
+#include "divergence.hpp"
+
+namespace wgf {
+
+/// Streams of random numbers that a term may use.
+inline constexpr std::uint32_t streams_of_a_term = 16;
+
+/// A divergence D(P‖base) with its dual network. \tparam Base a density, or samples, that bring themselves into the coordinates of a step.
+/// \tparam adds_base whether E_P[log base] belongs to the term: it does where the divergence stands for ∫P log P.
+template <class Divergence, class Fit, class Base, class DualNetwork, class R, bool adds_base = false>
+class BoundDual {
+ public:
+  BoundDual(DualNetwork net, typename R::Points memory, const Divergence& divergence, const Fit& fit, Base base, std::uint32_t stream)
+      : network(std::move(net)),
+        base_batch(std::move(memory)),
+        divergence_(divergence),
+        fit_(fit),
+        base_(std::move(base)),
+        stream_(stream) {}
+
+  DualNetwork network;            ///< u = log(P / base)
+  typename R::Points base_batch;  ///< this iteration's samples of the base
+
+  void enter(const R& runtime, const Frame& frame, const Cloud<R>& cloud, double weight) {
+    base_.enter(runtime, frame, cloud, weight);
+    if constexpr (requires { divergence_.enter(base_.log_volume()); }) divergence_.enter(base_.log_volume());
+  }
+  template <class Z>
+  void sample_base(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t draw) {
+    base_.sample(runtime, s, z, stream_, draw);
+  }
+  /// Samples of the base made of standard normals ξ: of P_k's own where the frame is whitened.
+  template <class X, class Z>
+  void couple_base(const X& xi, Z&& z) const
+    requires requires(const Base& base) { base.place(xi, z); }
+  {
+    base_.place(xi, z);
+  }
+  /// Σ e^u over the slice, for a fit that takes u up to a constant; set_normaliser tells it log E_base[e^u].
+  template <class U>
+  static double sum_of_ratios(const U& u)
+    requires wgf::normalises<Fit>
+  {
+    return static_cast<double>(exp(clamp_max(u, detail::largest_log_ratio)).sum());
+  }
+  void set_normaliser(double value)
+    requires wgf::normalises<Fit>
+  {
+    normaliser_ = value;
+  }
+
+  template <class U>
+  auto gain(const U& u) const {
+    return divergence_.gain(normalised(u));
+  }
+  template <class U>
+  auto gain_slope(const U& u) const {
+    return divergence_.gain_slope(normalised(u));
+  }
+  template <class U>
+  auto cost(const U& u) const {
+    return divergence_.cost(normalised(u));
+  }
+  template <class U>
+  auto fit_slope_p(const U& u) const {
+    return fit_.slope_p(divergence_, normalised(u));
+  }
+  template <class U>
+  auto fit_slope_base(const U& u) const {
+    return fit_.slope_base(divergence_, normalised(u));
+  }
+  /// log P at ξ, where the network gives u, as a density in the user's coordinates: base density times ratio.
+  double log_density(const Eigen::VectorXd& xi, double u) const
+    requires requires(const Base& base) { base.log_density(xi); }
+  {
+    if constexpr (requires { divergence_.log_ratio(u); }) return base_.log_density(xi) + divergence_.log_ratio(u);
+    else return base_.log_density(xi) + u - normaliser_;
+  }
+
+  void add_gradient(typename R::Slice s, const typename R::Window& y, typename R::Window& g) const
+    requires adds_base
+  {
+    base_.add_gradient(y(s), g(s));
+  }
+  double value(typename R::Slice s, const typename R::Window& y) const
+    requires adds_base
+  {
+    return base_.log_density(s, y(s));
+  }
+
+ private:
+  template <class U>
+  decltype(auto) normalised(const U& u) const {
+    if constexpr (wgf::normalises<Fit>) return evaluated(u - normaliser_);
+    else return (u);
+  }
+  Divergence divergence_;
+  Fit fit_;
+  Base base_;
+  std::uint32_t stream_;
+  double normaliser_ = 0;
+};
+
+/// A dual term with its network and memory. \param stream the network's random numbers begin there, the base's follow.
+template <bool adds_base = false, class Divergence, class Fit, class Base, class Dual, class R>
+auto bind_dual(const R& runtime, const Divergence& divergence, const Fit& fit, const Dual& dual, Base base, int dim, long batch,
+               std::uint32_t stream) {
+  static_assert(random_streams<Dual> < streams_of_a_term, "wgf: a sum of so many dual networks needs more random streams than a term has");
+  auto network = runtime.network(dual, dim, batch, stream, Keep::tile);
+  return BoundDual<Divergence, Fit, Base, decltype(network), R, adds_base>(std::move(network), runtime.points(dim, batch), divergence, fit,
+                                                                           std::move(base), stream + random_streams<Dual>);
+}
+
+}  // namespace wgf

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The interaction energy ½ E W(X − Y), X and Y independent samples of P and W even: its flow is ∂P/∂t = ∇·(P ∇W∗P), eq. (17). The gradient
+// at a point y is E ∇W(y − Y). (The paper's W has no ½, and its backward scheme therefore twice the speed of its forward one.)
+#include <cstdint>
+
+#include "../concepts.hpp"
+#include "../frame.hpp"
+#include "kernels.hpp"
+
+namespace wgf {
+
+/// ½ E W(X − Y) on a runtime: inside a JKO step, Y are the other particles of the batch.
+template <InteractionKernel Kernel, class R>
+class BoundInteraction {
+ public:
+  BoundInteraction(const R& runtime, const Kernel& kernel, int dim, long batch)
+      : pairs_(runtime.pairs(kernel, dim)),
+        zero_(runtime.constant(Eigen::VectorXd::Zero(dim))),
+        at_(runtime.points(dim, batch)),
+        slope_(runtime.points(dim, batch)),
+        batch_(batch) {}
+
+  void enter(const R& runtime, const Frame& frame, const Cloud<R>& /*cloud*/, double weight) {
+    weight_ = weight;
+    mean_ = runtime.constant(frame.mean), factor_ = runtime.constant(frame.factor);
+    pull_ = runtime.constant(frame.factor.transpose());
+  }
+  /// The batch of an iteration, whose particles the gradients are sums over.
+  void see(const R& runtime, const typename R::Window& y) {
+    runtime.parallel(batch_, [&](typename R::Slice s) { set_affine(factor_, mean_, y(s), at_(s)); });
+  }
+  /// g += weight · Lᵀ E ∇W(x − Y), x = m + L y.
+  void add_gradient(typename R::Slice s, const typename R::Window& /*y*/, typename R::Window& g) {
+    slope_(s) = 0.0 * ones_like(slope_(s));
+    pairs_.add_gradient(s, at_(s), at_, slope_(s), weight_, s.begin);
+    add_affine(pull_, zero_, slope_(s), g(s));
+  }
+  double value(typename R::Slice s, const typename R::Window& /*y*/) { return 0.5 * pairs_.value(s, at_(s), at_, s.begin); }
+
+ private:
+  decltype(std::declval<const R&>().pairs(std::declval<const Kernel&>(), 1)) pairs_;
+  double weight_ = 1;
+  typename R::Constant zero_, mean_, factor_, pull_;
+  typename R::Points at_, slope_;  // the batch in x, and gradients there
+  long batch_;
+};
+
+/// ½ E W(X − Y).
+template <InteractionKernel Kernel>
+struct Interaction {
+  Kernel kernel;
+
+  template <class R>
+  BoundInteraction<Kernel, R> bind(const R& runtime, int dim, long batch, std::uint32_t /*stream*/) const {
+    return {runtime, kernel, dim, batch};
+  }
+  /// \throws std::invalid_argument for a kernel whose numbers make no sense.
+  void check() const { check_kernel(kernel); }
+
+  /// What a forward step needs: the law enters through samples of it.
+  static constexpr bool interacts = true;
+  /// drift += weight · mean_j ∇W(x_i − y_j) at n points.
+  template <class R>
+  void add_drift(const R& runtime, const typename R::Window& x, const typename R::Window& samples, double weight,
+                 const typename R::Window& drift, const typename R::Window& scratch, long n) const {
+    runtime.pair_gradients(kernel, x, samples, scratch);
+    runtime.parallel(n, [&](typename R::Slice s) { drift(s) += static_cast<typename R::Scalar>(weight) * scratch(s); });
+  }
+  /// The derivative of the drift at x.
+  template <class R>
+  Eigen::MatrixXd drift_slope(const R& runtime, const Eigen::VectorXd& x, const typename R::Window& samples) const {
+    return runtime.pair_hessian(kernel, x, samples);
+  }
+};
+
+/// Term of an interaction energy: schemes may treat it forward.
+template <class Term>
+concept InteractionTerm = requires { requires bool(Term::interacts); };
+
+}  // namespace wgf

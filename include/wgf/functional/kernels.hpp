@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Kernels W of the interaction energy ½ E W(X − Y), X and Y independent samples of P: even functions. What the flow (17) and the schemes
+// (12) need of them is W, ∇W and ∇²W.
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <Eigen/Core>
+
+#include "../array.hpp"
+#include "../linear_algebra.hpp"
+#include "potential.hpp"
+
+namespace wgf {
+
+// ---- radial kernels
+
+/// Kernel W(x) = w(|x|²): w and its first two derivatives as functions of q = |x|², so that ∇W = 2w'(q)x and ∇²W = 2w'(q)I + 4w''(q)xxᵀ.
+/// Written once, as templates in the unqualified arithmetic of arrays: q is a number, an Eigen array, or whatever a backend computes with.
+template <class K>
+concept RadialKernel = requires(const K& k, double q) {
+  { k.value(q) } -> std::convertible_to<double>;
+  { k.slope(q) } -> std::convertible_to<double>;      // w'
+  { k.curvature(q) } -> std::convertible_to<double>;  // w''
+};
+
+/// A radial kernel in units of its own: w(q) = value_factor · s(scale² q) and w'(q) = slope_factor · s'(scale² q) with s and s' the shape's
+/// `value` and `slope`. Factors then cost nothing a pair. A kernel may have a member `form()` that returns one.
+template <class Shape>
+struct RadialForm {
+  Shape shape;
+  double scale = 1, value_factor = 1, slope_factor = 1;
+};
+template <RadialKernel K>
+auto radial_form(const K& kernel) {
+  if constexpr (requires { kernel.form(); }) return kernel.form();
+  else return RadialForm<K>{kernel};
+}
+
+/// W(x) = amplitude · exp(−|x|²/width²); as it stands, −exp(−|x|²)/π (section 4.4).
+struct GaussianKernel {
+  double amplitude = -std::numbers::inv_pi;
+  double width = 1;  ///< in the units of x
+
+  template <class Q>
+  auto value(const Q& q) const {
+    using std::exp;
+    return amplitude * exp((-1 / (width * width)) * q);
+  }
+  template <class Q>
+  auto slope(const Q& q) const {
+    using std::exp;
+    return (-amplitude / (width * width)) * exp((-1 / (width * width)) * q);
+  }
+  template <class Q>
+  auto curvature(const Q& q) const {
+    using std::exp;
+    return (amplitude / (width * width * width * width)) * exp((-1 / (width * width)) * q);
+  }
+
+  /// 2^−q, value and slope.
+  struct Shape {
+    template <class Q>
+    auto value(const Q& q) const {
+      return exp2(-q);
+    }
+    template <class Q>
+    auto slope(const Q& q) const {
+      return exp2(-q);
+    }
+  };
+  RadialForm<Shape> form() const { return {{}, std::sqrt(std::numbers::log2e) / width, amplitude, -amplitude / (width * width)}; }
+  /// A bound on every partial derivative of W of order n ≥ 2, in up to three coordinates. They are products of Hermite functions
+  /// H_k(t)e^{−t²}, and |H_k(t)|e^{−t²/2} ≤ 1.0865 √(2^k k!) (Cramér).
+  double derivative_bound(int n) const {
+    return std::abs(amplitude) * 1.0865 * std::sqrt(std::exp2(n) * std::tgamma(n + 1.0)) / std::pow(width, n);
+  }
+
+  /// \throws std::invalid_argument
+  void check() const {
+    if (!std::isfinite(amplitude))
+      throw std::invalid_argument("wgf::GaussianKernel: amplitude must be finite, got " + std::to_string(amplitude));
+    if (!(width > 0) || !std::isfinite(width))
+      throw std::invalid_argument("wgf::GaussianKernel: width must be positive, got " + std::to_string(width));
+  }
+};
+
+/// W(x) = |x|²/2: all of a cloud is pulled to its mean.
+struct QuadraticKernel {
+  template <class Q>
+  auto value(const Q& q) const {
+    return 0.5 * q;
+  }
+  template <class Q>
+  auto slope(const Q& q) const {
+    return 0.5 * ones_like(q);
+  }
+  template <class Q>
+  auto curvature(const Q& q) const {
+    return 0.0 * ones_like(q);
+  }
+};
+
+/// W(x) = |x|⁴/4 − |x|²/2, far attraction and near repulsion: in two dimensions clouds settle on a ring of radius 1/√3 (appendix C.2).
+struct RingKernel {
+  template <class Q>
+  auto value(const Q& q) const {
+    return 0.25 * q * q - 0.5 * q;
+  }
+  template <class Q>
+  auto slope(const Q& q) const {
+    return 0.5 * q - 0.5;
+  }
+  template <class Q>
+  auto curvature(const Q& q) const {
+    return 0.5 * ones_like(q);
+  }
+};
+
+/// W(x) = |x|²/2 − ½ ln(|x|² + softening²), which is |x|²/2 − ln|x| without softening: in one dimension the semicircle is its steady state.
+struct LogarithmicKernel {
+  double softening = 0;  ///< in the units of x; 0: infinite at the origin
+
+  template <class Q>
+  auto value(const Q& q) const {
+    using std::log;
+    return 0.5 * q - 0.5 * log(q + softening * softening);
+  }
+  template <class Q>
+  auto slope(const Q& q) const {
+    return 0.5 - 0.5 / (q + softening * softening);
+  }
+  template <class Q>
+  auto curvature(const Q& q) const {
+    return 0.5 / ((q + softening * softening) * (q + softening * softening));
+  }
+  /// \throws std::invalid_argument
+  void check() const {
+    if (!(softening >= 0) || !std::isfinite(softening))
+      throw std::invalid_argument("wgf::LogarithmicKernel: softening must not be negative, got " + std::to_string(softening));
+  }
+};
+
+// ---- kernels of any other form
+
+/// Kernel with its gradient: W(x) and ∇W(x) at one point x. Both are called from several threads at once. It may also have
+/// `Eigen::MatrixXd hessian(const Eigen::VectorXd&) const`; else ∇²W is made of differences of the gradient.
+template <class K>
+concept DifferentiatedKernel = !RadialKernel<K> && requires(const K& k, const Eigen::VectorXd& x) {
+  { k.value(x) } -> std::convertible_to<double>;
+  { k.gradient(x) } -> std::convertible_to<Eigen::VectorXd>;
+};
+/// Kernel with only a value, written for any scalar type: `template <class T> T value(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const`.
+/// Its gradient is derived automatically, like that of a target's log-density.
+template <class K>
+concept TemplatedKernel = !RadialKernel<K> && !DifferentiatedKernel<K> &&
+                          requires(const K& k, const Eigen::VectorXd& x, const Eigen::Matrix<detail::Differential, Eigen::Dynamic, 1>& y) {
+                            { k.value(x) } -> std::convertible_to<double>;
+                            { k.value(y) } -> std::convertible_to<detail::Differential>;
+                            requires !std::is_arithmetic_v<std::remove_cvref_t<decltype(k.value(y))>>;
+                          };
+/// Interaction kernel: an even function, in one of the three forms.
+template <class K>
+concept InteractionKernel = RadialKernel<K> || DifferentiatedKernel<K> || TemplatedKernel<K>;
+
+/// How an object is read as a kernel: as itself. To be specialised for types one does not own, with the same function:
+///     template <>
+///     struct wgf::KernelTraits<Theirs> {
+///       static auto kernel(const Theirs& t) { return wgf::GaussianKernel{.width = t.bandwidth}; }
+///     };
+template <class T>
+struct KernelTraits {
+  static const T& kernel(const T& t) { return t; }
+};
+/// The kernel that an object is or stands for.
+template <class T>
+auto kernel_of(const T& t) {
+  static_assert(InteractionKernel<std::remove_cvref_t<decltype(KernelTraits<T>::kernel(t))>>,
+                "wgf: an interaction kernel needs value(q), slope(q) and curvature(q) of q = |x|^2, or value(x) and gradient(x), or a "
+                "template value(x); for types of others specialise wgf::KernelTraits");
+  return KernelTraits<T>::kernel(t);
+}
+
+/// \throws std::invalid_argument for parameters that make no sense, where the kernel has a member check().
+template <InteractionKernel K>
+void check_kernel(const K& kernel) {
+  if constexpr (requires { kernel.check(); }) kernel.check();
+}
+
+/// W(x).
+template <InteractionKernel K>
+double kernel_value(const K& kernel, const Eigen::VectorXd& x) {
+  if constexpr (RadialKernel<K>) return kernel.value(x.squaredNorm());
+  else return kernel.value(x);
+}
+
+namespace detail {
+template <class K>
+struct AsTarget {
+  const K& kernel;
+  int dimension;
+  int dim() const { return dimension; }
+  template <class T>
+  T log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const {
+    return kernel.value(x);
+  }
+};
+}  // namespace detail
+
+/// ∇W(x).
+template <InteractionKernel K>
+Eigen::VectorXd kernel_gradient(const K& kernel, const Eigen::VectorXd& x) {
+  if constexpr (RadialKernel<K>) return (2 * kernel.slope(x.squaredNorm())) * x;
+  else if constexpr (DifferentiatedKernel<K>) return kernel.gradient(x);
+  else return log_density_gradient(detail::AsTarget<K>{kernel, static_cast<int>(x.size())}, x);
+}
+
+/// ∇²W(x), d × d; of kernels that are not radial and have no Hessian, by differences of fourth order of the gradient.
+template <InteractionKernel K>
+Eigen::MatrixXd kernel_hessian(const K& kernel, const Eigen::VectorXd& x) {
+  const Eigen::Index d = x.size();
+  if constexpr (RadialKernel<K>) {
+    const double q = x.squaredNorm();
+    return 2 * kernel.slope(q) * Eigen::MatrixXd::Identity(d, d) + 4 * kernel.curvature(q) * x * x.transpose();
+  } else if constexpr (requires {
+                         { kernel.hessian(x) } -> std::convertible_to<Eigen::MatrixXd>;
+                       }) {
+    return kernel.hessian(x);
+  } else {
+    Eigen::MatrixXd h(d, d);
+    Eigen::VectorXd at = x;
+    const double step = 1e-3 * std::max(1.0, x.cwiseAbs().maxCoeff());
+    for (Eigen::Index i = 0; i < d; ++i) {
+      const auto gradient = [&](double shift) -> Eigen::VectorXd {
+        at[i] = x[i] + shift;
+        return kernel_gradient(kernel, at);
+      };
+      h.col(i) = (8 * (gradient(step) - gradient(-step)) - (gradient(2 * step) - gradient(-2 * step))) / (12 * step);
+      at[i] = x[i];
+    }
+    return detail::symmetric_part(h);
+  }
+}
+
+}  // namespace wgf
