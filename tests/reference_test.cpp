@@ -126,6 +126,27 @@ TEST_CASE("OrnsteinUhlenbeck: the JKO iterates tend to the flow, to first order 
   CHECK(error(65536) < 2e-5);
 }
 
+TEST_CASE("OrnsteinUhlenbeck::midpoint extrapolates the map of half a JKO step") {
+  const OrnsteinUhlenbeck flow = OrnsteinUhlenbeck::random(5, 6);
+  Gaussian p = Gaussian::isotropic(5, 1);
+  for (int k = 0; k <= 10; ++k) {
+    CHECK(difference(flow.midpoint(k, 0.3), p) < 1e-12);
+    // The optimal map between Gaussians, covariances commuting or not: A = P^−½ (P^½ Q P^½)^½ P^−½.
+    const Gaussian half = flow.jko_iterate(p, 0.15);
+    const MatrixXd r = root(p.covariance()), inverse = r.inverse();
+    const MatrixXd map = 2 * inverse * root(r * half.covariance() * r) * inverse - MatrixXd::Identity(5, 5);
+    p = {2 * half.mean() - p.mean(), map * p.covariance() * map.transpose()};
+  }
+  CHECK(difference(flow.midpoint(1000, 0.5), flow.target()) < 1e-13);
+}
+
+TEST_CASE("OrnsteinUhlenbeck: the midpoint iterates tend to the flow, to second order in the step") {
+  const OrnsteinUhlenbeck flow = OrnsteinUhlenbeck::random(4, 4);
+  const auto error = [&](int steps) { return difference(flow.midpoint(steps, 0.8 / steps), flow.at(0.8)); };
+  CHECK(error(16) < 1e-3);
+  for (const int steps : {64, 256, 1024}) CHECK(error(steps) / error(2 * steps) == Approx(4).epsilon(2.0 / steps));
+}
+
 TEST_CASE("OrnsteinUhlenbeck::random draws covariances with eigenvalues in [½, 1]") {
   VectorXd mean = VectorXd::Zero(6);
   double smallest = 1, greatest = 0;
@@ -165,6 +186,11 @@ TEST_CASE("OrnsteinUhlenbeck refuses what is none") {
         "wgf::OrnsteinUhlenbeck::jko_iterate: the Gaussian must have dimension 2, got 3");
   CHECK(message_of<Invalid>([&] { flow.jko(3, 0); }) == "wgf::OrnsteinUhlenbeck: step_size must be positive, got 0.000000");
   CHECK(message_of<Invalid>([&] { flow.jko(-1, 1); }) == "wgf::OrnsteinUhlenbeck::jko: steps must not be negative, got -1");
+  CHECK(message_of<Invalid>([&] { flow.midpoint(-1, 1); }) == "wgf::OrnsteinUhlenbeck::midpoint: steps must not be negative, got -1");
+  CHECK_THROWS_AS(flow.midpoint(1, -1), Invalid);
+  const OrnsteinUhlenbeck steep(VectorXd(Eigen::Vector2d(1, 30)).asDiagonal(), b);
+  CHECK(message_of<Invalid>([&] { steep.midpoint(1, 1); }) ==
+        "wgf::OrnsteinUhlenbeck::midpoint: step_size must be so small that a half step contracts by less than a half, got 1.000000");
   CHECK(message_of<Invalid>([&] { flow.at(-1); }) == "wgf::OrnsteinUhlenbeck::at: the time must not be negative, got -1.000000");
 }
 

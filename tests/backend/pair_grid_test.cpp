@@ -26,7 +26,7 @@ TEMPLATE_TEST_CASE("the grid's error is below the tolerance, and the direct sum 
   const GaussianKernel kernel{.amplitude = -1, .width = 1};
   Engine engine(2, 1), single(1, 1);
   for (const int dim : {1, 2, 3}) {
-    const long n = 40'000, m = 500;
+    const long n = 40'000, m = 3000;
     const auto x = cloud<TestType>(dim, n, 1), y = cloud<TestType>(dim, m, 2);
     const Points<TestType> exact(dim, n), fast(dim, n), same(dim, n);
     pair_gradients<GaussianKernel, TestType>(engine, kernel, x, y, exact);
@@ -60,7 +60,7 @@ TEST_CASE("points at the grid's ends and all in one place") {
 TEST_CASE("where a grid does not pay or cannot be, the sum is direct") {
   Engine engine(1, 1);
   const auto direct = [&](const auto& kernel, int dim, long n, double tolerance, bool finite = true) {
-    const auto x = cloud<float>(dim, n, 1), y = cloud<float>(dim, 300, 2);
+    const auto x = cloud<float>(dim, n, 1), y = cloud<float>(dim, 1000, 2);
     if (!finite) x.row(3)[0] = std::numeric_limits<float>::infinity();
     const Points<float> exact(dim, n), fast(dim, n);
     using K = std::decay_t<decltype(kernel)>;

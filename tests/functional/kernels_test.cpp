@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Interaction kernels: derivatives against differences, the three forms of a kernel, kernels of types of others.
+#include <wgf/adapt.hpp>
 #include <wgf/functional/kernels.hpp>
 
 #include "../catch.hpp"
@@ -54,8 +55,8 @@ void check_derivatives(const K& kernel, double tolerance = 1e-8) {
 }  // namespace
 
 template <>
-struct wgf::KernelTraits<Theirs> {
-  static auto kernel(const Theirs& t) { return GaussianKernel{.width = t.bandwidth}; }
+struct wgf::Adapt<Theirs> {
+  static auto read(const Theirs& t) { return GaussianKernel{.width = t.bandwidth}; }
 };
 
 TEST_CASE("gradients and Hessians of kernels are those of their values") {
@@ -107,10 +108,10 @@ TEST_CASE("the bound on a Gaussian kernel's derivatives holds and is not far off
 
 TEST_CASE("a kernel's own Hessian is taken; types of others are read by a trait") {
   CHECK(kernel_hessian(WithHessian{}, VectorXd::Ones(2)) == MatrixXd::Constant(2, 2, 7));
-  const auto kernel = kernel_of(Theirs{.bandwidth = 2});
+  const auto kernel = adapted(Theirs{.bandwidth = 2});
   STATIC_REQUIRE(std::is_same_v<decltype(kernel), const GaussianKernel>);
   CHECK(kernel.width == 2);
-  CHECK(kernel_of(RingKernel{}).value(1.0) == -0.25);
+  CHECK(adapted(RingKernel{}).value(1.0) == -0.25);
   STATIC_REQUIRE_FALSE(InteractionKernel<Theirs>);
   STATIC_REQUIRE(RadialKernel<GaussianKernel>);
   STATIC_REQUIRE(DifferentiatedKernel<ByHand>);

@@ -40,6 +40,14 @@ TEST_CASE("quadratic interaction: every scheme contracts about the mean by its o
   // Nothing is trained; the samples' mean is off by 1/√20,000.
   CHECK(forward.stages[0].parameters.empty());
   check(forward, 1 - a, 0.01);
+  // With the whole pool as samples, each pair once, the particles move as the flow's own maps say.
+  options.pool = 3000, options.forward_samples = 3000;
+  const JkoSolver all{interaction(GaussianKernel{.amplitude = 3}) + potential(start), Affine{}, Forward{.step_size = a}, backend};
+  auto run = all.start(start, options);
+  const Particles before = run.particles();
+  CHECK(all.step(run));
+  CHECK((run.particles() - run.flow().push(before)).cwiseAbs().maxCoeff() < 1e-12);
+  CHECK((run.particles() - before).cwiseAbs().maxCoeff() > 0.01);
 }
 
 TEST_CASE("forward-backward: interaction forward, entropy backward") {

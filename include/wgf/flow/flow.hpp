@@ -99,12 +99,14 @@ void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage, const 
   });
 }
 /// x ← x − a Σ weight·gradient: the forward half of a step (12). `samples` are those of the law before it; drift and scratch have x's size.
+/// \param same whether the samples are the particles x themselves.
 template <Runtime R, class ForwardTerms>
 void push_forward(const R& runtime, const ForwardTerms& terms, double step_size, const typename R::Window& samples,
-                  const typename R::Window& x, const typename R::Window& drift, const typename R::Window& scratch, long n) {
+                  const typename R::Window& x, const typename R::Window& drift, const typename R::Window& scratch, long n,
+                  bool same = false) {
   using Slice = typename R::Slice;
   runtime.parallel(n, [&](Slice s) { drift(s) = 0.0 * ones_like(drift(s)); });
-  hana::for_each(terms, [&](const auto& t) { t.term.add_drift(runtime, x, samples, t.weight, drift, scratch, n); });
+  hana::for_each(terms, [&](const auto& t) { t.term.add_drift(runtime, x, samples, t.weight, drift, scratch, n, same); });
   runtime.parallel(n, [&](Slice s) { x(s) -= static_cast<typename R::Scalar>(step_size) * drift(s); });
 }
 

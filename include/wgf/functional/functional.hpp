@@ -10,6 +10,7 @@
 
 #include <boost/hana.hpp>
 
+#include "../adapt.hpp"
 #include "../scheme/scheme.hpp"
 #include "entropy.hpp"
 #include "f_divergence.hpp"
@@ -38,10 +39,11 @@ struct Functional {
     int found = 0;
     hana::for_each(terms, [&](const auto& t) {
       if constexpr (requires { t.term.dim(); }) {
-        if (found && found != t.term.dim())
+        const int asked = t.term.dim();
+        if (found && asked && found != asked)
           throw std::invalid_argument("wgf::Functional: its terms have dimensions " + std::to_string(found) + " and " +
-                                      std::to_string(t.term.dim()));
-        found = t.term.dim();
+                                      std::to_string(asked));
+        if (asked) found = asked;
       }
     });
     return found;
@@ -107,37 +109,43 @@ auto generalized_entropy(double m, Dual dual = {}, Fit fit = {}) {
 /// D_f(P‖Q) from a law Q known by samples (d × N). \param divergence KullbackLeibler, ReverseKullbackLeibler, JensenShannon,
 /// SquaredHellinger, ChiSquared, or a DivergenceFunction of one's own.
 template <class Divergence, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
-auto divergence_to(Particles samples, Divergence divergence, Dual dual = {}, Fit fit = {}) {
-  static_assert(std::same_as<Divergence, KullbackLeibler> || DivergenceFunction<Divergence>,
+auto divergence_to(Particles samples, const Divergence& divergence, Dual dual = {}, Fit fit = {}) {
+  using Object = decltype(adapted(divergence));
+  static_assert(std::same_as<Object, KullbackLeibler> || DivergenceFunction<Object>,
                 "wgf::divergence_to: a divergence has a member f, `auto f(const auto& r) const`; see docs/functionals.md");
   if (samples.size() == 0 || !samples.allFinite())
     throw std::invalid_argument("wgf::divergence_to: the samples must be finite, and at least one");
-  return functional(FDivergence<Divergence, Dual, Fit>{divergence, std::make_shared<const Particles>(std::move(samples)), dual, fit});
+  return functional(FDivergence<Object, Dual, Fit>{adapted(divergence), std::make_shared<const Particles>(std::move(samples)), dual, fit});
 }
 
 /// E_P[−log q] for an unnormalised target q.
 template <class T>
-auto potential(T target) {
+auto potential(const T& target) {
+  using Object = decltype(adapted(target));
   static_assert(
-      Target<T>,
+      Target<Object>,
       "wgf::kl and wgf::potential: a target has dim(), log_density(x), and gradient(x) unless its log_density is a template over the "
       "scalar type; see docs/targets.md");
-  return functional(Potential<T>{std::move(target)});
+  return functional(Potential<Object>{adapted(target)});
 }
 
 /// KL(P‖q) to an unnormalised target q, up to its constant, in the form of eq. (10): entropy + potential. See `entropy` for the other
 /// parameters.
 template <class T, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
-auto kl(T target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
-  return entropy(dual, fit, inflation) + potential(std::move(target));
+auto kl(const T& target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
+  return entropy(dual, fit, inflation) + potential(target);
 }
 
-/// ½ E W(X − Y) for an even kernel W (or what wgf::KernelTraits makes one). \throws std::invalid_argument for a kernel whose numbers make
+/// ½ E W(X − Y) for an even kernel W. \throws std::invalid_argument for a kernel whose numbers make
 /// no sense.
 template <class K>
 auto interaction(const K& kernel) {
-  using Kernel = std::remove_cvref_t<decltype(kernel_of(kernel))>;
-  return functional(Interaction<Kernel>{kernel_of(kernel)});
+  using Object = decltype(adapted(kernel));
+  static_assert(
+      InteractionKernel<Object>,
+      "wgf::interaction: a kernel has value(q), slope(q) and curvature(q) of q = |x|^2, or value(x) and gradient(x), or a template "
+      "value(x); see docs/functionals.md");
+  return functional(Interaction<Object>{adapted(kernel)});
 }
 
 /// The terms of a functional that a scheme treats forward, with their weights.

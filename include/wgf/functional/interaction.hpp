@@ -60,11 +60,13 @@ struct Interaction {
 
   /// What a forward step needs: the law enters through samples of it.
   static constexpr bool interacts = true;
-  /// drift += weight · mean_j ∇W(x_i − y_j) at n points.
+  /// drift += weight · mean_j ∇W(x_i − y_j) at n points. \param same whether the samples are these points, in their order: then each pair
+  /// is looked at once, and the own term, which is 0, left out.
   template <class R>
   void add_drift(const R& runtime, const typename R::Window& x, const typename R::Window& samples, double weight,
-                 const typename R::Window& drift, const typename R::Window& scratch, long n) const {
-    runtime.pair_gradients(kernel, x, samples, scratch);
+                 const typename R::Window& drift, const typename R::Window& scratch, long n, bool same) const {
+    if (same) runtime.self_gradients(kernel, x, scratch), weight *= 1 - 1 / static_cast<double>(n);
+    else runtime.pair_gradients(kernel, x, samples, scratch);
     runtime.parallel(n, [&](typename R::Slice s) { drift(s) += static_cast<typename R::Scalar>(weight) * scratch(s); });
   }
   /// The derivative of the drift at x.

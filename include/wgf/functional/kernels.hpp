@@ -168,24 +168,6 @@ concept TemplatedKernel = !RadialKernel<K> && !DifferentiatedKernel<K> &&
 template <class K>
 concept InteractionKernel = RadialKernel<K> || DifferentiatedKernel<K> || TemplatedKernel<K>;
 
-/// How an object is read as a kernel: as itself. To be specialised for types one does not own, with the same function:
-///     template <>
-///     struct wgf::KernelTraits<Theirs> {
-///       static auto kernel(const Theirs& t) { return wgf::GaussianKernel{.width = t.bandwidth}; }
-///     };
-template <class T>
-struct KernelTraits {
-  static const T& kernel(const T& t) { return t; }
-};
-/// The kernel that an object is or stands for.
-template <class T>
-auto kernel_of(const T& t) {
-  static_assert(InteractionKernel<std::remove_cvref_t<decltype(KernelTraits<T>::kernel(t))>>,
-                "wgf: an interaction kernel needs value(q), slope(q) and curvature(q) of q = |x|^2, or value(x) and gradient(x), or a "
-                "template value(x); for types of others specialise wgf::KernelTraits");
-  return KernelTraits<T>::kernel(t);
-}
-
 /// \throws std::invalid_argument for parameters that make no sense, where the kernel has a member check().
 template <InteractionKernel K>
 void check_kernel(const K& kernel) {

@@ -143,7 +143,7 @@ struct Potential {
   /// drift += weight · ∇(−log q)(x) at n points.
   template <class R>
   void add_drift(const R& runtime, const typename R::Window& x, const typename R::Window& /*samples*/, double weight,
-                 const typename R::Window& drift, const typename R::Window& /*scratch*/, long n) const {
+                 const typename R::Window& drift, const typename R::Window& /*scratch*/, long n, bool /*same*/) const {
     runtime.parallel(n, [&](typename R::Slice s) {
       add_pointwise(s, x(s), drift(s), -weight, [&](const Eigen::VectorXd& at) { return log_density_gradient(target, at); });
     });

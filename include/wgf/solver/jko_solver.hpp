@@ -179,6 +179,29 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   const Flow& flow() const { return flow_; }
   /// The particles that stand for P_k: d × pool. In Gaussian flows, fresh draws of P_k.
   Particles particles() const { return exact_ ? exact_->sample(options_.pool, backend_.seed) : runtime_.download(pool_); }
+  /// log P_K at the points x (d × n) as the last step's (first) dual network sees it: its base's log-density plus u. Cheap and defined
+  /// everywhere, but an estimate, which need not integrate to one. \throws std::logic_error before the first step, or for a functional
+  /// without a dual term whose base has a density.
+  Eigen::VectorXd dual_log_density(const Particles& x) {
+    if (step_count_ == 0) throw std::logic_error("wgf::JkoSolver: dual_log_density needs a step to be done");
+    Eigen::VectorXd log;
+    const long n = x.cols();
+    const Frame& frame = flow_.stages.back().frame;
+    const Particles inside = detail::solve_lower(frame.factor, x.colwise() - frame.mean);
+    auto at = runtime_.points(flow_.dim(), n), u = runtime_.points(1, n);
+    runtime_.upload(inside, at);
+    each_dual<R>(memory_.terms, [&](auto& dual, double) {
+      if constexpr (requires { dual.log_density(Eigen::VectorXd(), 0.0); }) {
+        if (log.size() > 0) return;
+        runtime_.parallel(n, [&](typename R::Slice s) { u(s) = dual.network.forward(s, at(s)).transpose(); });
+        const Particles values = runtime_.download(u);
+        log.resize(n);
+        for (long i = 0; i < n; ++i) log[i] = dual.log_density(Eigen::VectorXd(inside.col(i)), values(0, i));
+      }
+    });
+    if (log.size() == 0 && n > 0) throw std::logic_error("wgf::JkoSolver: no dual term of the functional has a base with a density");
+    return log;
+  }
 
  private:
   friend JkoSolver;
@@ -349,7 +372,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       stage.samples = runtime_.download(samples);
     }
     runtime_.parallel(pool, [&](typename R::Slice s) { half_(s) = pool_(s); });
-    push_forward(runtime_, flow_.forward, flow_.step_size, samples, half_, pushed_, batches_.window(0, pool), pool);
+    push_forward(runtime_, flow_.forward, flow_.step_size, samples, half_, pushed_, batches_.window(0, pool), pool,
+                 options_.forward_samples >= pool);
     half_moments_ = runtime_.moments(half_);
   }
   /// Trains the map for a JKO step of the given size. \param report(k, estimates) is asked whether to go on.

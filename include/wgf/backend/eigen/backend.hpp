@@ -17,6 +17,7 @@
 #include "icnn.hpp"
 #include "mixture.hpp"
 #include "mlp.hpp"
+#include "pair_grid.hpp"
 #include "pair_sum.hpp"
 #include "quadratic.hpp"
 
@@ -220,10 +221,18 @@ class EigenRuntime {
   PairSum<Kernel, S> pairs(const Kernel& kernel, int dim) const {
     return {kernel, dim, engine_->workers.count()};
   }
-  /// out_i = mean_j ∇W(x_i − y_j) for clouds x and y.
+  /// out_i = mean_j ∇W(x_i − y_j) for clouds x and y: to the rounding of the numbers, in float by way of a grid where the kernel is smooth
+  /// and that is faster.
   template <class Kernel>
   void pair_gradients(const Kernel& kernel, const Window& x, const Window& y, const Window& out) const {
-    eigen::pair_gradients(*engine_, kernel, x, y, out);
+    if constexpr (InterpolableKernel<Kernel> && sizeof(S) == sizeof(float))
+      fast_pair_gradients(*engine_, kernel, x, y, out, 1e-6 * kernel.derivative_bound(2));
+    else eigen::pair_gradients(*engine_, kernel, x, y, out);
+  }
+  /// out_i = mean over j ≠ i of ∇W(x_i − x_j).
+  template <class Kernel>
+  void self_gradients(const Kernel& kernel, const Window& x, const Window& out) const {
+    eigen::self_gradients(*engine_, kernel, x, out);
   }
   /// mean_j ∇²W(x − y_j), in double precision.
   template <class Kernel>
