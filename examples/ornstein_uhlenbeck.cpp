@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Ornstein–Uhlenbeck: a flow of Gaussians, compared in closed form with the PDE and with the exact JKO iterate (section 4.2).
+// Ornstein–Uhlenbeck: a flow of Gaussians, compared in closed form with the PDE and with the exact JKO iterate (section 4.2, figure 3).
 #include <cmath>
 #include <numbers>
 #include <string>
@@ -54,15 +54,28 @@ struct Paper {  // appendix D.2
 struct Options : CommonOptions {
   std::string preset = "ours";
   Training training;
+  std::string scheme = "backward";
+  bool figure = false;
   int dim = 2;
   int repeats = 1;
   long samples = 10000;
 };
 
-/// Distances in every step, from step 1.
+/// What a scheme's step would be if it were solved exactly.
+wgf::Gaussian exact_iterate(const wgf::OrnsteinUhlenbeck& process, const wgf::Backward& scheme, int step) {
+  return process.jko(step, scheme.step_size);
+}
+wgf::Gaussian exact_iterate(const wgf::OrnsteinUhlenbeck& process, const wgf::Midpoint& scheme, int step) {
+  return process.midpoint(step, scheme.step_size);
+}
+
+/// Distances in one dimension: a row for every step from step 1, a column for every target.
 struct Errors {
-  Eigen::ArrayXd to_jko, to_pde, jko_to_pde;
+  Errors(int d, int steps, int repeats) : dim(d), to_iterate(steps, repeats), to_pde(steps, repeats), iterate_to_pde(steps, repeats) {}
+  int dim;
+  Eigen::ArrayXXd to_iterate, to_pde, iterate_to_pde;
 };
+using Part = Eigen::ArrayXXd Errors::*;
 
 /// The ellipse of points at `radius` standard deviations from the mean, in the first two coordinates (a segment in one dimension).
 examples::Curve ellipse(const wgf::Gaussian& p, double radius, std::string label, std::string colour, bool dashed) {
@@ -77,15 +90,17 @@ examples::Curve ellipse(const wgf::Gaussian& p, double radius, std::string label
   return curve;
 }
 
+Eigen::VectorXd positive(const Eigen::ArrayXd& y) { return y.max(1e-16); }  // what a logarithmic axis can show
+
 template <class Flow>
 bool draw(const std::filesystem::path& file, const Errors& errors, const wgf::OrnsteinUhlenbeck& process, const Flow& flow) {
   const int steps = flow.size();
   const Eigen::VectorXd times = Eigen::VectorXd::LinSpaced(steps, flow.step_size, flow.step_size * steps);
-  const auto positive = [](const Eigen::ArrayXd& y) -> Eigen::VectorXd { return y.max(1e-16); };
+  const auto mean = [&](Part part) { return positive((errors.*part).rowwise().mean()); };
   examples::CurvePanel distances{"symmetrised KL divergence", "time", "", {}, false, true};
-  distances.curves = {{"flow to the PDE", times, positive(errors.to_pde), examples::colour::target},
-                      {"exact JKO iterate to the PDE", times, positive(errors.jko_to_pde), examples::colour::quiet, false, true},
-                      {"flow to the exact JKO iterate", times, positive(errors.to_jko), examples::colour::ours}};
+  distances.curves = {{"flow to the PDE", times, mean(&Errors::to_pde), examples::colour::target},
+                      {"exact iterate to the PDE", times, mean(&Errors::iterate_to_pde), examples::colour::quiet, false, true},
+                      {"flow to the exact iterate", times, mean(&Errors::to_iterate), examples::colour::ours}};
   examples::CurvePanel cloud{"two standard deviations, first two coordinates", "", "", {}, false, false, true};
   for (const int k : {0, (steps + 2) / 3, steps}) {
     const bool last = k == steps;
@@ -97,14 +112,54 @@ bool draw(const std::filesystem::path& file, const Errors& errors, const wgf::Or
                                fmt::format("Ornstein-Uhlenbeck in {} dimensions, a = {}", flow.dim(), flow.step_size));
 }
 
-template <class Preset>
+/// Figure 3: the distances at the end over dimensions, and over time in every dimension. Bars reach from the least to the greatest.
+bool draw_figure(const std::filesystem::path& file, const std::vector<Errors>& all, double step_size, const std::string& scheme) {
+  const char* colours[] = {examples::colour::ours, examples::colour::target, examples::colour::third, examples::colour::fourth,
+                           examples::colour::quiet};
+  const auto n = static_cast<Eigen::Index>(all.size()), steps = all.front().to_pde.rows();
+  const double time = step_size * static_cast<double>(steps);
+  const auto over_dimensions = [&](std::string label, Part part, const char* colour, bool dashed) {
+    examples::Curve curve{std::move(label), Eigen::VectorXd(n), Eigen::VectorXd(n), colour, false,
+                          dashed,           Eigen::VectorXd(n), Eigen::VectorXd(n)};
+    for (Eigen::Index i = 0; i < n; ++i) {
+      const auto& errors = all[static_cast<std::size_t>(i)];
+      const auto last = (errors.*part).row(steps - 1);
+      curve.x[i] = errors.dim, curve.y[i] = last.mean(), curve.low[i] = last.minCoeff(), curve.high[i] = last.maxCoeff();
+    }
+    curve.y = positive(curve.y), curve.low = positive(curve.low), curve.high = positive(curve.high);
+    return curve;
+  };
+  const auto over_time = [&](std::string title, Part part) {
+    examples::CurvePanel panel{std::move(title), "time", "", {}, false, true};
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto& values = all[i].*part;
+      panel.curves.push_back({fmt::format("d = {}", all[i].dim), Eigen::VectorXd::LinSpaced(steps, step_size, time),
+                              positive(values.rowwise().mean()), colours[i % std::size(colours)], false, false,
+                              positive(values.rowwise().minCoeff()), positive(values.rowwise().maxCoeff())});
+    }
+    return panel;
+  };
+  examples::CurvePanel dimensions{fmt::format("SymKL at t = {:.3g}", time), "dimension", "", {}, false, true};
+  dimensions.curves = {over_dimensions("flow to the PDE", &Errors::to_pde, examples::colour::target, false),
+                       over_dimensions("exact iterate to the PDE", &Errors::iterate_to_pde, examples::colour::quiet, true),
+                       over_dimensions("flow to the exact iterate", &Errors::to_iterate, examples::colour::ours, false)};
+  return examples::draw_curves(
+      file, {dimensions, over_time("SymKL to the PDE", &Errors::to_pde), over_time("SymKL to the exact iterate", &Errors::to_iterate)},
+      fmt::format("Ornstein-Uhlenbeck, {} scheme, a = {}: mean, least and greatest of {} targets", scheme, step_size,
+                  all.front().to_pde.cols()));
+}
+
+template <class Preset, class Scheme>
 void run(const Options& options) {
   Training training = options.training;
   training.run.steps = options.steps;
   examples::Report report("ornstein_uhlenbeck", options);
   examples::report_training(report, options.preset, training);
+  const std::vector<int> dims = options.figure ? std::vector{2, 6, 12, 16, 32} : std::vector{options.dim};
   report.setting("coupled_base", training.run.coupled_base);
-  report.setting("dim", options.dim);
+  report.setting("scheme", options.scheme);
+  report.setting("figure", options.figure);
+  report.setting("dim", dims.back());
   report.setting("repeats", options.repeats);
   report.setting("samples", options.samples);
   report.setting("map", wgf::describe(Preset::map()));
@@ -112,52 +167,64 @@ void run(const Options& options) {
   examples::OutputFolder out(options.out);
 
   const int steps = options.steps;
-  const double a = training.step_size;
-  const Eigen::ArrayXd none = Eigen::ArrayXd::Zero(steps);
-  Errors mean{none, none, none};
-  std::vector<double> to_jko, to_pde;
-  double seconds = 0;
+  const Scheme scheme{.step_size = training.step_size};
+  std::vector<Errors> all;
+  std::vector<double> seconds;
   bool picture = false;
-  for (int repeat = options.repeats - 1; repeat >= 0; --repeat) {  // the last one, with the seed itself, is kept
-    const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(repeat);
-    const auto process = wgf::OrnsteinUhlenbeck::random(options.dim, seed);
-    const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual(), Preset::fit()), Preset::map(), wgf::Backward{.step_size = a},
-                                wgf::EigenBackend<float>{.seed = seed, .threads = options.threads}};
-    const auto flow = report.timed(
-        "training", [&] { return solver.run(wgf::Gaussian::isotropic(options.dim, 1), training.run, examples::observer(options)); });
-    seconds += report.content()["seconds"]["training"].template get<double>();
-
-    Errors errors{none, none, none};
-    for (int k = 1; k <= steps; ++k) {
-      const auto p = flow.gaussian(k), jko = process.jko(k, a), pde = process.at(k * a);
-      errors.to_jko[k - 1] = wgf::sym_kl(p, jko), errors.to_pde[k - 1] = wgf::sym_kl(p, pde);
-      errors.jko_to_pde[k - 1] = wgf::sym_kl(jko, pde);
+  for (const int dim : dims) {
+    auto& errors = all.emplace_back(dim, steps, options.repeats);
+    seconds.push_back(0);
+    for (int repeat = options.repeats - 1; repeat >= 0; --repeat) {  // the last one, with the seed itself, is kept
+      const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(repeat);
+      const auto process = wgf::OrnsteinUhlenbeck::random(dim, seed);
+      const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual(), Preset::fit()), Preset::map(), scheme,
+                                  wgf::EigenBackend<float>{.seed = seed, .threads = options.threads}};
+      const auto flow =
+          report.timed("training", [&] { return solver.run(wgf::Gaussian::isotropic(dim, 1), training.run, examples::observer(options)); });
+      seconds.back() += report.content()["seconds"]["training"].template get<double>();
+      for (int k = 1; k <= steps; ++k) {
+        const auto p = flow.gaussian(k), iterate = exact_iterate(process, scheme, k), pde = process.at(k * scheme.step_size);
+        errors.to_iterate(k - 1, repeat) = wgf::sym_kl(p, iterate), errors.to_pde(k - 1, repeat) = wgf::sym_kl(p, pde);
+        errors.iterate_to_pde(k - 1, repeat) = wgf::sym_kl(iterate, pde);
+      }
+      if (repeat > 0 || dim != dims.back()) continue;
+      wgf::write_npy(out.path("samples.npy"), flow.sample(options.samples, examples::derived_seed(options, 0)));
+      wgf::save(flow, out.path("flow.wgf"));
+      picture = options.figure ? draw_figure(out.path("picture.png"), all, scheme.step_size, options.scheme)
+                               : draw(out.path("picture.png"), errors, process, flow);
     }
-    const double share = 1.0 / options.repeats;
-    mean.to_jko += share * errors.to_jko, mean.to_pde += share * errors.to_pde, mean.jko_to_pde += share * errors.jko_to_pde;
-    to_jko.insert(to_jko.begin(), errors.to_jko[steps - 1]), to_pde.insert(to_pde.begin(), errors.to_pde[steps - 1]);
-    if (repeat > 0) continue;
-    wgf::write_npy(out.path("samples.npy"), flow.sample(options.samples, examples::derived_seed(options, 0)));
-    wgf::save(flow, out.path("flow.wgf"));
-    picture = draw(out.path("picture.png"), mean, process, flow);
   }
-  report.seconds("training", seconds);
+  report.seconds("training", std::accumulate(seconds.begin(), seconds.end(), 0.0));
 
   examples::Summary summary;
-  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
+  const auto metric = [&](const std::string& name, std::string what, double value, std::string good) {
     report.metric(name, value);
-    summary.row(what, value, std::move(good));
+    summary.row(std::move(what), value, std::move(good));
   };
-  const double floor = mean.jko_to_pde[steps - 1];
-  metric("sym_kl_jko", "SymKL to the exact JKO iterate", mean.to_jko[steps - 1], "the training's error: 0 is perfect");
-  metric("sym_kl_pde", "SymKL to the PDE", mean.to_pde[steps - 1], fmt::format("the exact iterate's: {:.2g}", floor));
-  metric("sym_kl_jko_to_pde", "... of the exact JKO iterate", floor, "the error of the steps' size");
-  metric("seconds", "seconds of training", seconds, "");
-  const auto list = [&](const char* name, const auto& values) { report.metric(name, std::vector<double>(values.begin(), values.end())); };
-  list("sym_kl_jko_by_step", mean.to_jko), list("sym_kl_pde_by_step", mean.to_pde), list("sym_kl_jko_to_pde_by_step", mean.jko_to_pde);
-  list("sym_kl_jko_by_repeat", to_jko), list("sym_kl_pde_by_repeat", to_pde);
-  summary.print(fmt::format("Ornstein-Uhlenbeck in {} dimensions at t = {:.3g}, {} steps{}", options.dim, a * steps, steps,
-                            options.repeats > 1 ? fmt::format(", mean over {} targets", options.repeats) : ""));
+  const auto list = [&](const std::string& name, const auto& values) {
+    report.metric(name, std::vector<double>(values.begin(), values.end()));
+  };
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto& errors = all[i];
+    const std::string suffix = options.figure ? fmt::format("_d{}", errors.dim) : "";
+    const std::string where = options.figure ? fmt::format(", d = {}", errors.dim) : "";
+    const auto end = [&](Part part) { return (errors.*part).row(steps - 1); };
+    const double floor = end(&Errors::iterate_to_pde).mean();
+    metric("sym_kl_jko" + suffix, "SymKL to the exact iterate" + where, end(&Errors::to_iterate).mean(),
+           "the training's error: 0 is perfect");
+    metric("sym_kl_pde" + suffix, "SymKL to the PDE" + where, end(&Errors::to_pde).mean(),
+           fmt::format("the exact iterate's: {:.2g}", floor));
+    metric("sym_kl_jko_to_pde" + suffix, "... of the exact iterate", floor, "the error of the steps' size");
+    metric("seconds" + suffix, "seconds of training", seconds[i], "");
+    list("sym_kl_jko_by_step" + suffix, errors.to_iterate.rowwise().mean().eval());
+    list("sym_kl_pde_by_step" + suffix, errors.to_pde.rowwise().mean().eval());
+    list("sym_kl_jko_to_pde_by_step" + suffix, errors.iterate_to_pde.rowwise().mean().eval());
+    list("sym_kl_jko_by_repeat" + suffix, end(&Errors::to_iterate).transpose().eval());
+    list("sym_kl_pde_by_repeat" + suffix, end(&Errors::to_pde).transpose().eval());
+  }
+  summary.print(fmt::format("Ornstein-Uhlenbeck{} at t = {:.3g}, {} {} steps{}",
+                            options.figure ? "" : fmt::format(" in {} dimensions", options.dim), scheme.step_size * steps, steps,
+                            options.scheme, options.repeats > 1 ? fmt::format(", mean over {} targets", options.repeats) : ""));
   examples::publish(out, report, picture);
 }
 
@@ -171,14 +238,25 @@ int main(int argc, char** argv) {
   const examples::Presets presets{{"ours", Ours::training(true)}, {"independent", Ours::training(false)}, {"paper", Paper::training()}};
   examples::add_presets(app, options, presets, options.preset, options.training);
   examples::add_common_options(app, options);
-  app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(1))->capture_default_str();
+  app.add_option("--scheme", options.scheme, "how a step is solved: backward, the JKO step, or midpoint, of second order")
+      ->check(CLI::IsMember({"backward", "midpoint"}))
+      ->capture_default_str();
+  auto* dim = app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(1))->capture_default_str();
+  app.add_flag(
+         "--figure", [&](std::int64_t) { options.figure = true, options.repeats = 15; },
+         "figure 3: dimensions 2, 6, 12, 16 and 32, each with 15 targets unless --repeats says otherwise")
+      ->excludes(dim);
   app.add_option("--repeats", options.repeats, "random targets, with the seeds from --seed on")
       ->check(examples::at_least(1))
       ->capture_default_str();
   app.add_option("--samples", options.samples, "samples to write")->check(examples::at_least(1))->capture_default_str();
   examples::add_training_options(app, options.training);
   return examples::run_main(app, argc, argv, [&] {
-    if (options.preset == "paper") run<Paper>(options);
-    else run<Ours>(options);
+    const auto with = [&](auto preset) {
+      if (options.scheme == "midpoint") run<decltype(preset), wgf::Midpoint>(options);
+      else run<decltype(preset), wgf::Backward>(options);
+    };
+    if (options.preset == "paper") with(Paper{});
+    else with(Ours{});
   });
 }

@@ -343,8 +343,9 @@ struct Curve {
   std::string label;
   Eigen::VectorXd x, y;
   std::string colour = colour::ours;
-  bool marks = false;   ///< points instead of a line
-  bool dashed = false;  ///< for references
+  bool marks = false;                   ///< points instead of a line
+  bool dashed = false;                  ///< for references
+  Eigen::VectorXd low = {}, high = {};  ///< the ends of error bars, drawn when given
 };
 
 struct CurvePanel {
@@ -362,8 +363,9 @@ inline bool draw_curves(const std::filesystem::path& file, const std::vector<Cur
   std::vector<std::vector<std::string>> blocks(panels.size());
   for (std::size_t p = 0; p < panels.size(); ++p)
     for (const auto& curve : panels[p].curves) {
-      Eigen::MatrixXd rows(2, curve.x.size());
-      rows << curve.x.transpose(), curve.y.transpose();
+      Eigen::MatrixXd rows(curve.low.size() > 0 ? 4 : 2, curve.x.size());
+      rows.topRows(2) << curve.x.transpose(), curve.y.transpose();
+      if (rows.rows() == 4) rows.bottomRows(2) << curve.low.transpose(), curve.high.transpose();
       blocks[p].push_back(picture.block(rows));
     }
   picture("set multiplot layout {},{}{}\nset grid lc rgb '#E4E6EA' lt 1 lw 0.7\nset key below center horizontal maxcols 2\n", grid.rows,
@@ -381,6 +383,8 @@ inline bool draw_curves(const std::filesystem::path& file, const std::vector<Cur
       const std::string look = curve.marks ? "points pt 7 ps 0.8" : curve.dashed ? "lines lw 1.8 dt 2" : "lines lw 2";
       plots += fmt::format("{}{} using 1:2 with {} lc rgb '{}' {}", plots.empty() ? "" : ", ", blocks[p][c], look, curve.colour,
                            curve.label.empty() ? "notitle" : "title " + Picture::quoted(curve.label));
+      if (curve.low.size() > 0)
+        plots += fmt::format(", {} using 1:2:3:4 with yerrorbars pt 7 ps 0.5 lw 1 lc rgb '{}' notitle", blocks[p][c], curve.colour);
     }
     picture("plot {}\n", plots.empty() ? "NaN notitle" : plots);
   }

@@ -172,7 +172,7 @@ class Flow {
   Eigen::VectorXd log_density(const Particles& x) const {
     static_assert(GradientMapSpecification<Map> || AffineSpecification<Map>,
                   "wgf::Flow::log_density: a residual map may not be invertible: use IcnnGradient or Affine, or push points with their "
-                  "log-density (push_with_log_density); see docs/densities.md");
+                  "log-density (push_with_log_density); see docs/functionals.md");
     check(x, "log_density");
     Particles at = x;
     Eigen::VectorXd log = Eigen::VectorXd::Zero(x.cols());

@@ -118,6 +118,8 @@ struct DifferentiatedMap {
     return x;
   }
 };
+template <class Value, class Derivative>
+DifferentiatedMap(Value, Derivative) -> DifferentiatedMap<Value, Derivative>;
 
 }  // namespace detail
 }  // namespace wgf
