@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Gathers the benchmarks' own JSON into one flat object: collect.py ITERATION STEP_COST PEERS > FILE."""
+"""Gathers the benchmarks' own JSON into one flat object: collect.py ITERATION STEP_COST INTERACTION PEERS > FILE."""
 import json
 import sys
 
@@ -25,7 +25,8 @@ def main():
     if sys.argv[1:2] == ["--times"]:
         print(json.dumps(iteration_times(sys.argv[2])))
         return
-    iteration, cost, peers = counters(sys.argv[1]), counters(sys.argv[2]), json.load(open(sys.argv[3]))
+    iteration, cost, pairs = (counters(path) for path in sys.argv[1:4])
+    peers = json.load(open(sys.argv[4]))
     flat = {}
     for (d, threads), run in iteration["ou"].items():
         flat[f"ou_d{d}_t{threads}_over_floor"] = round(run["over_floor"], 3)
@@ -36,6 +37,14 @@ def main():
     for name, label in (("against_k", "step_ms_k"), ("against_batch", "step_ms_m"), ("against_dimension", "step_ms_d")):
         for (value,), run in cost[name].items():
             flat[f"{label}{value}"] = round(run["ms"], 3)
+    for (n, threads), run in pairs["direct"].items():
+        if n == 1_000_000:
+            flat[f"interaction_1e6_1e4_t{threads}_s"] = round(run["s"], 3)
+    for (_, threads, digits), run in pairs["grid"].items():
+        flat[f"interaction_grid_1e-{digits}_t{threads}_ms"] = round(1e3 * run["s"], 1)
+        flat[f"interaction_grid_1e-{digits}_error"] = float(f"{run['error']:.2g}")
+    for (n, threads, symmetric), run in pairs["self"].items():
+        flat[f"interaction_self_{n}_{'once' if symmetric else 'twice'}_t{threads}_ms"] = round(1e3 * run["s"], 3)
     for name, key in (("ou_2", "peer_ou_d2_ratio"), ("ou_8", "peer_ou_d8_ratio"), ("ou_32", "peer_ou_d32_ratio"), ("small_2", "peer_small_ratio")):
         flat[key] = peers["peers"].get(name, {}).get("ratio")
         flat[key.replace("ratio", "ms")] = peers["peers"].get(name, {}).get("pytorch_ms")

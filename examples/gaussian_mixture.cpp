@@ -46,8 +46,14 @@ struct Paper13 : Paper {
   static auto dual(double dropout) { return wgf::Mlp<64, 8>{.dropout = dropout}; }
 };
 
+// The map as the gradient of a convex network (appendix C.1, figure 6).
+struct OursIcnn : Ours {
+  static constexpr double map_rate = 4e-3;
+  static auto map() { return wgf::IcnnGradient<64, 2>{.input_scale = 1}; }
+};
+
 struct Options : CommonOptions {
-  std::string preset = "ours";
+  std::string preset = "ours", map = "residual";
   Training training;
   int dim = 8;
   std::uint64_t target_seed = 1;
@@ -168,6 +174,15 @@ int main(int argc, char** argv) {
   examples::add_presets(app, options, presets, options.preset, options.training)->each([&](const std::string& name) {
     options.dim = name == "paper-13" ? 13 : 8;
   });
+  app.add_option_function<std::string>(
+         "--map",
+         [&](const std::string& name) {
+           options.map = name;
+           if (name == "icnn" && options.preset == "ours") options.training.run.map_rate = OursIcnn::map_rate;
+         },
+         "the transport map: a residual network, or icnn, the gradient of a convex network")
+      ->check(CLI::IsMember({"residual", "icnn"}))
+      ->default_str(options.map);
   examples::add_common_options(app, options);
   app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(2))->capture_default_str();
   app.add_option("--target-seed", options.target_seed, "seed of the modes' positions")->check(examples::at_least(0))->capture_default_str();
@@ -176,7 +191,9 @@ int main(int argc, char** argv) {
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
   return examples::run_main(app, argc, argv, [&] {
-    if (options.preset == "paper-8") run<Paper8>(options);
+    if (options.map == "icnn" && options.preset != "ours") throw CLI::ValidationError("--map", "icnn goes with --preset ours");
+    if (options.map == "icnn") run<OursIcnn>(options);
+    else if (options.preset == "paper-8") run<Paper8>(options);
     else if (options.preset == "paper-13") run<Paper13>(options);
     else run<Ours>(options);
   });

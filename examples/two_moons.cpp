@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // Two moons: samples a mixture of 16 Gaussians in the plane from its unnormalised density (section 4.1 of the paper).
 #include <cmath>
-#include <numbers>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <wgf/wgf.hpp>
 
+#include "common/mixtures.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
 #include "common/plot.hpp"
@@ -47,16 +47,14 @@ struct Paper {  // appendix D
   }
 };
 
-/// Two half circles of eight Gaussians each, hooked into one another.
-wgf::GaussianMixture two_moons() {
-  Eigen::MatrixXd centres(2, 16);
-  for (int i = 0; i < 8; ++i) {
-    const double angle = std::numbers::pi * i / 7, c = 2 * std::cos(angle), s = 2 * std::sin(angle);
-    centres.col(i) << c - 1, s - 0.5;
-    centres.col(8 + i) << c + 1, 0.5 - s;
-  }
-  return wgf::GaussianMixture::isotropic(centres, 0.25);
-}
+// The map as the gradient of a convex network (appendix C.1, figure 6).
+struct OursIcnn : Ours {
+  static constexpr double map_rate = 4e-3;
+  static auto map() { return wgf::IcnnGradient<64, 2>{.input_scale = 6}; }
+};
+struct PaperIcnn : Paper {
+  static auto map() { return wgf::IcnnGradient<16, 4>{}; }
+};
 
 /// The cloud at the start and at four later times, beside target samples.
 bool draw(const std::filesystem::path& file, const wgf::GaussianMixture& target, const std::vector<wgf::Particles>& path, double step_size,
@@ -79,11 +77,19 @@ bool draw(const std::filesystem::path& file, const wgf::GaussianMixture& target,
   return examples::draw_scatter(file, panels, style);
 }
 
+struct Options : CommonOptions {
+  std::string preset = "ours", map = "residual";
+  Training training;
+  long samples = 4000;
+};
+
 template <class Preset>
-void run(const CommonOptions& options, const std::string& preset, Training training, long samples) {
+void run(const Options& options) {
+  Training training = options.training;
   training.run.steps = options.steps;
+  const long samples = options.samples;
   examples::Report report("two_moons", options);
-  examples::report_training(report, preset, training);
+  examples::report_training(report, options.preset, training);
   report.setting("samples", samples);
   const auto map = Preset::map();
   const auto dual = Preset::dual(training.dropout);
@@ -91,13 +97,14 @@ void run(const CommonOptions& options, const std::string& preset, Training train
   report.setting("dual", wgf::describe(dual) + ", " + Preset::fit().name);
   examples::OutputFolder out(options.out);
 
-  const auto target = two_moons();
+  const auto target = examples::two_moons();
   const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
                               wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
   const auto flow =
       report.timed("training", [&] { return solver.run(wgf::Gaussian::isotropic(2, 1.5), training.run, examples::observer(options)); });
 
-  const auto path = flow.trajectory(flow.draw_initial(samples, examples::derived_seed(options, 0)));
+  const auto start = flow.draw_initial(samples, examples::derived_seed(options, 0));
+  const auto path = flow.trajectory(start);
   const auto& x = path.back();
   const auto y = target.sample(samples, examples::derived_seed(options, 1)), z = target.sample(samples, examples::derived_seed(options, 2));
   const Eigen::VectorXd masses = wgf::mode_masses(x, target);
@@ -116,6 +123,12 @@ void run(const CommonOptions& options, const std::string& preset, Training train
     metric("modes_found", "modes with at least 3 % of the mass", static_cast<double>(found), "16");
     metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), "0.0625");
     metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), "0.0625");
+    if constexpr (wgf::GradientMapSpecification<decltype(map)>) {  // invertible: the flow has a density
+      const auto [y_k, log_p] = flow.push_with_log_density(start, flow.initial_log_density(start));
+      double sum = 0;
+      for (long i = 0; i < samples; ++i) sum += log_p[i] - target.log_density(y_k.col(i));
+      metric("kl", "KL divergence from the target", sum / static_cast<double>(samples), "0");
+    }
     metric("seconds", "seconds of training", report.content()["seconds"]["training"], {});
   });
 
@@ -130,19 +143,26 @@ void run(const CommonOptions& options, const std::string& preset, Training train
 
 int main(int argc, char** argv) {
   CLI::App app("Samples two moons, a mixture of 16 Gaussians in the plane, by the Wasserstein gradient flow of KL.", "two_moons");
-  CommonOptions options;
+  Options options;
   options.out = "out/two_moons";
   const examples::Presets presets{{"ours", Ours::training()}, {"paper", Paper::training()}};
-  std::string preset = "ours";
-  Training training;
-  long samples = 4000;
-  examples::add_presets(app, options, presets, preset, training);
+  examples::add_presets(app, options, presets, options.preset, options.training);
+  app.add_option_function<std::string>(
+         "--map",
+         [&](const std::string& name) {
+           options.map = name;
+           if (name == "icnn" && options.preset == "ours") options.training.run.map_rate = OursIcnn::map_rate;
+         },
+         "the transport map: a residual network, or icnn, the gradient of a convex network")
+      ->check(CLI::IsMember({"residual", "icnn"}))
+      ->default_str(options.map);
   examples::add_common_options(app, options);
-  app.add_option("--samples", samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
-  examples::add_training_options(app, training);
-  examples::add_dropout(app, training);
+  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  examples::add_training_options(app, options.training);
+  examples::add_dropout(app, options.training);
   return examples::run_main(app, argc, argv, [&] {
-    if (preset == "paper") run<Paper>(options, preset, training, samples);
-    else run<Ours>(options, preset, training, samples);
+    const bool paper = options.preset == "paper";
+    if (options.map == "icnn") paper ? run<PaperIcnn>(options) : run<OursIcnn>(options);
+    else paper ? run<Paper>(options) : run<Ours>(options);
   });
 }
