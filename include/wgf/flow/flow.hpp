@@ -301,6 +301,7 @@ class Flow {
     auto net = runtime.network(map, d, 1, 0, Keep::tile);
     auto x = runtime.points(d, n), y = runtime.points(d, n), drift = runtime.points(d, n);
     const Frame none = Frame::none(d);
+    const auto each = [&](long count, const auto& f) { runtime.each(count, f); };
 
     const auto visit_map = [&](int k) {
       const auto& stage = stages[static_cast<std::size_t>(k)];
@@ -319,7 +320,7 @@ class Flow {
           for (auto& slope : slopes) slope = identity + stage.stretch * (slope - identity);
         return slopes;
       };
-      visit(k, Inside{stage.frame}, detail::DifferentiatedMap{value, derivative});
+      visit(k, Inside{stage.frame}, detail::DifferentiatedMap{value, derivative, each});
     };
     const auto visit_forward = [&](int k) {
       if constexpr (has_forward) {
@@ -342,7 +343,7 @@ class Flow {
           });
           return slopes;
         };
-        visit(k, Inside{none}, detail::DifferentiatedMap{value, derivative});
+        visit(k, Inside{none}, detail::DifferentiatedMap{value, derivative, each});
       }
     };
     for (int k = direction > 0 ? from : from - 1; direction > 0 ? k < to : k >= to; k += direction) {

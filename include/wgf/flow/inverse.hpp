@@ -62,20 +62,24 @@ std::vector<Eigen::MatrixXd> jacobians(const R& runtime, Net& net, const Particl
   return slopes;
 }
 
-/// A map of points with its derivative, in double precision. value(x): d × n to d × n. derivative(x): n matrices d × d.
-template <class Value, class Derivative>
+/// A map of points with its derivative, in double precision. value(x): d × n to d × n. derivative(x): n matrices d × d. each(n, f) calls
+/// f(i) for every i, on several threads.
+template <class Value, class Derivative, class Each>
 struct DifferentiatedMap {
   Value value;
   Derivative derivative;
+  Each each;
 
   /// log |det| of the derivative at every point; not a number where it is not positive.
   Eigen::VectorXd log_determinants(const Particles& x) const {
     const auto slopes = derivative(x);
     Eigen::VectorXd logs(x.cols());
-    for (Eigen::Index i = 0; i < x.cols(); ++i) {
-      const double det = slopes[static_cast<std::size_t>(i)].partialPivLu().determinant();
-      logs[i] = det > 0 ? std::log(det) : std::numeric_limits<double>::quiet_NaN();
-    }
+    each(x.cols(), [&](long i) {
+      const Eigen::PartialPivLU<Eigen::MatrixXd> lu(slopes[static_cast<std::size_t>(i)]);
+      const auto pivots = lu.matrixLU().diagonal().array();
+      const bool positive = (lu.permutationP().determinant() * pivots.sign().prod()) > 0;
+      logs[i] = positive ? pivots.abs().log().sum() : std::numeric_limits<double>::quiet_NaN();
+    });
     return logs;
   }
   /// x with value(x) = y: Newton's steps, each halved until the residual has fallen. \param fail(i) is called for a point that cannot be
@@ -95,8 +99,9 @@ struct DifferentiatedMap {
       const Particles at = x(Eigen::all, left), wanted = y(Eigen::all, left);
       const auto slopes = derivative(at);
       Particles step(y.rows(), at.cols());
-      for (Eigen::Index i = 0; i < at.cols(); ++i)
+      each(at.cols(), [&](long i) {
         step.col(i) = slopes[static_cast<std::size_t>(i)].partialPivLu().solve(residual.col(left[static_cast<std::size_t>(i)]));
+      });
       Eigen::RowVectorXd length = Eigen::RowVectorXd::Ones(at.cols());
       for (int halving = 0; halving < 40; ++halving) {
         const Particles next = at - step * length.asDiagonal(), off = value(next) - wanted;
@@ -118,8 +123,8 @@ struct DifferentiatedMap {
     return x;
   }
 };
-template <class Value, class Derivative>
-DifferentiatedMap(Value, Derivative) -> DifferentiatedMap<Value, Derivative>;
+template <class Value, class Derivative, class Each>
+DifferentiatedMap(Value, Derivative, Each) -> DifferentiatedMap<Value, Derivative, Each>;
 
 }  // namespace detail
 }  // namespace wgf

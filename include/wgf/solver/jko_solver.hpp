@@ -484,6 +484,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   }
   /// Iterations of all the steps that the options ask for.
   long total_iterations() const {
+    if (!trains) return 0;
     long n = 0;
     for (int k = 0; k < options_.steps; ++k) n += options_.iterations_of(k);
     return n;
