@@ -93,6 +93,7 @@ TEST_CASE("no allocation inside the loop") {
   for (const int threads : {1, 2}) {
     CHECK(allocations_of_loop(wgf::ResidualMlp<16, 3>{}, moons, wgf::Mlp<16, 3>{.dropout = 0.1}, threads, true) == 0);
     CHECK(allocations_of_loop(wgf::DeepLinear<64, 3>{}, gaussian, wgf::Quadratic{} + wgf::Mlp<16, 3>{}, threads, false) == 0);
+    CHECK(allocations_of_loop(wgf::IcnnGradient<16, 2>{}, moons, wgf::Mlp<16, 3>{}, threads, false) == 0);
     CHECK(allocations_of_loop(wgf::Affine{}, gaussian, wgf::Quadratic{}, threads, true) == 0);
   }
 }

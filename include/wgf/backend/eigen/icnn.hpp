@@ -140,7 +140,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
 
   /// After each change of the parameters: back into the cone, and what the passes want of them.
   void refresh() {
-    auto* p = const_cast<Scalar*>(parameters_.data());  // ours: only the view is constant
+    Scalar* p = parameters_.data();
     const auto project = [&](std::size_t at, int count) {
       for (Scalar* q = p + at; q < p + at + count; ++q) *q = std::max(*q, Scalar(0));
     };

@@ -31,6 +31,7 @@ class Parameters {
   }
 
   const Scalar* data() const { return value_.data(); }
+  Scalar* data() { return value_.data(); }
   Scalar* gradient(int strand) const { return gradient_[strand].data(); }
 
   /// One Adam step on the sum of the strands' gradients (in order: the same bits on any number of threads), which are then cleared.
