@@ -49,7 +49,7 @@ struct Paper13 : Paper {
 // The map as the gradient of a convex network (appendix C.1, figure 6).
 struct OursIcnn : Ours {
   static constexpr double map_rate = 4e-3;
-  static auto map() { return wgf::IcnnGradient<64, 2>{.input_scale = 1}; }
+  static auto map() { return wgf::IcnnGradient<64, 2>{.input_scale = 3}; }
 };
 
 struct Options : CommonOptions {

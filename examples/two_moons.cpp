@@ -123,7 +123,7 @@ void run(const Options& options) {
     metric("modes_found", "modes with at least 3 % of the mass", static_cast<double>(found), "16");
     metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), "0.0625");
     metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), "0.0625");
-    if constexpr (wgf::GradientMapSpecification<decltype(map)>) {  // invertible: the flow has a density
+    if constexpr (wgf::GradientMapSpecification<decltype(Preset::map())>) {  // invertible: the flow has a density
       const auto [y_k, log_p] = flow.push_with_log_density(start, flow.initial_log_density(start));
       double sum = 0;
       for (long i = 0; i < samples; ++i) sum += log_p[i] - target.log_density(y_k.col(i));

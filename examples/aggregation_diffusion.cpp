@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSL-1.0
+// Aggregation and diffusion: a uniform square splits into four pulses that merge, against finite volumes (section 4.4, appendix C.3).
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <wgf/reference/finite_volume.hpp>
+#include <wgf/wgf.hpp>
+
+#include "common/options.hpp"
+#include "common/output.hpp"
+#include "common/plot.hpp"
+#include "common/report.hpp"
+#include "common/training.hpp"
+
+using examples::CommonOptions, examples::Training;
+
+namespace {
+
+// ∂P = c ∇·(P ∇W*P) + 0.1 c² ΔP³, W(x) = −exp(−|x|²)/π: section 4.4's equation for a density of mass c, in terms of that of mass 1.
+constexpr double exponent = 3, half_width = 3;
+double diffusion(double mass) { return 0.1 * mass * mass; }
+
+struct Options : CommonOptions {
+  std::string scheme = "backward", map = "residual";
+  Training training;
+  double mass = 9;
+  int cells = 80;
+  long samples = 20000;
+};
+
+// ---- the settings: networks, and numbers of each scheme ----
+auto dual(const Options& o) { return wgf::Quadratic{} + wgf::Mlp<48, 3, wgf::Silu>{.dropout = o.training.dropout, .input_scale = 3}; }
+Training backward_training() {
+  return {.run = {.steps = 30,
+                  .iterations = 400,
+                  .batch = 512,
+                  .map_rate = 3e-3,
+                  .dual_rate = 3e-3,
+                  .first_step = 4,
+                  .pool = 20'000,
+                  .stratified = true,
+                  .forward_samples = 4000},
+          .step_size = 0.5,
+          .dropout = 0};
+}
+Training forward_backward_training() {
+  Training t = backward_training();
+  t.run.batch = 1000, t.run.map_rate = t.run.dual_rate = 5e-3;
+  return t;
+}
+
+/// n points that fill the square evenly: averages over them, and over their images, scatter less than over random ones.
+wgf::Particles even_points(long n) {
+  const double plastic = 1.3247179572447460;  // the golden ratio of the plane, r³ = r + 1
+  wgf::Particles x(2, n);
+  for (Eigen::Index i = 0; i < n; ++i) {
+    const auto at = [i](double step) { return half_width * (2 * std::fmod(0.5 + step * static_cast<double>(i), 1) - 1); };
+    x.col(i) << at(1 / plastic), at(1 / (plastic * plastic));
+  }
+  return x;
+}
+
+/// The number of pulses: maxima of the particles' smoothed histogram, at least half as high as the greatest and 0.5 apart.
+int pulses(const wgf::Particles& x) {
+  constexpr int n = 80, reach = 5;
+  constexpr double cell = 0.1, width = 2;  // in x; of the smoothing, in cells
+  Eigen::MatrixXd counts = Eigen::MatrixXd::Zero(n, n), smoothing(n, n);
+  const auto index = [](double at) { return std::clamp(static_cast<int>(at / cell + n / 2.0), 0, n - 1); };
+  for (Eigen::Index i = 0; i < x.cols(); ++i) ++counts(index(x(0, i)), index(x(1, i)));
+  for (int j = 0; j < n; ++j)
+    for (int i = 0; i < n; ++i) smoothing(i, j) = std::exp(-0.5 * (i - j) * (i - j) / (width * width));
+  const Eigen::MatrixXd height = smoothing * counts * smoothing;
+  int found = 0;
+  for (int j = reach; j < n - reach; ++j)
+    for (int i = reach; i < n - reach; ++i)
+      found += height(i, j) >= 0.5 * height.maxCoeff() &&
+               height(i, j) == height.block(i - reach, j - reach, 2 * reach + 1, 2 * reach + 1).maxCoeff();
+  return found;
+}
+
+/// A solution at the times 0, a, 2a, …
+struct Solution {
+  std::vector<wgf::Particles> samples;
+  std::vector<double> energy;
+
+  double second_moment(int k) const { return samples[static_cast<std::size_t>(k)].colwise().squaredNorm().mean(); }
+};
+
+Solution finite_volumes(const Options& o) {
+  const auto grid = wgf::CellGrid::cube(2, 4, o.cells);
+  wgf::AggregationDiffusion equation;
+  equation.interaction = [](const Eigen::VectorXd& x) { return wgf::GaussianKernel{}.value(x.squaredNorm()); };
+  equation.strength = o.mass, equation.diffusion = diffusion(o.mass), equation.exponent = exponent;
+  const auto start = wgf::UniformBox::cube(2, half_width);
+  wgf::FiniteVolume solver(grid, equation, grid.means([&](const Eigen::VectorXd& x) { return std::exp(start.log_density(x)); }, 10));
+  Solution solution;
+  for (int k = 0; k <= o.steps; ++k) {
+    solver.advance(k * o.training.step_size);
+    solution.samples.push_back(solver.sample(o.samples, examples::derived_seed(o, 1)));
+    solution.energy.push_back(solver.energy());
+    examples::check_interrupt();
+  }
+  return solution;
+}
+
+/// c/2 E[W(X − Y)] + 0.1c²/2 ∫P³ in samples, ∫P³ = E[P²] with P by the change of variables; in every step, as long as maps are one to one.
+template <class Flow>
+std::vector<double> energies(const Flow& flow, const Options& o, long n) {
+  const auto energy = [&](const wgf::Particles& x, const Eigen::VectorXd& log_density) {
+    double interaction = 0;
+    for (Eigen::Index i = 0; i < n; ++i)
+      interaction += wgf::GaussianKernel{}.value((x.colwise() - x.col(i)).colwise().squaredNorm().array().eval()).mean();
+    return 0.5 * o.mass * interaction / static_cast<double>(n) +
+           diffusion(o.mass) / (exponent - 1) * ((exponent - 1) * log_density.array()).exp().mean();
+  };
+  wgf::Particles x = even_points(n);
+  Eigen::VectorXd log_density = flow.initial_log_density(x);
+  std::vector<double> all{energy(x, log_density)};
+  try {
+    for (int k = 0; k < flow.size(); ++k) {
+      std::tie(x, log_density) = flow.push_with_log_density(std::move(x), std::move(log_density), k, k + 1);
+      all.push_back(energy(x, log_density));
+    }
+  } catch (const wgf::InversionError&) {  // a residual map has folded: from here on there is no density to be had
+  }
+  return all;
+}
+
+template <class Scheme, class Map>
+void run(const Options& options, const Map& map) {
+  Training training = options.training;
+  training.run.steps = options.steps;
+  examples::Report report("aggregation_diffusion", options);
+  examples::report_training(report, options.scheme, training);
+  report.setting("scheme", options.scheme);
+  report.setting("mass", options.mass);
+  report.setting("cells", options.cells);
+  report.setting("samples", options.samples);
+  report.setting("map", wgf::describe(map));
+  report.setting("dual", wgf::describe(dual(options)) + ", OwnBound");
+  examples::OutputFolder out(options.out);
+
+  const int steps = options.steps;
+  const double a = training.step_size;
+  const auto entropy = wgf::generalized_entropy(exponent, dual(options), wgf::OwnBound{});
+  const wgf::JkoSolver solver{options.mass * wgf::interaction(wgf::GaussianKernel{}) + diffusion(options.mass) * entropy, map,
+                              Scheme{.step_size = a}, wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+  const auto flow =
+      report.timed("training", [&] { return solver.run(wgf::UniformBox::cube(2, half_width), training.run, examples::observer(options)); });
+  Solution ours;
+  report.timed("push", [&] { ours.samples = flow.trajectory(even_points(options.samples)); });
+  report.timed("energy", [&] { ours.energy = energies(flow, options, std::min(options.samples, 4000L)); });
+  const auto reference = report.timed("reference", [&] { return finite_volumes(options); });
+
+  std::vector<double> distance, moment, reference_moment;
+  std::vector<int> found, reference_found;
+  double distance_to_9 = 0, rise = 0;
+  report.timed("metrics", [&] {
+    for (int k = 0; k <= steps; ++k) {
+      const auto &x = ours.samples[static_cast<std::size_t>(k)], &y = reference.samples[static_cast<std::size_t>(k)];
+      distance.push_back(wgf::sliced_wasserstein(x, y, {.projections = 50}));
+      if (k * a <= 9 + 1e-9) distance_to_9 = std::max(distance_to_9, distance.back());
+      moment.push_back(ours.second_moment(k)), reference_moment.push_back(reference.second_moment(k));
+      found.push_back(pulses(x)), reference_found.push_back(pulses(y));
+    }
+    for (std::size_t k = 1; k < ours.energy.size(); ++k) rise = std::max(rise, ours.energy[k] - ours.energy[k - 1]);
+  });
+
+  examples::Summary summary;
+  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
+    report.metric(name, value);
+    summary.row(what, value, std::move(good));
+  };
+  metric("sliced_w2_max", "sliced W2 to finite volumes, greatest up to t = 9", distance_to_9, "below 0.05");
+  metric("sliced_w2_end", "... at the end", distance.back(), "");
+  metric("sliced_w2_start", "... at the start", distance.front(), "what chance alone makes");
+  metric("pulses_end", "pulses at the end", found.back(), fmt::format("finite volumes: {}", reference_found.back()));
+  metric("second_moment", "second moment at the end", moment.back(), fmt::format("finite volumes: {:.4g}", reference_moment.back()));
+  metric("second_moment_error", "... relative error", std::abs(moment.back() / reference_moment.back() - 1), "below 0.04");
+  const auto last = ours.energy.size() - 1;
+  metric("energy", "energy", ours.energy[last],
+         fmt::format("at t = {:.3g}, finite volumes: {:.4g}", static_cast<double>(last) * a, reference.energy[last]));
+  metric("energy_rise", "greatest rise of the energy in a step", rise, "0");
+  metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
+  const auto list = [&](const char* name, const auto& values) { report.metric(name, nlohmann::ordered_json(values)); };
+  list("sliced_w2_by_step", distance), list("energy_by_step", ours.energy), list("reference_energy_by_step", reference.energy);
+  list("second_moment_by_step", moment), list("reference_second_moment_by_step", reference_moment);
+  list("pulses_by_step", found), list("reference_pulses_by_step", reference_found);
+
+  wgf::write_npy(out.path("samples.npy"), ours.samples.back());
+  wgf::save(flow, out.path("flow.wgf"));
+  const bool picture = report.timed("picture", [&] {
+    std::vector<examples::ScatterPanel> panels, below;
+    int last = -1;
+    for (const double share : {0.0, 0.1, 0.3, 0.6, 0.75, 1.0}) {
+      const int k = static_cast<int>(std::lround(share * steps));
+      if (k == last) continue;
+      last = k;
+      panels.push_back({fmt::format("t = {:.3g}", k * a), {{ours.samples[static_cast<std::size_t>(k)]}}});
+      below.push_back({"finite volumes", {{reference.samples[static_cast<std::size_t>(k)], examples::colour::target}}});
+    }
+    examples::ScatterStyle style;
+    style.title = "Aggregation and diffusion: the flow (top) and finite volumes (bottom)";
+    style.lower = Eigen::Vector2d::Constant(-3.3), style.upper = Eigen::Vector2d::Constant(3.3);
+    style.most_columns = static_cast<int>(panels.size());
+    panels.insert(panels.end(), below.begin(), below.end());
+    return examples::draw_scatter(out.path("picture.png"), panels, style);
+  });
+  summary.print(fmt::format("aggregation and diffusion at t = {:.3g}, {} steps, {} scheme", a * steps, steps, options.scheme));
+  examples::publish(out, report, picture);
+}
+
+template <class Scheme>
+void run(const Options& o) {
+  if (o.map == "icnn") run<Scheme>(o, wgf::IcnnGradient<48, 2>{.input_scale = 3});
+  else run<Scheme>(o, wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 3});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Follows an aggregation-diffusion equation in the plane by its Wasserstein gradient flow, and compares it with finite volumes.",
+      "aggregation_diffusion");
+  Options options;
+  options.out = "out/aggregation_diffusion";
+  const examples::Presets schemes{{"backward", backward_training()}, {"forward_backward", forward_backward_training()}};
+  examples::add_presets(app, options, schemes, options.scheme, options.training, "--scheme",
+                        "whether the interaction goes forward; brings its own settings");
+  examples::add_common_options(app, options);
+  app.add_option("--map", options.map, "residual network or gradient of a convex one")
+      ->check(CLI::IsMember({"residual", "icnn"}))
+      ->capture_default_str();
+  app.add_option("--mass", options.mass, "c, which sets the pace: interaction grows by c, diffusion by c^2")
+      ->check(examples::positive())
+      ->capture_default_str();
+  app.add_option("--cells", options.cells, "finite volumes along a side")->check(examples::at_least(20))->capture_default_str();
+  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  examples::add_training_options(app, options.training);
+  examples::add_dropout(app, options.training);
+  return examples::run_main(app, argc, argv, [&] {
+    if (options.scheme == "forward_backward") run<wgf::ForwardBackward>(options);
+    else run<wgf::Backward>(options);
+  });
+}

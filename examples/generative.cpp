@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSL-1.0
+// Generative: a flow to a law that is known by samples only, two moons, a ring of Gaussians or your own, along an f-divergence (eq. 8).
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <wgf/wgf.hpp>
+
+#include "common/mixtures.hpp"
+#include "common/options.hpp"
+#include "common/output.hpp"
+#include "common/plot.hpp"
+#include "common/report.hpp"
+#include "common/training.hpp"
+
+using examples::CommonOptions, examples::Training;
+
+namespace {
+
+// ---- the settings: networks, and numbers of each divergence ----
+auto map() { return wgf::ResidualMlp<64, 4, wgf::Silu>{.input_scale = 3}; }
+auto dual(double dropout) { return wgf::Quadratic{} + wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3}; }
+/// \param step_size relative to the data's variance. Near the data a divergence moves particles at f''(1) times the speed of KL.
+Training training(double step_size) {
+  return {.run = {.steps = 20, .iterations = 200, .batch = 1024, .map_rate = 1e-3, .dual_rate = 4e-3, .first_step = 4},
+          .step_size = step_size,
+          .dropout = 0};
+}
+
+struct Options : CommonOptions {
+  std::string divergence = "js";
+  Training training;
+  std::string target = "two_moons", data;
+  long target_samples = 20000;
+  long samples = 4000;
+};
+
+/// What the flow sees of a law, and samples of it that it does not see.
+struct Data {
+  wgf::Particles seen, held_out;
+  std::optional<wgf::GaussianMixture> law = {};  ///< where it is known
+};
+
+/// Samples of a law of ours, or a file's rows: every fifth is held out, at most as many as are measured.
+Data data_of(const Options& options) {
+  if (options.data.empty()) {
+    const auto law = options.target == "ring" ? examples::ring() : examples::two_moons();
+    return {law.sample(options.target_samples, examples::derived_seed(options, 0)),
+            law.sample(options.samples, examples::derived_seed(options, 1)), law};
+  }
+  const wgf::Particles all = wgf::read_npy(options.data);
+  const Eigen::Index held_out = all.cols() / 5, least = 10 * (all.rows() + 1);
+  if (all.rows() < 1 || held_out < least)
+    throw std::runtime_error(
+        fmt::format("{}: {} rows of {} numbers; at least {} are needed", options.data, all.cols(), all.rows(), 5 * least));
+  if (!all.allFinite()) throw std::runtime_error(fmt::format("{}: not all numbers are finite", options.data));
+  Data data{wgf::Particles(all.rows(), all.cols() - held_out), wgf::Particles(all.rows(), held_out)};
+  Eigen::Index seen = 0, kept = 0;
+  for (Eigen::Index i = 0; i < all.cols(); ++i) (i % 5 == 4 ? data.held_out.col(kept++) : data.seen.col(seen++)) = all.col(i);
+  if (kept > options.samples) data.held_out.conservativeResize(Eigen::NoChange, options.samples);
+  return data;
+}
+
+/// In the plane the cloud at five times beside the data; else the marginals.
+template <class Flow>
+bool draw(const std::filesystem::path& file, const Data& data, const Flow& flow, const wgf::Particles& start, const std::string& title) {
+  const auto path = flow.trajectory(start);
+  const int steps = static_cast<int>(path.size()) - 1;
+  if (flow.dim() != 2) {
+    std::vector<examples::MarginalPanel> panels;
+    for (int i = 0; i < std::min(flow.dim(), 10); ++i)
+      panels.push_back({fmt::format("coordinate {}", i + 1), path.back().row(i), data.held_out.row(i)});
+    return examples::draw_marginals(file, panels, {.title = title, .reference_label = "data held out"});
+  }
+  std::vector<examples::ScatterPanel> panels;
+  int last = -1;
+  for (const double share : {0.0, 0.05, 0.15, 0.4, 1.0}) {
+    const int k = static_cast<int>(std::ceil(share * steps));
+    if (k == last) continue;
+    last = k;
+    panels.push_back({fmt::format("t = {:.3g}", k * flow.step_size), {{path[static_cast<std::size_t>(k)]}}});
+  }
+  panels.push_back({"data", {{data.held_out, examples::colour::target}}});
+  examples::ScatterStyle style;
+  style.title = title;
+  style.most_columns = 3;
+  return examples::draw_scatter(file, panels, style);
+}
+
+/// \param along the divergence, as the title names it
+template <class Divergence>
+void run(const Options& options, const std::string& along, const Divergence& divergence) {
+  Training training = options.training;
+  training.run.steps = options.steps;
+  examples::Report report("generative", options);
+  examples::report_training(report, options.divergence, training);
+  report.setting("divergence", options.divergence);
+  report.setting("data", options.data.empty() ? options.target : options.data);
+  report.setting("samples", options.samples);
+  const auto u = dual(training.dropout);
+  report.setting("map", wgf::describe(map()));
+  report.setting("dual", wgf::describe(u) + ", LogisticLoss");
+  const Data data = data_of(options);
+  report.setting("dim", data.seen.rows());
+  report.setting("target_samples", data.seen.cols());
+  examples::OutputFolder out(options.out);
+
+  const auto initial = wgf::Gaussian::fit(data.seen);
+  const double variance = initial.covariance().trace() / initial.dim();
+  const wgf::JkoSolver solver{wgf::divergence_to(data.seen, divergence, u), map(),
+                              wgf::Backward{.step_size = training.step_size * variance},
+                              wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+  double bound = 0;
+  int reports = 0;  // of the last step
+  const auto show = examples::observer(options);
+  const auto flow = report.timed("training", [&] {
+    return solver.run(initial, training.run, [&](const wgf::Progress& p) {
+      if (p.step == p.steps && !p.step_done) bound += p.dual, ++reports;
+      show(p);
+    });
+  });
+
+  const auto start = flow.draw_initial(options.samples, examples::derived_seed(options, 2));
+  const auto x = flow.push(start);
+  const auto& y = data.held_out;
+  const auto some = data.seen.leftCols(std::min<Eigen::Index>(data.seen.cols(), options.samples));
+
+  examples::Summary summary;
+  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
+    report.metric(name, value);
+    summary.row(what, value, std::move(good));
+  };
+  report.timed("metrics", [&] {
+    metric("energy_distance", "energy distance to data not seen", wgf::energy_distance(x, y), "0, give or take chance");
+    metric("energy_distance_noise", "... of the data seen", wgf::energy_distance(some, y), "what chance alone makes");
+    metric("energy_distance_initial", "... of the Gaussian at the start", wgf::energy_distance(start, y), "");
+    metric("sliced_w2", "sliced W2 to data not seen", wgf::sliced_wasserstein(x, y),
+           fmt::format("chance: {:.2g}", wgf::sliced_wasserstein(some, y)));
+    if (data.law) {
+      const Eigen::VectorXd masses = wgf::mode_masses(x, *data.law);
+      const auto modes = masses.size();
+      const auto found = (masses.array() >= 0.5 / static_cast<double>(modes)).count();
+      metric("modes_found", "modes with half their mass or more", static_cast<double>(found), fmt::format("{}", modes));
+      metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
+      metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
+    }
+    metric("divergence", "divergence, by the dual network", bound / std::max(reports, 1), "0: what it can still tell apart");
+    metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
+  });
+
+  wgf::write_npy(out.path("samples.npy"), x);
+  wgf::save(flow, out.path("flow.wgf"));
+  const std::string title = fmt::format("From a Gaussian to the law of {} samples along {}", data.seen.cols(), along);
+  const bool picture = report.timed("picture", [&] { return draw(out.path("picture.png"), data, flow, start, title); });
+  summary.print(fmt::format("{} samples in {} dimensions, t = {:.3g}, {} steps", data.seen.cols(), flow.dim(),
+                            flow.step_size * options.steps, options.steps));
+  examples::publish(out, report, picture);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Flows from a Gaussian to a law that is known by samples only.", "generative");
+  Options options;
+  options.out = "out/generative";
+  const examples::Presets divergences{
+      {"js", training(0.4)}, {"kl", training(0.2)}, {"reverse_kl", training(0.1)}, {"hellinger", training(0.4)}, {"chi2", training(0.1)}};
+  examples::add_presets(app, options, divergences, options.divergence, options.training, "--divergence",
+                        "what falls, with its own settings; other options override them");
+  auto* target = app.add_option("--target", options.target, "whose samples: two_moons or ring, eight Gaussians on a circle")
+                     ->check(CLI::IsMember({"two_moons", "ring"}))
+                     ->capture_default_str();
+  app.add_option("--data", options.data, "your own samples instead: a NumPy file of shape (n, d)")->excludes(target);
+  app.add_option("--target-samples", options.target_samples, "samples that the flow sees of a --target")
+      ->check(examples::at_least(10))
+      ->capture_default_str();
+  examples::add_common_options(app, options);
+  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  examples::add_training_options(app, options.training);
+  app.get_option("--step-size")->description("a, the time of a JKO step, in units of the data's mean variance");
+  examples::add_dropout(app, options.training);
+  return examples::run_main(app, argc, argv, [&] {
+    if (options.divergence == "kl") run(options, "the KL divergence", wgf::KullbackLeibler{});
+    else if (options.divergence == "reverse_kl") run(options, "the reverse KL divergence", wgf::ReverseKullbackLeibler{});
+    else if (options.divergence == "hellinger") run(options, "the squared Hellinger distance", wgf::SquaredHellinger{});
+    else if (options.divergence == "chi2") run(options, "the chi squared divergence", wgf::ChiSquared{});
+    else run(options, "the Jensen-Shannon divergence", wgf::JensenShannon{});
+  });
+}
