@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: BSL-1.0
+include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
+set(tiny --steps 2 --iterations 5 --first-step 1 --samples 50 --pool 2000)
+set(metrics mean_error covariance_error covariance_error_pde sym_kl_jko sym_kl_pde seconds)
+
+help(--map --dim --samples --whiten)
+writes(arguments ${tiny} shape 50,2 metrics ${metrics} settings preset=affine dim=2 coupled_base=ON)
+writes(arguments ${tiny} --dim 1 --seed 3 shape 50,1 metrics ${metrics} settings dim=1)
+writes(arguments ${tiny} --map icnn shape 50,2 metrics ${metrics} log_density_error settings preset=icnn)
+writes(arguments ${tiny} --map icnn --dim 5 --batch 64 shape 50,5 metrics ${metrics} log_density_error settings dim=5 batch=64)
+refuses_nonsense()
+fails("--dim" --dim 0)
+fails("--samples" --samples 0)
+fails("coupled_base needs whiten" --whiten false)
+fails("--map: must be one of affine, icnn, got residual" --map residual)
