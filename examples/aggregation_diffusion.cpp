@@ -25,7 +25,7 @@ constexpr double exponent = 3, half_width = 3;
 double diffusion(double mass) { return 0.1 * mass * mass; }
 
 struct Options : CommonOptions {
-  std::string scheme = "backward", map = "residual";
+  std::string scheme = "backward", map = "icnn";
   Training training;
   double mass = 9;
   int cells = 80;
@@ -33,13 +33,13 @@ struct Options : CommonOptions {
 };
 
 // ---- the settings: networks, and numbers of each scheme ----
-auto dual(const Options& o) { return wgf::Quadratic{} + wgf::Mlp<48, 3, wgf::Silu>{.dropout = o.training.dropout, .input_scale = 2}; }
+auto dual(const Options& o) { return wgf::Quadratic{} + wgf::Mlp<48, 3, wgf::Silu>{.dropout = o.training.dropout, .input_scale = 5}; }
 Training backward_training() {
   return {.run = {.steps = 30,
-                  .iterations = 400,
+                  .iterations = 300,
                   .batch = 512,
                   .map_rate = 3e-3,
-                  .dual_rate = 3e-3,
+                  .dual_rate = 1.2e-2,
                   .first_step = 4,
                   .pool = 20'000,
                   .stratified = true,
@@ -49,7 +49,7 @@ Training backward_training() {
 }
 Training forward_backward_training() {
   Training t = backward_training();
-  t.run.batch = 1000, t.run.map_rate = t.run.dual_rate = 5e-3;
+  t.run.batch = 1000;
   return t;
 }
 
@@ -217,7 +217,7 @@ void run(const Options& options, const Map& map) {
 template <class Scheme>
 void run(const Options& o) {
   if (o.map == "icnn") run<Scheme>(o, wgf::IcnnGradient<48, 2>{.input_scale = 3});
-  else run<Scheme>(o, wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 1.5});
+  else run<Scheme>(o, wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 3});
 }
 
 }  // namespace

@@ -6,7 +6,7 @@ set(metrics sliced_w2_max sliced_w2_end pulses_end second_moment second_moment_e
 help(--scheme --map --mass --cells --samples)
 writes(arguments ${tiny} shape 200,2 metrics ${metrics} settings scheme=backward mass=9.0)
 writes(arguments ${tiny} --scheme forward_backward --mass 2 shape 200,2 metrics ${metrics} settings scheme=forward_backward mass=2.0)
-writes(arguments ${tiny} --map icnn shape 200,2 metrics ${metrics})
+writes(arguments ${tiny} --map residual shape 200,2 metrics ${metrics})
 refuses_nonsense()
 fails("--map" --map linear)
 fails("--mass" --mass 0)
