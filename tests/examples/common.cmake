@@ -121,7 +121,7 @@ function(refuses_nonsense)
   fails("--iterations" --iterations many)
   fails("--rate" --rate 0)
   fails("--final-rate: must be above 0 and at most 1, got 2" --final-rate 2)
-  if(NOT name STREQUAL "ornstein_uhlenbeck")  # its flows are Gaussian and have no pool
+  if(NOT name MATCHES "^(ornstein_uhlenbeck|heat)$")  # their flows are Gaussian and have no pool
     fails("pool must hold at least a batch" --batch 200 --pool 100)
   endif()
   fails("cannot make the output folder" --out /dev/null/out)
