@@ -106,7 +106,7 @@ TEST_CASE("the bound on a Gaussian kernel's derivatives holds and is not far off
   }
 }
 
-TEST_CASE("a kernel's own Hessian is taken; types of others are read by a trait") {
+TEST_CASE("a kernel's own Hessian is taken, and types of others are read by a trait") {
   CHECK(kernel_hessian(WithHessian{}, VectorXd::Ones(2)) == MatrixXd::Constant(2, 2, 7));
   const auto kernel = adapted(Theirs{.bandwidth = 2});
   STATIC_REQUIRE(std::is_same_v<decltype(kernel), const GaussianKernel>);
