@@ -7,10 +7,10 @@ help(--preset --map --dim --m --t0 --margin --samples --dropout --whiten)
 writes(arguments ${tiny} --seed 7 shape 200,1 metrics ${metrics} l1_reference settings preset=ours dim=1 m=2.0 step_size=0.001 t0=0.002)
 writes(arguments ${tiny} --m 3 --map residual shape 200,1 metrics ${metrics} l1_reference settings m=3.0)
 # More dimensions have a step size and a t0 of their own, unless others are given.
-writes(arguments ${tiny} --dim 3 shape 200,3 metrics ${metrics} radial_l1 settings dim=3 t0=0.001 margin=1.15)
-writes(arguments ${tiny} --step-size 0.002 --t0 0.003 --margin 2 --dim 6 --map residual shape 200,6 metrics ${metrics} radial_l1
-       settings dim=6 step_size=0.002 t0=0.003 margin=2.0)
-writes(arguments ${tiny} --preset paper shape 200,1 metrics ${metrics} settings preset=paper batch=64 dropout=0.1)
+writes(arguments ${tiny} --dim 3 shape 200,3 metrics ${metrics} radial_l1 settings dim=3 t0=0.001)
+writes(arguments ${tiny} --step-size 0.00390625 --t0 0.0078125 --margin 2 --dim 6 --map residual shape 200,6 metrics ${metrics} radial_l1
+       settings dim=6 step_size=0.00390625 t0=0.0078125 margin=2.0)
+writes(arguments ${tiny} --preset paper shape 200,1 metrics ${metrics} settings preset=paper batch=64)
 writes(arguments ${tiny} --preset paper --map residual --dim 2 shape 200,2 metrics ${metrics} radial_l1 settings preset=paper)
 refuses_nonsense()
 fails("--m: must be above 1 and at most 10, got 1" --m 1)
