@@ -49,7 +49,7 @@ Training backward_training() {
 }
 Training forward_backward_training() {
   Training t = backward_training();
-  t.run.batch = 1000;
+  t.run.batch = 1000, t.run.iterations = 200, t.run.map_rate = 5e-3;
   return t;
 }
 
