@@ -214,18 +214,7 @@ Eigen::MatrixXd kernel_hessian(const K& kernel, const Eigen::VectorXd& x) {
                        }) {
     return kernel.hessian(x);
   } else {
-    Eigen::MatrixXd h(d, d);
-    Eigen::VectorXd at = x;
-    const double step = 1e-3 * std::max(1.0, x.cwiseAbs().maxCoeff());
-    for (Eigen::Index i = 0; i < d; ++i) {
-      const auto gradient = [&](double shift) -> Eigen::VectorXd {
-        at[i] = x[i] + shift;
-        return kernel_gradient(kernel, at);
-      };
-      h.col(i) = (8 * (gradient(step) - gradient(-step)) - (gradient(2 * step) - gradient(-2 * step))) / (12 * step);
-      at[i] = x[i];
-    }
-    return detail::symmetric_part(h);
+    return detail::jacobian_by_differences([&](const Eigen::VectorXd& at) { return kernel_gradient(kernel, at); }, x);
   }
 }
 
