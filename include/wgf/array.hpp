@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // What the per-point arithmetic of terms needs of Eigen arrays beyond what Eigen's own namespace supplies (exp, log, …). The names are
-// those of at::Tensor, so that one formula reads the same for both.
+// those of at::Tensor, so that one formula reads the same for both; what neither library has a name for is here for both.
+#include <concepts>
+
 #include <Eigen/Core>
 
 namespace wgf {
@@ -24,5 +26,33 @@ auto evaluated(const Eigen::ArrayBase<E>& u) {
 inline double ones_like(double) { return 1; }
 inline double clamp_max(double u, double bound) { return u < bound ? u : bound; }
 inline double evaluated(double u) { return u; }
+
+/// Numbers, one a point, as points of one coordinate.
+template <class E>
+auto as_points(const Eigen::ArrayBase<E>& u) {
+  return u.transpose();
+}
+
+/// A number on the host.
+inline double number(double u) { return u; }
+
+// ---- the same for tensors, which own their numbers
+template <class T>
+concept TensorLike = requires(const T& u) {
+  u.unsqueeze(1);
+  { u.template item<double>() } -> std::same_as<double>;
+};
+template <TensorLike T>
+T evaluated(const T& u) {
+  return u;
+}
+template <TensorLike T>
+T as_points(const T& u) {
+  return u.unsqueeze(1);
+}
+template <TensorLike T>
+double number(const T& u) {
+  return u.template item<double>();
+}
 
 }  // namespace wgf

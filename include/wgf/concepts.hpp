@@ -57,7 +57,9 @@ concept Runtime = requires(const R& r, const typename R::Window& x, typename R::
   r.draw_strata(x, s, x(s), n, stream, index);  // one point from each of n equal shares of others, in their order
   { r.bounds(x) } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::VectorXd>>;  // least and greatest coordinates
   r.parallel(n, [](typename R::Slice) {});                                       // returns when every slice is done
-  r.sum();                                                                       // accumulator over slices in a fixed order
+  r.sum().value();                                                               // accumulator over slices in a fixed order
+  r.sum().finite();                                                              // true or false, or a number on a device that says so
+  r.sum().log_mean(n);                                                           // log(sum/n), likewise
   // The network of a specification, for batches of n; all that a runtime makes of specifications satisfies Network.
   r.network(Affine{}, d, n, stream, Keep::tile);
 };

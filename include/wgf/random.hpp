@@ -55,7 +55,18 @@ struct Random {
     }
   }
 
+  /// A number in [0, 1) that all points of a draw share.
+  double shared_uniform(std::uint32_t stream, std::uint32_t index, int coordinate) const {
+    return 0x1p-32 * philox({static_cast<std::uint32_t>(coordinate), 0, index, stream}, key())[0];
+  }
+  /// One of 0, …, count − 1.
+  long below(long count, std::uint32_t stream, std::uint32_t index, long point) const {
+    const auto word = philox({static_cast<std::uint32_t>(point), 0, index, stream}, key());
+    return static_cast<long>((static_cast<std::uint64_t>(word[1]) << 32 | word[0]) % static_cast<std::uint64_t>(count));
+  }
+
  private:
+  std::array<std::uint32_t, 2> key() const { return {low(seed), high(seed)}; }
   static constexpr int chunk = 64;
   /// The numbers of a chunk of counters, which are used up. Plain loops for the integers and Eigen arrays for log, sin and cos, so that the
   /// compiler vectorises all of it; a function of its own, so that it is compiled once.
@@ -85,6 +96,13 @@ struct Random {
 };
 
 namespace detail {
+/// n points that fill the unit cube evenly are the fractional parts of shift + i·step: i/n in the first coordinate, multiples of irrational
+/// numbers in the others. This is the step of coordinate j.
+inline double lattice_step(int dim, int j, long n) {
+  double root = 1.5;  // of r^dim = r + 1, the golden ratio in two dimensions: the other coordinates' steps are r⁻¹, r⁻², …
+  for (int i = 0; i < 60; ++i) root = std::pow(1 + root, 1.0 / dim);
+  return j == 0 ? 1.0 / static_cast<double>(n) : std::pow(root, -j);
+}
 /// Neighbouring seeds become unrelated ones (the finaliser of SplitMix64).
 constexpr std::uint64_t mixed_seed(std::uint64_t x) {
   x += 0x9E3779B97F4A7C15u;

@@ -17,6 +17,8 @@ inline constexpr std::uint32_t streams_of_a_term = 16;
 /// \tparam adds_base whether E_P[log base] belongs to the term: it does where the divergence stands for ∫P log P.
 template <class Divergence, class Fit, class Base, class DualNetwork, class R, bool adds_base = false>
 class BoundDual {
+  using Normaliser = decltype(std::declval<const R&>().sum().log_mean(1L));
+
  public:
   BoundDual(DualNetwork net, typename R::Points memory, const Divergence& divergence, const Fit& fit, Base base, std::uint32_t stream)
       : network(std::move(net)),
@@ -46,12 +48,12 @@ class BoundDual {
   }
   /// Σ e^u over the slice, for a fit that takes u up to a constant; set_normaliser tells it log E_base[e^u].
   template <class U>
-  static double sum_of_ratios(const U& u)
+  static auto sum_of_ratios(const U& u)
     requires wgf::normalises<Fit>
   {
-    return static_cast<double>(exp(clamp_max(u, detail::largest_log_ratio)).sum());
+    return exp(clamp_max(u, detail::largest_log_ratio)).sum();
   }
-  void set_normaliser(double value)
+  void set_normaliser(const Normaliser& value)
     requires wgf::normalises<Fit>
   {
     normaliser_ = value;
@@ -82,7 +84,8 @@ class BoundDual {
     requires requires(const Base& base) { base.log_density(xi); }
   {
     if constexpr (requires { divergence_.log_ratio(u); }) return base_.log_density(xi) + divergence_.log_ratio(u);
-    else return base_.log_density(xi) + u - normaliser_;
+    else if constexpr (wgf::normalises<Fit>) return base_.log_density(xi) + u - number(normaliser_);
+    else return base_.log_density(xi) + u;
   }
 
   void add_gradient(typename R::Slice s, const typename R::Window& y, typename R::Window& g) const
@@ -106,7 +109,7 @@ class BoundDual {
   Fit fit_;
   Base base_;
   std::uint32_t stream_;
-  double normaliser_ = 0;
+  Normaliser normaliser_{};
 };
 
 /// A dual term with its network and memory. \param stream the network's random numbers begin there, the base's follow.

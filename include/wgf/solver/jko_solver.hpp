@@ -193,7 +193,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     each_dual<R>(memory_.terms, [&](auto& dual, double) {
       if constexpr (requires { dual.log_density(Eigen::VectorXd(), 0.0); }) {
         if (log.size() > 0) return;
-        runtime_.parallel(n, [&](typename R::Slice s) { u(s) = dual.network.forward(s, at(s)).transpose(); });
+        runtime_.parallel(n, [&](typename R::Slice s) { u(s) = as_points(dual.network.forward(s, at(s))); });
         const Particles values = runtime_.download(u);
         log.resize(n);
         for (long i = 0; i < n; ++i) log[i] = dual.log_density(Eigen::VectorXd(inside.col(i)), values(0, i));
@@ -393,7 +393,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
             const bool ends = k + 1 == iterations;
             if (!ends && (k + 1) % every != 0) return true;
             const Estimates seen = estimates();
-            all_finite = std::isfinite(seen.direct);  // a log-density may fail where its gradient does not
+            all_finite = seen.finite && std::isfinite(seen.direct);  // a log-density may fail where its gradient does not
             if (!all_finite) return false;
             if (ends) {
               last = seen;

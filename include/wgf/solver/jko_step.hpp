@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "../frame.hpp"
 #include "../functional/functional.hpp"
@@ -54,16 +56,57 @@ class Transport {
   typename R::Constant zero_, metric_;
 };
 
-/// Sample estimates of an iteration, sums over the batch.
+/// Sample estimates of an iteration, averages over the batch; and whether all gradients up to it were finite.
 struct Estimates {
   double transport = 0, direct = 0, dual = 0;
+  bool finite = true;
 };
+
+/// How the iterations of a step are run: one after the other. A runtime that has a way of its own, such as to record the work of one and to
+/// repeat it, has a member loop(shares) that returns such an object; then numbers that differ from one iteration to the next have to come
+/// through it.
+class PlainLoop {
+ public:
+  explicit PlainLoop(std::vector<double> shares) : shares_(std::move(shares)) {}
+  /// The batch of an iteration, where the work will find it.
+  template <class Window>
+  const Window& batch(const Window& x) const {
+    return x;
+  }
+  /// Iteration k: work(its share of the rates). \param phase iterations of one phase do the same work.
+  template <class Work>
+  void run(int k, int /*phase*/, Work&& work) const {
+    work(shares_[static_cast<std::size_t>(k)]);
+  }
+  /// Whether the iteration was sound, as far as is known without waiting for it.
+  static bool known(bool finite) { return finite; }
+  /// The same after waiting.
+  static bool sound(bool finite) { return finite; }
+
+ private:
+  std::vector<double> shares_;
+};
+template <Runtime R>
+auto loop_of(const R& runtime, std::vector<double> shares) {
+  if constexpr (requires { runtime.loop(shares); }) return runtime.loop(std::move(shares));
+  else return PlainLoop(std::move(shares));
+}
+/// A step of Adam at a share of its rate, if the gradient is finite.
+template <class Network, class Share, class Finite>
+void descend(Network& network, Adam rule, const Share& share, const Finite& finite) {
+  if constexpr (requires { network.descend(rule, share, finite); }) {
+    network.descend(rule, share, finite);
+  } else if (finite) {
+    rule.rate *= share;
+    network.descend(rule);
+  }
+}
 
 /// Trains the step's map. The state's terms have entered the step.
 /// \param draw draw(k) gives the batch of iteration k in the frame's coordinates. \param first_draw number of the first iteration's random
 /// numbers.
-/// \param observe observe(k, n, finite, estimates) is called in every iteration; `estimates` gives figures on request. It may stop the step
-/// by returning false.
+/// \param observe observe(k, finite, estimates) is called in every iteration: whether gradients were finite as far as is known, and figures
+/// on request, which may mean to wait for a device. It may stop the step by returning false.
 /// \returns whether the step was finished.
 template <Runtime R, class State, class Draw, class Observe>
 bool jko_step(const R& runtime, State& state, const Transport<R>& transport, const RunOptions& options, int iterations,
@@ -73,61 +116,63 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport, con
   const long n = options.batch;
   const auto inverse_n = static_cast<typename R::Scalar>(1.0 / static_cast<double>(n));
   const int averaged_from = iterations - static_cast<int>(std::lround(options.average * iterations));
+  const Adam map_rule{options.map_rate, options.beta1, options.beta2}, dual_rule{options.dual_rate, options.beta1, options.beta2};
+  auto loop = loop_of(runtime, options.shares(iterations));
 
   for (int k = 0; k < iterations; ++k) {
     const auto now = first_draw + static_cast<std::uint32_t>(k);
-    const double rate = options.rate_at(k, iterations);
-    const Adam map_rule{rate * options.map_rate, options.beta1, options.beta2},
-        dual_rule{rate * options.dual_rate, options.beta1, options.beta2};
-    const auto x = draw(k);
-    runtime.parallel(n, [&](Slice s) { y(s) = map.forward(s, x(s)); });  // T stays fixed while the duals ascend
-    show_batch(runtime, terms, y);
+    const bool averages = k >= averaged_from;
+    const auto x = loop.batch(draw(k));
+    bool known_finite = true;
+    loop.run(k, averages, [&](const auto& share) {
+      runtime.parallel(n, [&](Slice s) { y(s) = map.forward(s, x(s)); });  // T stays fixed while the duals ascend
+      show_batch(runtime, terms, y);
 
-    each_dual<R>(terms, [&](auto& dual, double) {
-      auto& z = dual.base_batch;
-      for (int j = 0; j < options.dual_steps; ++j) {
-        if constexpr (requires { dual.set_normaliser(0.0); }) {  // the loss holds an average over the base's batch
-          auto ratios = runtime.sum();
-          runtime.parallel(n, [&](Slice s) {
-            if (j == 0) dual.sample_base(runtime, s, z(s), now);
-            ratios.add(s, dual.sum_of_ratios(dual.network.forward(s, z(s))));
-          });
-          dual.set_normaliser(std::log(ratios.value() / static_cast<double>(n)));
-        }
-        const auto pass = 2 * (now * static_cast<std::uint32_t>(options.dual_steps) + static_cast<std::uint32_t>(j));
-        runtime.parallel(n, [&](Slice s) {
-          if (j == 0) {
-            bool coupled = false;
-            if constexpr (requires { dual.couple_base(x(s), z(s)); })
-              if (options.coupled_base) dual.couple_base(x(s), z(s)), coupled = true;
-            if (!coupled) dual.sample_base(runtime, s, z(s), now);
+      each_dual<R>(terms, [&](auto& dual, double) {
+        auto& z = dual.base_batch;
+        for (int j = 0; j < options.dual_steps; ++j) {
+          if constexpr (requires { dual.set_normaliser(runtime.sum().log_mean(n)); }) {  // the loss holds an average over the base's batch
+            auto ratios = runtime.sum();
+            runtime.parallel(n, [&](Slice s) {
+              if (j == 0) dual.sample_base(runtime, s, z(s), now);
+              ratios.add(s, dual.sum_of_ratios(dual.network.forward(s, z(s))));
+            });
+            dual.set_normaliser(ratios.log_mean(n));
           }
-          const auto u = dual.network.forward_fitting(s, y(s), pass);
-          dual.network.pull_parameters(s, y(s), dual.fit_slope_p(u) * inverse_n);
-          const auto v = dual.network.forward_fitting(s, z(s), pass + 1);
-          dual.network.pull_parameters(s, z(s), dual.fit_slope_base(v) * inverse_n);
-        });
-        dual.network.descend(dual_rule);
-      }
-    });
-
-    auto total = runtime.sum();
-    runtime.parallel(n, [&](Slice s) {
-      transport.set_gradient(x(s), y(s), difference(s), g(s));
-      each_direct<R>(terms, [&](auto& term, double) { term.add_gradient(s, y, g); });
-      each_dual<R>(terms, [&](auto& dual, double weight) {
-        const auto u = dual.network.forward(s, y(s));
-        g(s) += dual.network.pull_input(s, y(s), weight * dual.gain_slope(u));
+          const auto pass = 2 * (now * static_cast<std::uint32_t>(options.dual_steps) + static_cast<std::uint32_t>(j));
+          runtime.parallel(n, [&](Slice s) {
+            if (j == 0) {
+              bool coupled = false;
+              if constexpr (requires { dual.couple_base(x(s), z(s)); })
+                if (options.coupled_base) dual.couple_base(x(s), z(s)), coupled = true;
+              if (!coupled) dual.sample_base(runtime, s, z(s), now);
+            }
+            const auto u = dual.network.forward_fitting(s, y(s), pass);
+            dual.network.pull_parameters(s, y(s), dual.fit_slope_p(u) * inverse_n);
+            const auto v = dual.network.forward_fitting(s, z(s), pass + 1);
+            dual.network.pull_parameters(s, z(s), dual.fit_slope_base(v) * inverse_n);
+          });
+          descend(dual.network, dual_rule, share, true);
+        }
       });
-      total.add(s, g(s).square().sum());  // Adam squares gradients: they must be finite, and so must their squares
-      g(s) *= inverse_n;
-      map.pull_parameters(s, x(s), g(s));
+
+      auto total = runtime.sum();
+      runtime.parallel(n, [&](Slice s) {
+        transport.set_gradient(x(s), y(s), difference(s), g(s));
+        each_direct<R>(terms, [&](auto& term, double) { term.add_gradient(s, y, g); });
+        each_dual<R>(terms, [&](auto& dual, double weight) {
+          const auto u = dual.network.forward(s, y(s));
+          g(s) += dual.network.pull_input(s, y(s), weight * dual.gain_slope(u));
+        });
+        total.add(s, g(s).square().sum());  // Adam squares gradients: they must be finite, and so must their squares
+        g(s) *= inverse_n;
+        map.pull_parameters(s, x(s), g(s));
+      });
+      const auto finite = total.finite();
+      descend(map, map_rule, share, finite);
+      known_finite = loop.known(finite);
+      if (averages && known_finite) map.accumulate_average();
     });
-    const bool finite = std::isfinite(total.value());
-    if (finite) {
-      map.descend(map_rule);
-      if (k >= averaged_from) map.accumulate_average();
-    }
 
     const auto estimates = [&] {
       auto sums = std::tuple{runtime.sum(), runtime.sum(), runtime.sum()};
@@ -144,9 +189,9 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport, con
         });
       });
       const double per_point = 1.0 / static_cast<double>(n);
-      return Estimates{per_point * moved.value(), per_point * direct.value(), per_point * dual_sum.value()};
+      return Estimates{per_point * moved.value(), per_point * direct.value(), per_point * dual_sum.value(), loop.sound(known_finite)};
     };
-    if (!observe(k, finite, estimates)) return false;
+    if (!observe(k, known_finite, estimates)) return false;
   }
   map.take_average();
   return true;

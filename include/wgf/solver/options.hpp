@@ -5,6 +5,7 @@
 #include <numbers>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "../network/adam.hpp"
 
@@ -80,6 +81,12 @@ struct RunOptions {
   int report_every(int n) const { return 1 + (n - 1) / reports; }
   /// The share of the rates that iteration k of n uses.
   double rate_at(int k, int n) const { return final_rate + (1 - final_rate) * 0.5 * (1 + std::cos(std::numbers::pi * k / n)); }
+  /// The same for all n of them.
+  std::vector<double> shares(int n) const {
+    std::vector<double> all(static_cast<std::size_t>(n));
+    for (int k = 0; k < n; ++k) all[static_cast<std::size_t>(k)] = rate_at(k, n);
+    return all;
+  }
 };
 
 /// What an observer is told, some times in every step: sample estimates on the present batch.

@@ -97,6 +97,7 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
  public:
   DeepLinearNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
       : Base(engine), kernel_(engine, dim, batch, keep), scale_(Scalar(spec.input_scale)), dim_(dim) {
+    spec.check();
     for (int l = 0; l < depth; ++l) {
       Layer& a = layer_[l];
       a.in = l == 0 ? dim : W, a.out = padded<Scalar>(l < depth - 1 ? W : dim);
@@ -107,8 +108,8 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
     parameters_.allocate(1);
     composite_ = Buffer<Scalar>(kernel_.size());
     for (int k = 0; k < Engine::strands_of(batch); ++k) strands_.emplace_back(kernel_.size());
-    // The start of the network that this is, whose layers are drawn alike.
-    this->set_parameters(MlpNetwork<Spec, Scalar>(engine, spec, dim, 1, stream, Keep::tile).parameters());
+    const auto values = initial_parameters(spec, dim, engine.random, stream);
+    this->set_parameters(std::vector<Scalar>(values.begin(), values.end()));
   }
   template <class X>
   auto forward(Slice s, const X& x) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../../array.hpp"
+#include "../../curve.hpp"
 #include "../../measure/gaussian.hpp"
 #include "affine.hpp"
 #include "icnn.hpp"
@@ -139,10 +140,8 @@ class EigenRuntime {
   template <class X>
   void lattice(Slice s, X&& x, long n, std::uint32_t stream, std::uint32_t index) const {
     const int dim = static_cast<int>(x.rows());
-    double root = 1.5;  // of r^dim = r + 1, the golden ratio in two dimensions: the other coordinates' steps are r⁻¹, r⁻², …
-    for (int i = 0; i < 60; ++i) root = std::pow(1 + root, 1.0 / dim);
     for (int j = 0; j < dim; ++j) {
-      const double step = j == 0 ? 1.0 / static_cast<double>(n) : std::pow(root, -j), shift = uniform(stream, index, j);
+      const double step = wgf::detail::lattice_step(dim, j, n), shift = engine_->random.shared_uniform(stream, index, j);
       for (Eigen::Index i = 0; i < x.cols(); ++i) {
         const double at = shift + step * static_cast<double>(s.begin + i);
         x(j, i) = static_cast<S>(at - std::floor(at));
@@ -152,45 +151,25 @@ class EigenRuntime {
   /// The slice of points drawn from others, with replacement.
   template <class X>
   void draw_from(const Window& others, Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
-    const auto count = static_cast<std::uint64_t>(others.count());
-    for (Eigen::Index i = 0; i < x.cols(); ++i) {
-      const auto word = Random::philox({static_cast<std::uint32_t>(s.begin + i), 0, index, stream}, key());
-      const auto bits = static_cast<std::uint64_t>(word[1]) << 32 | word[0];
-      copy(others, static_cast<long>(bits % count), x, i);
-    }
+    for (Eigen::Index i = 0; i < x.cols(); ++i)
+      copy(others, engine_->random.below(others.count(), stream, index, s.begin + static_cast<long>(i)), x, i);
   }
   /// The slice of n points, one from each of n equal shares of others in their order: where in its share is the same random number for all.
   template <class X>
   void draw_strata(const Window& others, Slice s, X&& x, long n, std::uint32_t stream, std::uint32_t index) const {
-    const double share = static_cast<double>(others.count()) / static_cast<double>(n), shift = uniform(stream, index, 0);
+    const double share = static_cast<double>(others.count()) / static_cast<double>(n),
+                 shift = engine_->random.shared_uniform(stream, index, 0);
     for (Eigen::Index i = 0; i < x.cols(); ++i) {
       const auto at = static_cast<long>(share * (shift + static_cast<double>(s.begin + i)));
       copy(others, std::min(at, others.count() - 1), x, i);
     }
   }
-  /// Reorders points along a curve on which neighbours are close: sorted in one dimension, else by the interleaved bits of their
-  /// coordinates (Morton's order).
+  /// Reorders points along a curve on which neighbours are close.
   void sort_along_curve(const Window& x) const {
-    const auto [least, greatest] = bounds(x);
-    const int bits = std::max(1, std::min(62 / x.dim(), 31));
-    std::vector<std::pair<std::uint64_t, long>> keys(static_cast<std::size_t>(x.count()));
-    for (long i = 0; i < x.count(); ++i) {
-      std::uint64_t key = 0;
-      const int coordinates = std::min(x.dim(), 62);
-      std::array<std::uint64_t, 62> cell{};
-      for (int j = 0; j < coordinates; ++j) {
-        const double size = greatest[j] - least[j];
-        cell[static_cast<std::size_t>(j)] =
-            size > 0 ? static_cast<std::uint64_t>((x.row(i)[j] - least[j]) / size * (std::exp2(bits) - 1)) : 0;
-      }
-      for (int b = bits - 1; b >= 0; --b)
-        for (int j = 0; j < coordinates; ++j) key = key << 1 | (cell[static_cast<std::size_t>(j)] >> b & 1);
-      keys[static_cast<std::size_t>(i)] = {key, i};
-    }
-    std::sort(keys.begin(), keys.end());
+    const std::vector<long> order = wgf::detail::order_along_curve(x.all());
     const Points before = points(x.dim(), x.count());
     before.all() = x.all();
-    for (long i = 0; i < x.count(); ++i) std::copy_n(before.row(keys[static_cast<std::size_t>(i)].second), x.dim(), x.row(i));
+    for (long i = 0; i < x.count(); ++i) std::copy_n(before.row(order[static_cast<std::size_t>(i)]), x.dim(), x.row(i));
   }
   /// Least and greatest coordinates.
   std::pair<Eigen::VectorXd, Eigen::VectorXd> bounds(const Window& x) const {
@@ -243,14 +222,6 @@ class EigenRuntime {
   int threads() const { return engine_->workers.count(); }
 
  private:
-  std::array<std::uint32_t, 2> key() const {
-    const std::uint64_t seed = engine_->random.seed;
-    return {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
-  }
-  /// A number in [0, 1) that all points of a draw share.
-  double uniform(std::uint32_t stream, std::uint32_t index, int coordinate) const {
-    return 0x1p-32 * Random::philox({static_cast<std::uint32_t>(coordinate), 0, index, stream}, key())[0];
-  }
   template <class X>
   static void copy(const Window& from, long point, X&& x, Eigen::Index i) {
     const S* row = from.row(point);

@@ -120,24 +120,10 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     return {b.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
 
-  /// A_l uniform on ±1/√d; b_l such that the kinks of the units lie across a cloud of size one, after the mean of W_l z is taken off; W_l
-  /// uniform on [0, 2/W). w, C and c zero: the identity.
   void initialise() {
-    std::vector<Scalar> values(parameters_.count());
-    std::size_t i = 0;
-    std::uint32_t block = 0;
-    const auto fill = [&](int count, double low, double high) {
-      engine_->random.template fill<double, false>(stream_, block++, 0, count, 1,
-                                                   [&](long, int, const double* u) { values[i++] = Scalar(low + (high - low) * u[0]); });
-    };
-    for (int l = 0; l < depth; ++l) {
-      fill(below(l) * W, 0, 2.0 / W);
-      fill(dim_ * W, -1 / std::sqrt(dim_), 1 / std::sqrt(dim_));
-    }
-    for (int l = 0; l < depth; ++l) fill(W, spec_.input_scale * (l ? -2.3 : -1.5), spec_.input_scale * (l ? 0.7 : 1.5));
-    this->set_parameters(values);
+    const auto values = initial_parameters(spec_, dim_, engine_->random, stream_);
+    this->set_parameters(std::vector<Scalar>(values.begin(), values.end()));
   }
-
   /// After each change of the parameters: back into the cone, and what the passes want of them.
   void refresh() {
     Scalar* p = parameters_.data();

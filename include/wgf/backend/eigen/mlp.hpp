@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "../../network/initial.hpp"
 #include "../../network/network.hpp"
 #include "activation.hpp"
 #include "parameters.hpp"
@@ -134,19 +135,9 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     }
   }
 
-  /// Weights and biases uniform on ±1/√inputs; the last layer zero for a map (the identity at the start), a tenth of that for a dual
-  /// network.
   void initialise() {
-    std::vector<Scalar> values(parameters_.count());
-    std::size_t i = 0;
-    for (int l = 0; l < depth; ++l) {
-      const int in = layer_[l].in, out = l < last ? W : scalar ? 1 : dim_;
-      const double bound = (l < last ? 1.0 : scalar ? 0.1 : 0.0) / std::sqrt(in);
-      engine_->random.template fill<double, false>(stream_, static_cast<std::uint32_t>(l), 0, static_cast<long>(in + 1) * out, 1,
-                                                   [&](long, int, const double* u) { values[i++] = Scalar((2 * u[0] - 1) * bound); });
-      if (l < last && Act::learned) values[i++] = Scalar(0.25);
-    }
-    this->set_parameters(values);
+    const auto values = initial_parameters(spec_, dim_, engine_->random, stream_);
+    this->set_parameters(std::vector<Scalar>(values.begin(), values.end()));
   }
   void refresh() {
     for (int l = 0; l < (scalar ? last : depth); ++l) {

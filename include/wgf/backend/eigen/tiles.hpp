@@ -2,6 +2,7 @@
 #pragma once
 // Memory and the cut of a batch: aligned buffers, views of padded points, slices, and the engine that runs a function on every slice.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -117,6 +118,9 @@ class BatchSum {
     for (const double p : part_) total += p;
     return total;
   }
+  bool finite() const { return std::isfinite(value()); }
+  /// log(sum/n).
+  double log_mean(long n) const { return std::log(value() / static_cast<double>(n)); }
 
  private:
   double part_[most_strands] = {};
