@@ -335,11 +335,9 @@ class Flow {
         };
         const auto derivative = [&](const Particles& at) {
           std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(at.cols()), Eigen::MatrixXd::Identity(d, d));
-          runtime.each(at.cols(), [&](long i) {
-            const Eigen::VectorXd point = at.col(i);
-            hana::for_each(forward, [&](const auto& t) {
-              slopes[static_cast<std::size_t>(i)] -= step_size * t.weight * t.term.drift_slope(runtime, point, samples);
-            });
+          hana::for_each(forward, [&](const auto& t) {
+            const auto drift_slopes = t.term.drift_slopes(runtime, at, samples);
+            for (std::size_t i = 0; i < slopes.size(); ++i) slopes[i] -= step_size * t.weight * drift_slopes[i];
           });
           return slopes;
         };

@@ -3,6 +3,7 @@
 // The interaction energy ½ E W(X − Y), X and Y independent samples of P and W even: its flow is ∂P/∂t = ∇·(P ∇W∗P), eq. (17). The gradient
 // at a point y is E ∇W(y − Y). (The paper's W has no ½, and its backward scheme therefore twice the speed of its forward one.)
 #include <cstdint>
+#include <vector>
 
 #include "../concepts.hpp"
 #include "../frame.hpp"
@@ -69,10 +70,10 @@ struct Interaction {
     else runtime.pair_gradients(kernel, x, samples, scratch);
     runtime.parallel(n, [&](typename R::Slice s) { drift(s) += static_cast<typename R::Scalar>(weight) * scratch(s); });
   }
-  /// The derivative of the drift at x.
+  /// The derivatives of the drift at points x (d × n).
   template <class R>
-  Eigen::MatrixXd drift_slope(const R& runtime, const Eigen::VectorXd& x, const typename R::Window& samples) const {
-    return runtime.pair_hessian(kernel, x, samples);
+  std::vector<Eigen::MatrixXd> drift_slopes(const R& runtime, const Particles& x, const typename R::Window& samples) const {
+    return runtime.pair_hessians(kernel, x, samples);
   }
 };
 

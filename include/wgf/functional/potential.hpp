@@ -5,6 +5,7 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <Eigen/Core>
 
@@ -148,10 +149,15 @@ struct Potential {
       add_pointwise(s, x(s), drift(s), -weight, [&](const Eigen::VectorXd& at) { return log_density_gradient(target, at); });
     });
   }
-  /// The derivative of the drift at x, by differences of fourth order of the gradient.
+  /// The derivatives of the drift at points x (d × n), by differences of fourth order of the gradient.
   template <class R>
-  Eigen::MatrixXd drift_slope(const R& /*runtime*/, const Eigen::VectorXd& x, const typename R::Window& /*samples*/) const {
-    return -detail::jacobian_by_differences([&](const Eigen::VectorXd& at) { return log_density_gradient(target, at); }, x);
+  std::vector<Eigen::MatrixXd> drift_slopes(const R& runtime, const Particles& x, const typename R::Window& /*samples*/) const {
+    std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(x.cols()));
+    runtime.each(x.cols(), [&](long i) {
+      slopes[static_cast<std::size_t>(i)] = -detail::jacobian_by_differences(
+          [&](const Eigen::VectorXd& at) { return log_density_gradient(target, at); }, Eigen::VectorXd(x.col(i)));
+    });
+    return slopes;
   }
 };
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "../array.hpp"
 #include "../frame.hpp"
 #include "../functional/functional.hpp"
 #include "options.hpp"
@@ -79,7 +80,7 @@ class PlainLoop {
     work(shares_[static_cast<std::size_t>(k)]);
   }
   /// Whether the iteration was sound, as far as is known without waiting for it.
-  static bool known(bool finite) { return finite; }
+  static bool known(const auto& finite) { return number(finite) != 0; }
   /// The same after waiting.
   static bool sound(bool finite) { return finite; }
 

@@ -213,10 +213,12 @@ class EigenRuntime {
   void self_gradients(const Kernel& kernel, const Window& x, const Window& out) const {
     eigen::self_gradients(*engine_, kernel, x, out);
   }
-  /// mean_j ∇²W(x − y_j), in double precision.
+  /// mean_j ∇²W(x_i − y_j) at points x (d × n), in double precision.
   template <class Kernel>
-  Eigen::MatrixXd pair_hessian(const Kernel& kernel, const Eigen::VectorXd& x, const Window& y) const {
-    return pair_derivatives(kernel, x, y).hessian;
+  std::vector<Eigen::MatrixXd> pair_hessians(const Kernel& kernel, const Particles& x, const Window& y) const {
+    std::vector<Eigen::MatrixXd> hessians(static_cast<std::size_t>(x.cols()));
+    each(x.cols(), [&](long i) { hessians[static_cast<std::size_t>(i)] = pair_derivatives(kernel, Eigen::VectorXd(x.col(i)), y).hessian; });
+    return hessians;
   }
   BatchSum sum() const { return {}; }
   int threads() const { return engine_->workers.count(); }

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Networks over tensors: a specification's formula, of which LibTorch's autograd makes the pullbacks; parameters in one flat tensor, in
+// the order of the specification, with Adam's moments and the average of the iterates beside it.
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <torch/csrc/autograd/autograd.h>
+
+#ifdef WGF_TORCH_HAS_CUDA
+#include <ATen/ops/_fused_adam.h>
+#endif
+
+#include "../../network/adam.hpp"
+#include "../../network/initial.hpp"
+#include "tensor.hpp"
+
+namespace wgf::libtorch {
+
+/// Hands out consecutive pieces of a list of parameters.
+class Pieces {
+ public:
+  explicit Pieces(Tensor list) : list_(std::move(list)) {}
+  Tensor next(long rows, long cols) {
+    const Tensor piece = list_.narrow(0, at_, rows * cols).view({rows, cols});
+    at_ += rows * cols;
+    return piece;
+  }
+  Tensor next(long count) { return next(1, count).squeeze(0); }
+
+ private:
+  Tensor list_;
+  long at_ = 0;
+};
+
+// ---- the networks' formulas. `evaluate(specification, parameters, x, drop)`: x is n × d, the result n numbers or n × d points; `drop`
+// is applied to hidden units.
+
+template <class Activation>
+Tensor activated(const Tensor& z, Pieces& p) {
+  if constexpr (std::is_same_v<Activation, PRelu>) return at::prelu(z, p.next(1));
+  else if constexpr (std::is_same_v<Activation, Silu>) return at::silu(z);
+  else if constexpr (std::is_same_v<Activation, Softplus>) return at::softplus(z, 1, 40);  // z itself from where e^−z is nothing
+  else return z;
+}
+
+template <class Spec, class Drop>
+  requires requires { typename Spec::activation; }
+Tensor evaluate(const Spec& spec, Pieces p, const Tensor& x, Drop&& drop) {
+  constexpr int last = Spec::depth - 1;
+  constexpr bool scalar = Spec::output == Output::scalar;
+  Tensor h = spec.input_scale == 1 ? x : x * spec.input_scale;
+  for (int l = 0; l <= last; ++l) {
+    const long in = h.size(1), out = l < last ? Spec::width : scalar ? 1 : x.size(1);
+    const Tensor weight = p.next(in, out), bias = p.next(out);
+    h = at::addmm(bias, h, weight);
+    if (l < last) h = drop(activated<typename Spec::activation>(h, p));
+  }
+  if constexpr (scalar) return h.squeeze(1);
+  else return x + h;
+}
+template <class Drop>
+Tensor evaluate(const Affine&, Pieces p, const Tensor& x, Drop&&) {
+  const long d = x.size(1);
+  const Tensor matrix = p.next(d, d);
+  return x + at::addmm(p.next(d), x, matrix);
+}
+template <class Drop>
+Tensor evaluate(const Quadratic&, Pieces p, const Tensor& x, Drop&&) {
+  const long d = x.size(1);
+  const Tensor matrix = p.next(d, d), linear = p.next(d), constant = p.next(1);
+  return 0.5 * (at::matmul(x, matrix) * x).sum(1) + at::matmul(x, linear) + constant;
+}
+/// T = ∇φ: autograd differentiates φ, and T again for the pullbacks.
+template <int W, int D, class Drop>
+Tensor evaluate(const IcnnGradient<W, D>& spec, Pieces p, const Tensor& x, Drop&&) {
+  const long d = x.size(1);
+  const double scale = spec.input_scale, alpha = spec.strong_convexity;
+  std::vector<Tensor> weights;
+  for (int l = 0; l < D; ++l) weights.push_back(p.next((l ? W : 0) + d, W));
+  const Tensor bias = p.next(D, W), top = p.next(W), factor = p.next(d, d), shift = p.next(d);
+  const Tensor at = x.requires_grad() ? x : x.detach().requires_grad_(true);
+  const Tensor scaled = scale == 1 ? at : scale * at;
+  Tensor z;
+  for (int l = 0; l < D; ++l) {
+    const Tensor input = l ? at::cat({z, scaled}, 1) : scaled;
+    z = at::softplus(at::addmm(bias.narrow(0, l, 1), input, weights[static_cast<std::size_t>(l)]), 1, 40);
+  }
+  const Tensor stretched = at + at::matmul(at, factor.t());
+  const Tensor phi = at::matmul(z, top).sum() / scale + (0.5 * alpha) * at.square().sum() + (0.5 * (1 - alpha)) * stretched.square().sum() +
+                     at::matmul(at, shift).sum();
+  return torch::autograd::grad({phi}, {at}, {}, true, true)[0];
+}
+
+/// The ranges [begin, end) of parameters that must not be negative.
+template <class Spec>
+std::vector<std::pair<long, long>> nonnegative(const Spec&, long /*dim*/) {
+  return {};
+}
+template <int W, int D>
+std::vector<std::pair<long, long>> nonnegative(const IcnnGradient<W, D>&, long dim) {
+  std::vector<std::pair<long, long>> ranges;
+  long at = dim * W;
+  for (int l = 1; l < D; ++l) ranges.emplace_back(at, at + W * W), at += (W + dim) * W;
+  at += D * W;
+  ranges.emplace_back(at, at + W);
+  return ranges;
+}
+
+/// What networks share of their runtime.
+struct Device {
+  at::TensorOptions options;
+  Random random;
+  at::Generator generator;  ///< of a device that draws its own numbers; else undefined
+  bool draws() const { return generator.defined(); }
+};
+
+/// Adam in one kernel, where LibTorch has it for the device: on GPUs, in float. \param failed 1 where the step must not be made, undefined
+/// if it must. \returns whether it was done.
+inline bool fused_step([[maybe_unused]] const Tensor& value, [[maybe_unused]] const Tensor& gradient, [[maybe_unused]] const Tensor& first,
+                       [[maybe_unused]] const Tensor& second, [[maybe_unused]] const Tensor& steps, [[maybe_unused]] const Tensor& rate,
+                       [[maybe_unused]] const Tensor& failed, [[maybe_unused]] const Adam& rule) {
+#ifdef WGF_TORCH_HAS_CUDA
+  if (value.is_cuda() && value.scalar_type() == at::kFloat) {
+    const auto found = failed.defined() ? std::optional<Tensor>(failed) : std::nullopt;
+    at::_fused_adam_({value}, {gradient}, {first}, {second}, {}, {steps}, rate, rule.beta1, rule.beta2, 0, rule.epsilon, false, false, {},
+                     found);
+    return true;
+  }
+#endif
+  return false;
+}
+
+/// A network of a specification. `forward` keeps what one pullback needs; the pullback uses it up.
+template <class Spec, class Scalar>
+class Network {
+ public:
+  Network(const Device& device, const Spec& spec, int dim, std::uint32_t stream)
+      : device_(device), spec_(spec), dim_(dim), stream_(stream), positive_(nonnegative(spec, dim)) {
+    if constexpr (requires { spec.check(); }) spec.check();
+    const auto start = initial_parameters(spec_, dim_, device_.random, stream_);
+    count_ = static_cast<long>(start.size());
+    for (Tensor* t : {&value_, &gradient_, &first_, &second_, &average_}) *t = at::zeros({count_}, device_.options);
+    steps_ = at::zeros({1}, device_.options.dtype(at::kFloat)), averaged_ = at::zeros({1}, device_.options);
+    set_parameters(std::vector<Scalar>(start.begin(), start.end()));
+  }
+
+  Tensor forward(Slice s, const Tensor& x) {
+    return forward(s, x, [](const Tensor& h) { return h; });
+  }
+  /// The same with dropout. On a CPU the masks are a function of (seed, stream, draw, point), as on every backend.
+  Tensor forward_fitting(Slice s, const Tensor& x, std::uint32_t draw) {
+    if constexpr (requires { spec_.dropout; }) {
+      if (spec_.dropout > 0) {
+        Tensor masks = dropout_masks(x.size(0), draw);
+        return forward(s, x, [&, unit = 0L](const Tensor& h) mutable {
+          const Tensor mask = masks.narrow(1, unit, h.size(1));
+          unit += h.size(1);
+          return h * mask;
+        });
+      }
+    }
+    return forward(s, x);
+  }
+  void pull_parameters(Slice, const Tensor&, const Tensor& dy) { gradient_ += pulled(parameters_, dy); }
+  Tensor pull_input(Slice, const Tensor&, const Tensor& dy) { return pulled(input_, dy); }
+
+  /// One Adam step at a share of the rate, unless the gradient is known not to be finite.
+  void descend(Adam rule, double share, bool finite) {
+    if (!finite) return;
+    rule.rate *= share;
+    rule.update(value_, first_, second_, gradient_, ++time_);
+    gradient_.zero_();
+    project();
+  }
+  void descend(const Adam& rule, double share, const Tensor& finite) { descend(rule, share, finite.template item<bool>()); }
+  void descend(const Adam& rule) { descend(rule, 1, true); }
+  /// The same where the host knows neither the share, nor the number of the step, nor whether the gradient is finite: all are on the
+  /// device, and the step can be recorded and repeated.
+  void descend(const Adam& rule, const Tensor& share, bool /*finite*/) { descend(rule, share, Tensor()); }
+  void descend(const Adam& rule, const Tensor& share, const Tensor& finite) {
+    const Tensor failed = finite.defined() ? finite.logical_not().to(at::kFloat) : Tensor();
+    if (failed.defined()) steps_.add_(1 - failed);
+    else steps_.add_(1);
+    const Tensor rate = share.to(at::kFloat) * rule.rate;
+    if (fused_step(value_, gradient_, first_, second_, steps_, rate, failed, rule)) {
+      // done in one kernel
+    } else {
+      const Tensor go = failed.defined() ? (1 - failed).to(value_.scalar_type()) : at::ones_like(share);
+      const Tensor g = failed.defined() ? at::where(failed == 0, gradient_, at::zeros({}, value_.options())) : gradient_;
+      const Tensor correction1 = 1 - at::pow(rule.beta1, steps_.to(at::kDouble)),
+                   correction2 = 1 - at::pow(rule.beta2, steps_.to(at::kDouble));
+      first_.add_(go * (1 - rule.beta1) * (g - first_));
+      second_.add_(go * (1 - rule.beta2) * (g * g - second_));
+      value_.sub_(go * (share * rule.rate / correction1).to(value_.scalar_type()) * first_ /
+                  (at::sqrt(second_ / correction2.to(value_.scalar_type())) + rule.epsilon));
+    }
+    gradient_.zero_();
+    project();
+  }
+  void accumulate_average() { average_ += value_, averaged_ += 1; }
+  void take_average() {
+    if (averaged_.template item<double>() > 0) value_.copy_(average_ / averaged_);
+    clear_average();
+  }
+  void reset_optimiser() {
+    time_ = 0;
+    for (Tensor* t : {&first_, &second_, &steps_}) t->zero_();
+  }
+  /// As it was made.
+  void restart() {
+    const auto start = initial_parameters(spec_, dim_, device_.random, stream_);
+    reset_optimiser();
+    set_parameters(std::vector<Scalar>(start.begin(), start.end()));
+  }
+  std::vector<Scalar> parameters() const { return list(value_); }
+  std::vector<Scalar> gradient() const { return list(gradient_); }
+  void clear_gradient() { gradient_.zero_(); }
+  void set_parameters(std::span<const Scalar> values) {
+    if (static_cast<long>(values.size()) != count_)
+      throw std::invalid_argument("wgf: a network of " + std::to_string(count_) + " parameters was given " + std::to_string(values.size()));
+    value_.copy_(at::from_blob(const_cast<Scalar*>(values.data()), {count_}, scalar_type));
+    project(), clear_average();
+  }
+
+ private:
+  static constexpr auto scalar_type = std::is_same_v<Scalar, float> ? at::kFloat : at::kDouble;
+  template <class Drop>
+  Tensor forward(Slice, const Tensor& x, Drop drop) {
+    const at::AutoGradMode record(true);
+    input_ = x.detach().requires_grad_(true), parameters_ = value_.detach().requires_grad_(true);
+    output_ = evaluate(spec_, Pieces(parameters_), input_, drop);
+    return output_.detach();
+  }
+  Tensor pulled(const Tensor& to, const Tensor& dy) {
+    const Tensor output = std::exchange(output_, Tensor());
+    if (!output.defined()) throw std::logic_error("wgf: a pullback needs a forward pass of its own");
+    return torch::autograd::grad({output}, {to}, {dy.detach()})[0];
+  }
+  /// n × (hidden units): 0 or 1/(1 − dropout).
+  Tensor dropout_masks(long n, std::uint32_t draw) const
+    requires requires(const Spec& s) { s.dropout; }
+  {
+    constexpr int units = Spec::width * (Spec::depth - 1);
+    const double up = 1 / (1 - spec_.dropout);
+    if (device_.draws()) return at::rand({n, units}, device_.generator, device_.options).ge_(spec_.dropout).mul_(up);
+    Tensor masks = at::empty({n, units}, scalar_type);
+    Scalar* to = masks.template data_ptr<Scalar>();
+    const auto rate = static_cast<Scalar>(spec_.dropout);
+    device_.random.template fill<Scalar, false>(stream_, draw, 0, n, units, [&](long point, int first, const Scalar* u) {
+      for (int j = 0; j < 4; ++j) to[point * units + first + j] = u[j] < rate ? Scalar(0) : static_cast<Scalar>(up);
+    });
+    return masks.to(device_.options);
+  }
+  void project() {
+    for (const auto& [begin, end] : positive_) value_.narrow(0, begin, end - begin).clamp_min_(0);
+  }
+  void clear_average() { average_.zero_(), averaged_.zero_(); }
+  std::vector<Scalar> list(const Tensor& t) const {
+    const Tensor host = t.to(at::kCPU).contiguous();
+    return {host.template data_ptr<Scalar>(), host.template data_ptr<Scalar>() + count_};
+  }
+
+  Device device_;
+  Spec spec_;
+  int dim_;
+  std::uint32_t stream_;
+  std::vector<std::pair<long, long>> positive_;
+  long count_ = 0, time_ = 0;
+  Tensor value_, gradient_, first_, second_, average_, steps_, averaged_;
+  Tensor input_, parameters_, output_;  // of the last forward pass
+};
+
+/// u = u_1 + u_2, each with its own parameters; in lists, the first one's come first.
+template <class First, class Second, class Scalar>
+class SumNetwork {
+ public:
+  template <class Spec>
+  SumNetwork(const Device& device, const Spec& spec, int dim, std::uint32_t stream)
+      : first_(device, spec.first, dim, stream), second_(device, spec.second, dim, stream + random_streams<decltype(spec.first)>) {}
+  Tensor forward(Slice s, const Tensor& x) { return first_.forward(s, x) + second_.forward(s, x); }
+  Tensor forward_fitting(Slice s, const Tensor& x, std::uint32_t draw) {
+    return first_.forward_fitting(s, x, draw) + second_.forward_fitting(s, x, draw);
+  }
+  void pull_parameters(Slice s, const Tensor& x, const Tensor& dy) { first_.pull_parameters(s, x, dy), second_.pull_parameters(s, x, dy); }
+  Tensor pull_input(Slice s, const Tensor& x, const Tensor& dy) { return first_.pull_input(s, x, dy) + second_.pull_input(s, x, dy); }
+  template <class Share, class Finite>
+  void descend(const Adam& rule, const Share& share, const Finite& finite) {
+    first_.descend(rule, share, finite), second_.descend(rule, share, finite);
+  }
+  void descend(const Adam& rule) { first_.descend(rule), second_.descend(rule); }
+  void accumulate_average() { first_.accumulate_average(), second_.accumulate_average(); }
+  void take_average() { first_.take_average(), second_.take_average(); }
+  void reset_optimiser() { first_.reset_optimiser(), second_.reset_optimiser(); }
+  void restart() { first_.restart(), second_.restart(); }
+  std::vector<Scalar> parameters() const { return joined(first_.parameters(), second_.parameters()); }
+  std::vector<Scalar> gradient() const { return joined(first_.gradient(), second_.gradient()); }
+  void clear_gradient() { first_.clear_gradient(), second_.clear_gradient(); }
+  void set_parameters(std::span<const Scalar> values) {
+    const std::size_t n = first_.parameters().size();
+    first_.set_parameters(values.first(std::min(n, values.size())));
+    second_.set_parameters(values.subspan(std::min(n, values.size())));
+  }
+
+ private:
+  static std::vector<Scalar> joined(std::vector<Scalar> a, const std::vector<Scalar>& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+  }
+  First first_;
+  Second second_;
+};
+
+template <class Spec, class Scalar>
+struct NetworkFor {
+  using type = Network<Spec, Scalar>;
+};
+template <class First, class Second, class Scalar>
+struct NetworkFor<NetworkSum<First, Second>, Scalar> {
+  using type = SumNetwork<typename NetworkFor<First, Scalar>::type, typename NetworkFor<Second, Scalar>::type, Scalar>;
+};
+
+}  // namespace wgf::libtorch

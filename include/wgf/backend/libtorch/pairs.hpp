@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Sums over pairs of an interaction kernel W over tensors: mean_j ∇W(x_i − y_j), ∇W(x) = 2w'(|x|²)x. Radial kernels are evaluated on the
+// device, in blocks of pairs that fit its memory; kernels of other forms, which are functions of the host, on the host.
+#include <algorithm>
+#include <utility>
+
+#include "../eigen/backend.hpp"
+#include "tensor.hpp"
+
+namespace wgf::libtorch {
+
+/// f(first, count, difference, q) for blocks of the points x: x_i − y_j (count × m × d) and its squared length (count × m).
+template <class F>
+void each_block_of_pairs(const Tensor& x, const Tensor& y, F&& f) {
+  constexpr long most = 1L << 23;  // coordinates of pairs at a time
+  const long n = x.size(0), block = std::max(1L, most / std::max(1L, y.size(0) * x.size(1)));
+  for (long first = 0; first < n; first += block) {
+    const long count = std::min(block, n - first);
+    const Tensor difference = x.narrow(0, first, count).unsqueeze(1) - y.unsqueeze(0);
+    f(first, count, difference, difference.square().sum(2));
+  }
+}
+
+/// Sums over pairs for the batch of an iteration. The points themselves are among the samples: `own` says from where on.
+template <InteractionKernel Kernel, class Scalar>
+class PairSum {
+ public:
+  PairSum(const Kernel& kernel, const eigen::EigenRuntime<Scalar>& host) : kernel_(kernel), host_(&host) {}
+
+  /// out += weight · the mean over j ≠ i of ∇W(x_i − y_j), where x_i is sample own + i.
+  void add_gradient(Slice, const Tensor& x, const Window& y, const Tensor& out, double weight, long own) const {
+    const double others = static_cast<double>(y.count() - 1);
+    Tensor to = out;
+    if constexpr (RadialKernel<Kernel>) {
+      each_block_of_pairs(x, y.all(), [&](long first, long count, const Tensor& difference, const Tensor& q) {
+        Tensor slope = kernel_.slope(q);
+        slope.diagonal(own + first).zero_();
+        to.narrow(0, first, count).add_((slope.unsqueeze(2) * difference).sum(1), 2 * weight / others);
+      });
+    } else {
+      eigen::Points<Scalar> at(y.dim(), y.count()), sums(y.dim(), y.count());
+      host_->upload(on_host(y.all()), at);
+      host_->self_gradients(kernel_, at, sums);
+      to.add_(shared_with(host_->download(sums.window(own, x.size(0)))).to(to.options()), weight);
+    }
+  }
+  /// Σ_i of the mean over j ≠ i of W(x_i − y_j).
+  double value(Slice, const Tensor& x, const Window& y, long own) const {
+    const double others = static_cast<double>(y.count() - 1);
+    double total = 0;
+    if constexpr (RadialKernel<Kernel>) {
+      each_block_of_pairs(x, y.all(), [&](long first, long, const Tensor&, const Tensor& q) {
+        Tensor values = kernel_.value(q);
+        values.diagonal(own + first).zero_();
+        total += values.sum(at::kDouble).template item<double>() / others;
+      });
+    } else {
+      const Eigen::MatrixXd points = on_host(y.all());
+      for (long i = 0; i < x.size(0); ++i)
+        for (long j = 0; j < points.cols(); ++j)
+          if (j != own + i) total += kernel_value(kernel_, Eigen::VectorXd(points.col(own + i) - points.col(j))) / others;
+    }
+    return total;
+  }
+
+ private:
+  Kernel kernel_;
+  const eigen::EigenRuntime<Scalar>* host_;
+};
+
+}  // namespace wgf::libtorch
