@@ -3,6 +3,7 @@
 # Puts on this machine what wgf's programs need (Debian, Ubuntu), and holds what run.sh and test.sh share.
 #   tools/setup.sh run    compiler, CMake, Ninja, Eigen, Boost.Hana, CLI11, fmt, nlohmann/json, gnuplot
 #   tools/setup.sh test   these and Catch2, pkg-config
+#   tools/setup.sh torch  those of test, and LibTorch
 #   tools/setup.sh benchmarks   those of run, and Google Benchmark, Python
 # It looks for files and commands first: a machine that has them never touches the network. What is missing is installed with apt,
 # as root or through `sudo -n`; without either, if the compiler, CMake and Ninja are there, the missing libraries are unpacked into
@@ -34,7 +35,14 @@ have_header() {  # have_header A B …: is one of them in an include directory?
   return 1
 }
 
-missing_packages() {  # missing_packages run|test|benchmarks: tools first, then libraries, one a line
+have_torch() {  # LibTorch with its headers: a system's, WGF_TORCH_ROOT's or that of python3's torch
+  have_header ATen/core/Tensor.h || [[ -n ${WGF_TORCH_ROOT:-} ]] || python3 -c '
+import importlib.util, os, sys
+s = importlib.util.find_spec("torch")
+sys.exit(not (s and os.path.exists(s.submodule_search_locations[0] + "/include/ATen/core/Tensor.h")))' 2>/dev/null
+}
+
+missing_packages() {  # missing_packages run|test|torch|benchmarks: tools first, then libraries, one a line
   have_command "${CXX:-c++}" g++ clang++ || echo g++
   have_command cmake || echo cmake
   have_command ninja ninja-build || echo ninja-build
@@ -44,7 +52,10 @@ missing_packages() {  # missing_packages run|test|benchmarks: tools first, then 
   have_header fmt/core.h || echo libfmt-dev
   have_header nlohmann/json.hpp || echo nlohmann-json3-dev
   have_command gnuplot || echo gnuplot-nox
-  if [[ $1 == test ]]; then
+  if [[ $1 == torch ]] && ! have_torch; then
+    echo libtorch-dev
+  fi
+  if [[ $1 == test || $1 == torch ]]; then
     have_header catch2/catch.hpp catch2/catch_all.hpp || echo catch2
     have_command pkg-config pkgconf || echo pkg-config
   elif [[ $1 == benchmarks ]]; then
@@ -84,7 +95,7 @@ check_versions() {  # of what apt does not make newer
   at_least 12 "$compiler" || { say "g++ 12 or newer is needed (Debian 12, Ubuntu 24.04; CXX names another), this is $compiler" >&2; return 1; }
 }
 
-setup() {  # setup run|test|benchmarks: what is missing, and whether what is there will do
+setup() {  # setup run|test|torch|benchmarks: what is missing, and whether what is there will do
   install_missing "$1" && check_versions
 }
 

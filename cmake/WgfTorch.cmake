@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSL-1.0
+# Finds LibTorch and makes of it the component wgf::torch, in wgf's own build and in a project that asks find_package for the component.
+# It may be a system's (Debian's libtorch-dev, for CPUs) or that of a PyTorch wheel, whose Python is asked where it is; WGF_TORCH_ROOT names
+# the folder with include/ and lib/ of another. Sets wgf_torch_missing to one sentence if it is not there.
+# Not by LibTorch's own package files: those of a wheel want the whole CUDA toolkit, and change the project that asks for them.
+set(wgf_torch_missing "")
+if(TARGET wgf::torch)
+  return()
+endif()
+set(WGF_TORCH_ROOT "$ENV{WGF_TORCH_ROOT}" CACHE PATH "Folder with include/ and lib/ of LibTorch; empty: the system's, or that of python3's torch")
+set(wgf_torch_root ${WGF_TORCH_ROOT})
+if(NOT wgf_torch_root)
+  find_path(WGF_TORCH_SYSTEM_INCLUDE ATen/core/Tensor.h PATH_SUFFIXES libtorch/include)
+  mark_as_advanced(WGF_TORCH_SYSTEM_INCLUDE)
+  if(NOT WGF_TORCH_SYSTEM_INCLUDE)
+    find_program(WGF_TORCH_PYTHON NAMES python3 python)
+    mark_as_advanced(WGF_TORCH_PYTHON)
+    if(WGF_TORCH_PYTHON)
+      execute_process(COMMAND ${WGF_TORCH_PYTHON} -c "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')"
+                      OUTPUT_VARIABLE wgf_torch_root OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    endif()
+  endif()
+endif()
+if(wgf_torch_root)
+  set(wgf_torch_where PATHS ${wgf_torch_root} NO_DEFAULT_PATH)
+else()
+  set(wgf_torch_where "")
+endif()
+find_path(wgf_torch_include ATen/core/Tensor.h ${wgf_torch_where} PATH_SUFFIXES include NO_CACHE)
+foreach(library c10 torch_cpu torch c10_cuda torch_cuda)
+  find_library(wgf_torch_${library} ${library} ${wgf_torch_where} PATH_SUFFIXES lib NO_CACHE)
+endforeach()
+if(NOT wgf_torch_include OR NOT wgf_torch_c10 OR NOT wgf_torch_torch_cpu OR NOT wgf_torch_torch)
+  set(wgf_torch_missing "LibTorch was not found (install libtorch-dev or a PyTorch wheel, or set WGF_TORCH_ROOT)")
+  return()
+endif()
+
+add_library(wgf_torch INTERFACE IMPORTED GLOBAL)
+add_library(wgf::torch ALIAS wgf_torch)
+set_target_properties(wgf_torch PROPERTIES INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${wgf_torch_include})
+target_link_libraries(wgf_torch INTERFACE wgf::wgf ${wgf_torch_torch_cpu} ${wgf_torch_torch} ${wgf_torch_c10})
+if(wgf_torch_torch_cuda AND wgf_torch_c10_cuda)  # a LibTorch for GPUs: its headers want those of the CUDA toolkit
+  find_package(CUDAToolkit QUIET)
+  if(CUDAToolkit_FOUND)
+    target_compile_definitions(wgf_torch INTERFACE WGF_TORCH_HAS_CUDA)
+    # --no-as-needed: nothing names a symbol of torch_cuda, which registers itself.
+    target_link_libraries(wgf_torch INTERFACE -Wl,--no-as-needed ${wgf_torch_torch_cuda} ${wgf_torch_c10_cuda} -Wl,--as-needed CUDA::cudart)
+  else()
+    message(STATUS "wgf: LibTorch has CUDA, but the CUDA toolkit was not found: the component torch will run on CPUs only")
+  endif()
+endif()
