@@ -66,19 +66,9 @@ struct SemicircleLaw {  // example 2
   }
 };
 
-/// Steps to draw: the start and some later ones.
-std::vector<int> moments(int steps) {
-  std::vector<int> all;
-  for (const double share : {0.0, 0.05, 0.15, 0.4, 1.0}) {
-    const int k = static_cast<int>(std::ceil(share * steps));
-    if (all.empty() || k > all.back()) all.push_back(k);
-  }
-  return all;
-}
-
 bool draw_ring(const std::filesystem::path& file, const std::vector<wgf::Particles>& path, const std::string& scheme, double step_size) {
   std::vector<examples::ScatterPanel> panels;
-  for (const int k : moments(static_cast<int>(path.size()) - 1))
+  for (const int k : examples::steps_to_draw(static_cast<int>(path.size()) - 1))
     panels.push_back(
         {fmt::format("t = {:.3g}", k * step_size), {{path[static_cast<std::size_t>(k)]}, {Ring::steady(400), examples::colour::target}}});
   examples::ScatterStyle style;
@@ -95,7 +85,7 @@ bool draw_semicircle(const std::filesystem::path& file, const std::vector<wgf::P
   const Eigen::VectorXd fine = Eigen::VectorXd::LinSpaced(401, -range, range),
                         middle = Eigen::VectorXd::LinSpaced(bins, -range + width / 2, range - width / 2);
   std::vector<examples::CurvePanel> panels;
-  for (const int k : moments(static_cast<int>(path.size()) - 1)) {
+  for (const int k : examples::steps_to_draw(static_cast<int>(path.size()) - 1)) {
     if (panels.size() == 4) panels.pop_back();
     const auto& x = path[static_cast<std::size_t>(k)];
     Eigen::VectorXd density = Eigen::VectorXd::Zero(bins);
@@ -130,11 +120,7 @@ void run(const Options& options) {
                               wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
   const auto flow = report.timed("training", [&] { return solver.run(Case::initial(), training.run, examples::observer(options)); });
 
-  examples::Summary summary;
-  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
-    report.metric(name, value);
-    summary.row(what, value, std::move(good));
-  };
+  examples::Summary summary(report);
   const auto path =
       report.timed("push", [&] { return flow.trajectory(flow.draw_initial(options.samples, examples::derived_seed(options, 0))); });
   report.timed("metrics", [&] {
@@ -143,16 +129,16 @@ void run(const Options& options) {
     const Eigen::VectorXd radius = path.back().colwise().norm();
     if (ring) {
       const double exact = wgf::QuarticRing::radius(), mean = radius.mean();
-      metric("ring_radius", "mean radius", mean, fmt::format("{:.4f}", exact));
-      metric("ring_radius_error", "... relative error", std::abs(mean / exact - 1), "below 0.005");
-      metric("ring_width", "standard deviation of the radius", std::sqrt((radius.array() - mean).square().mean()), "0");
+      summary.metric("ring_radius", "mean radius", mean, fmt::format("{:.4f}", exact));
+      summary.metric("ring_radius_error", "... relative error", std::abs(mean / exact - 1), "below 0.005");
+      summary.metric("ring_width", "standard deviation of the radius", std::sqrt((radius.array() - mean).square().mean()), "0");
     }
-    metric(ring ? "sliced_w2" : "w2", ring ? "sliced W2 to the ring" : "W2 to the semicircle law",
-           wgf::sliced_wasserstein(path.back(), steady, few), ring ? "0" : "below 0.01");
+    summary.metric(ring ? "sliced_w2" : "w2", ring ? "sliced W2 to the ring" : "W2 to the semicircle law",
+                   wgf::sliced_wasserstein(path.back(), steady, few), ring ? "0" : "below 0.01");
     std::vector<double> distance;
     for (const auto& x : path) distance.push_back(wgf::sliced_wasserstein(x, steady, few));
-    report.metric(ring ? "sliced_w2_by_step" : "w2_by_step", distance);
-    metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
+    report.list(ring ? "sliced_w2_by_step" : "w2_by_step", distance);
+    summary.training_seconds();
   });
 
   wgf::write_npy(out.path("samples.npy"), path.back());

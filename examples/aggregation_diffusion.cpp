@@ -170,36 +170,29 @@ void run(const Options& options, const Map& map) {
     for (std::size_t k = 1; k < ours.energy.size(); ++k) rise = std::max(rise, ours.energy[k] - ours.energy[k - 1]);
   });
 
-  examples::Summary summary;
-  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
-    report.metric(name, value);
-    summary.row(what, value, std::move(good));
-  };
-  metric("sliced_w2_max", "sliced W2 to finite volumes, greatest up to t = 9", distance_to_9, "below 0.05");
-  metric("sliced_w2_end", "... at the end", distance.back(), "");
-  metric("sliced_w2_start", "... at the start", distance.front(), "what chance alone makes");
-  metric("pulses_end", "pulses at the end", found.back(), fmt::format("finite volumes: {}", reference_found.back()));
-  metric("second_moment", "second moment at the end", moment.back(), fmt::format("finite volumes: {:.4g}", reference_moment.back()));
-  metric("second_moment_error", "... relative error", std::abs(moment.back() / reference_moment.back() - 1), "below 0.04");
+  examples::Summary summary(report);
+  summary.metric("sliced_w2_max", "sliced W2 to finite volumes, greatest up to t = 9", distance_to_9, "below 0.05");
+  summary.metric("sliced_w2_end", "... at the end", distance.back(), "");
+  summary.metric("sliced_w2_start", "... at the start", distance.front(), "what chance alone makes");
+  summary.metric("pulses_end", "pulses at the end", found.back(), fmt::format("finite volumes: {}", reference_found.back()));
+  summary.metric("second_moment", "second moment at the end", moment.back(),
+                 fmt::format("finite volumes: {:.4g}", reference_moment.back()));
+  summary.metric("second_moment_error", "... relative error", std::abs(moment.back() / reference_moment.back() - 1), "below 0.04");
   const auto known = ours.energy.size() - 1;
-  metric("energy", "energy", ours.energy[known],
-         fmt::format("at t = {:.3g}, finite volumes: {:.4g}", static_cast<double>(known) * a, reference.energy[known]));
-  metric("energy_rise", "greatest rise of the energy in a step", rise, "0");
-  metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
-  const auto list = [&](const char* name, const auto& values) { report.metric(name, nlohmann::ordered_json(values)); };
-  list("sliced_w2_by_step", distance), list("energy_by_step", ours.energy), list("reference_energy_by_step", reference.energy);
-  list("second_moment_by_step", moment), list("reference_second_moment_by_step", reference_moment);
-  list("pulses_by_step", found), list("reference_pulses_by_step", reference_found);
+  summary.metric("energy", "energy", ours.energy[known],
+                 fmt::format("at t = {:.3g}, finite volumes: {:.4g}", static_cast<double>(known) * a, reference.energy[known]));
+  summary.metric("energy_rise", "greatest rise of the energy in a step", rise, "0");
+  summary.training_seconds();
+  report.list("sliced_w2_by_step", distance);
+  report.list("energy_by_step", ours.energy), report.list("reference_energy_by_step", reference.energy);
+  report.list("second_moment_by_step", moment), report.list("reference_second_moment_by_step", reference_moment);
+  report.list("pulses_by_step", found), report.list("reference_pulses_by_step", reference_found);
 
   wgf::write_npy(out.path("samples.npy"), ours.samples.back());
   wgf::save(flow, out.path("flow.wgf"));
   const bool picture = report.timed("picture", [&] {
     std::vector<examples::ScatterPanel> panels, below;
-    int last = -1;
-    for (const double share : {0.0, 0.1, 0.3, 0.6, 0.75, 1.0}) {
-      const int k = static_cast<int>(std::lround(share * steps));
-      if (k == last) continue;
-      last = k;
+    for (const int k : examples::steps_to_draw(steps, {0.0, 0.1, 0.3, 0.6, 0.75, 1.0})) {
       panels.push_back({fmt::format("t = {:.3g}", k * a), {{ours.samples[static_cast<std::size_t>(k)]}}});
       below.push_back({"finite volumes", {{reference.samples[static_cast<std::size_t>(k)], examples::colour::target}}});
     }
@@ -232,9 +225,7 @@ int main(int argc, char** argv) {
   examples::add_presets(app, options, schemes, options.scheme, options.training, "--scheme",
                         "whether the interaction goes forward; brings its own settings");
   examples::add_common_options(app, options);
-  app.add_option("--map", options.map, "residual network or gradient of a convex one")
-      ->check(CLI::IsMember({"residual", "icnn"}))
-      ->capture_default_str();
+  examples::add_map(app, options.map);
   app.add_option("--mass", options.mass, "c, which sets the pace: interaction grows by c, diffusion by c^2")
       ->check(examples::positive())
       ->capture_default_str();

@@ -65,12 +65,12 @@ int main() {
   show("kl(target)", wgf::kl(target, Dual{}), start, 0.1, 0.25 + 0.75 * std::exp(-0.8));
   // Heat: σ² = 1 + 2t.
   show("entropy()", wgf::entropy(Dual{}), start, 0.5, 2.0);
-  // Quadratic interaction: σ² = e^{−2t}; with an entropy beside it σ² = 1 + (1 − 1)(…): the two balance at σ = 1.
+  // Quadratic interaction: σ² = e^{−2t}. With an entropy beside it the two balance at σ = 1, and stay.
   show("interaction(QuadraticKernel)", wgf::interaction(wgf::QuadraticKernel{}), start, 0.5, std::exp(-1.0));
   show("interaction + entropy", wgf::interaction(wgf::QuadraticKernel{}) + wgf::entropy(Dual{}), start, 0.5, 1.0);
   // A potential alone: x ↦ e^{−4t}x for the target above.
   show("potential(target)", wgf::potential(target), start, 0.1, std::exp(-0.8));
-  // To a law known by samples, each divergence by its name; all end at the samples' law.
+  // To a law known by samples: whatever the divergence, the flow ends at their law.
   show("divergence_to(samples, JensenShannon)", wgf::divergence_to(samples, wgf::JensenShannon{}, Dual{}), start, 5, 0.25);
   show("divergence_to(samples, KL), OwnBound", wgf::divergence_to(samples, wgf::KullbackLeibler{}, Dual{}, wgf::OwnBound{}), start, 1,
        0.25);

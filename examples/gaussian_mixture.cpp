@@ -122,29 +122,26 @@ void run(const Options& options) {
                         theirs = wgf::mode_masses(langevin, target), exact = wgf::mode_masses(y, target);
   const auto some = [](const wgf::Particles& p) -> wgf::Particles { return p.leftCols(std::min<Eigen::Index>(p.cols(), 5000)); };
 
-  examples::Summary summary;
-  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
-    report.metric(name, value);
-    summary.row(what, value, std::move(good));
-  };
+  examples::Summary summary(report);
   report.timed("metrics", [&] {
     const double tv = wgf::total_variation(ours, equal), langevin_tv = wgf::total_variation(theirs, equal);
-    metric("mode_mass_tv", "mode masses, total variation to equal", tv, "that of Langevin, the flow itself");
-    metric("langevin_mode_mass_tv", "... of Langevin at the same time", langevin_tv, "");
-    metric("target_mode_mass_tv", "... of target samples", wgf::total_variation(exact, equal), "what chance and overlap make");
-    metric("tv_difference", "ours less Langevin's", tv - langevin_tv, "0 to 0.02");
-    metric("mode_mass_tv_to_langevin", "mode masses, total variation to Langevin", wgf::total_variation(ours, theirs), "below 0.03");
-    metric("energy_distance", "energy distance to the target", wgf::energy_distance(some(x), some(y)), "that of Langevin");
-    metric("langevin_energy_distance", "... of Langevin", wgf::energy_distance(some(langevin), some(y)), "");
-    metric("energy_distance_noise", "... of target samples", wgf::energy_distance(some(y2), some(y)), "what chance alone makes");
-    metric("energy_distance_to_langevin", "energy distance to Langevin", wgf::energy_distance(some(x), some(langevin)), "0");
-    metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y), "that of Langevin");
-    metric("langevin_sliced_w2", "... of Langevin", wgf::sliced_wasserstein(langevin, y), "");
-    metric("sliced_w2_noise", "... of target samples", wgf::sliced_wasserstein(y2, y), "what chance alone makes");
-    metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
+    summary.metric("mode_mass_tv", "mode masses, total variation to equal", tv, "that of Langevin, the flow itself");
+    summary.metric("langevin_mode_mass_tv", "... of Langevin at the same time", langevin_tv, "");
+    summary.metric("target_mode_mass_tv", "... of target samples", wgf::total_variation(exact, equal), "what chance and overlap make");
+    summary.metric("tv_difference", "ours less Langevin's", tv - langevin_tv, "0 to 0.02");
+    summary.metric("mode_mass_tv_to_langevin", "mode masses, total variation to Langevin", wgf::total_variation(ours, theirs),
+                   "below 0.03");
+    summary.metric("energy_distance", "energy distance to the target", wgf::energy_distance(some(x), some(y)), "that of Langevin");
+    summary.metric("langevin_energy_distance", "... of Langevin", wgf::energy_distance(some(langevin), some(y)), "");
+    summary.metric("energy_distance_noise", "... of target samples", wgf::energy_distance(some(y2), some(y)), "what chance alone makes");
+    summary.metric("energy_distance_to_langevin", "energy distance to Langevin", wgf::energy_distance(some(x), some(langevin)), "0");
+    summary.metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y), "that of Langevin");
+    summary.metric("langevin_sliced_w2", "... of Langevin", wgf::sliced_wasserstein(langevin, y), "");
+    summary.metric("sliced_w2_noise", "... of target samples", wgf::sliced_wasserstein(y2, y), "what chance alone makes");
+    summary.training_seconds();
   });
-  report.metric("mode_masses", std::vector<double>(ours.begin(), ours.end()));
-  report.metric("langevin_mode_masses", std::vector<double>(theirs.begin(), theirs.end()));
+  report.list("mode_masses", ours);
+  report.list("langevin_mode_masses", theirs);
 
   wgf::write_npy(out.path("samples.npy"), x);
   wgf::save(flow, out.path("flow.wgf"));
@@ -174,15 +171,9 @@ int main(int argc, char** argv) {
   examples::add_presets(app, options, presets, options.preset, options.training)->each([&](const std::string& name) {
     options.dim = name == "paper-13" ? 13 : 8;
   });
-  app.add_option_function<std::string>(
-         "--map",
-         [&](const std::string& name) {
-           options.map = name;
-           if (name == "icnn" && options.preset == "ours") options.training.run.map_rate = OursIcnn::map_rate;
-         },
-         "the transport map: a residual network, or icnn, the gradient of a convex network")
-      ->check(CLI::IsMember({"residual", "icnn"}))
-      ->default_str(options.map);
+  examples::add_map(app, options.map)->each([&](const std::string& name) {
+    if (name == "icnn" && options.preset == "ours") options.training.run.map_rate = OursIcnn::map_rate;
+  });
   examples::add_common_options(app, options);
   app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(2))->capture_default_str();
   app.add_option("--target-seed", options.target_seed, "seed of the modes' positions")->check(examples::at_least(0))->capture_default_str();

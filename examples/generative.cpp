@@ -70,7 +70,6 @@ Data data_of(const Options& options) {
 template <class Flow>
 bool draw(const std::filesystem::path& file, const Data& data, const Flow& flow, const wgf::Particles& start, const std::string& title) {
   const auto path = flow.trajectory(start);
-  const int steps = static_cast<int>(path.size()) - 1;
   if (flow.dim() != 2) {
     std::vector<examples::MarginalPanel> panels;
     for (int i = 0; i < std::min(flow.dim(), 10); ++i)
@@ -78,13 +77,8 @@ bool draw(const std::filesystem::path& file, const Data& data, const Flow& flow,
     return examples::draw_marginals(file, panels, {.title = title, .reference_label = "data held out"});
   }
   std::vector<examples::ScatterPanel> panels;
-  int last = -1;
-  for (const double share : {0.0, 0.05, 0.15, 0.4, 1.0}) {
-    const int k = static_cast<int>(std::ceil(share * steps));
-    if (k == last) continue;
-    last = k;
+  for (const int k : examples::steps_to_draw(flow.size()))
     panels.push_back({fmt::format("t = {:.3g}", k * flow.step_size), {{path[static_cast<std::size_t>(k)]}}});
-  }
   panels.push_back({"data", {{data.held_out, examples::colour::target}}});
   examples::ScatterStyle style;
   style.title = title;
@@ -130,27 +124,24 @@ void run(const Options& options, const std::string& along, const Divergence& div
   const auto& y = data.held_out;
   const auto some = data.seen.leftCols(std::min<Eigen::Index>(data.seen.cols(), options.samples));
 
-  examples::Summary summary;
-  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
-    report.metric(name, value);
-    summary.row(what, value, std::move(good));
-  };
+  examples::Summary summary(report);
   report.timed("metrics", [&] {
-    metric("energy_distance", "energy distance to data not seen", wgf::energy_distance(x, y), "0, give or take chance");
-    metric("energy_distance_noise", "... of the data seen", wgf::energy_distance(some, y), "what chance alone makes");
-    metric("energy_distance_initial", "... of the Gaussian at the start", wgf::energy_distance(start, y), "");
-    metric("sliced_w2", "sliced W2 to data not seen", wgf::sliced_wasserstein(x, y),
-           fmt::format("chance: {:.2g}", wgf::sliced_wasserstein(some, y)));
+    summary.metric("energy_distance", "energy distance to data not seen", wgf::energy_distance(x, y), "0, give or take chance");
+    summary.metric("energy_distance_noise", "... of the data seen", wgf::energy_distance(some, y), "what chance alone makes");
+    summary.metric("energy_distance_initial", "... of the Gaussian at the start", wgf::energy_distance(start, y), "");
+    summary.metric("sliced_w2", "sliced W2 to data not seen", wgf::sliced_wasserstein(x, y),
+                   fmt::format("chance: {:.2g}", wgf::sliced_wasserstein(some, y)));
     if (data.law) {
       const Eigen::VectorXd masses = wgf::mode_masses(x, *data.law);
       const auto modes = masses.size();
       const auto found = (masses.array() >= 0.5 / static_cast<double>(modes)).count();
-      metric("modes_found", "modes with half their mass or more", static_cast<double>(found), fmt::format("{}", modes));
-      metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
-      metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
+      summary.metric("modes_found", "modes with half their mass or more", static_cast<double>(found), fmt::format("{}", modes));
+      summary.metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
+      summary.metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(),
+                     fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
     }
-    metric("divergence", "divergence, by the dual network", bound / std::max(reports, 1), "0: what it can still tell apart");
-    metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
+    summary.metric("divergence", "divergence, by the dual network", bound / std::max(reports, 1), "0: what it can still tell apart");
+    summary.training_seconds();
   });
 
   wgf::write_npy(out.path("samples.npy"), x);

@@ -137,29 +137,26 @@ void run(const Options& options) {
   });
   const auto &p = laws.back(), &iterate = iterates.back(), &solution = solutions.back();
 
-  examples::Summary summary;
-  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
-    report.metric(name, value);
-    summary.row(what, value, std::move(good));
-  };
-  metric("mean_error", "error of the mean, in standard deviations",
-         (p.mean() - solution.mean()).norm() / std::sqrt(solution.covariance().trace() / options.dim), "0: heat moves no mean");
-  metric("covariance_error", "relative error of the covariance", covariance_error(p, iterate), "of the exact iterate: 0 is perfect");
-  metric("covariance_error_pde", "... of the heat equation's", covariance_error(p, solution),
-         fmt::format("the exact iterate's: {:.2g}", covariance_error(iterate, solution)));
-  metric("sym_kl_jko", "SymKL to the exact iterate", wgf::sym_kl(p, iterate),
-         affine ? "the training's error: 0 is perfect" : "of the Gaussian with the cloud's moments");
-  metric("sym_kl_pde", "SymKL to the heat equation", wgf::sym_kl(p, solution),
-         fmt::format("the exact iterate's: {:.2g}", wgf::sym_kl(iterate, solution)));
+  examples::Summary summary(report);
+  summary.metric("mean_error", "error of the mean, in standard deviations",
+                 (p.mean() - solution.mean()).norm() / std::sqrt(solution.covariance().trace() / options.dim), "0: heat moves no mean");
+  summary.metric("covariance_error", "relative error of the covariance", covariance_error(p, iterate),
+                 "of the exact iterate: 0 is perfect");
+  summary.metric("covariance_error_pde", "... of the heat equation's", covariance_error(p, solution),
+                 fmt::format("the exact iterate's: {:.2g}", covariance_error(iterate, solution)));
+  summary.metric("sym_kl_jko", "SymKL to the exact iterate", wgf::sym_kl(p, iterate),
+                 affine ? "the training's error: 0 is perfect" : "of the Gaussian with the cloud's moments");
+  summary.metric("sym_kl_pde", "SymKL to the heat equation", wgf::sym_kl(p, solution),
+                 fmt::format("the exact iterate's: {:.2g}", wgf::sym_kl(iterate, solution)));
   const auto samples = flow.sample(options.samples, examples::derived_seed(options, 0));
   if constexpr (!affine) {  // log P_K by the change of variables, at samples of the exact iterate
     const auto x = iterate.sample(2000, examples::derived_seed(options, 2));
     VectorXd difference = report.timed("log_density", [&]() -> VectorXd { return flow.log_density(x); });
     for (Eigen::Index i = 0; i < x.cols(); ++i) difference[i] -= iterate.log_density(x.col(i));
-    metric("log_density_error", "error of the log-density, rms over the exact iterate", std::sqrt(difference.array().square().mean()),
-           "0 is perfect");
+    summary.metric("log_density_error", "error of the log-density, rms over the exact iterate",
+                   std::sqrt(difference.array().square().mean()), "0 is perfect");
   }
-  metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
+  summary.training_seconds();
 
   wgf::write_npy(out.path("samples.npy"), samples);
   wgf::save(flow, out.path("flow.wgf"));

@@ -196,31 +196,24 @@ void run(const Options& options) {
   }
   report.seconds("training", std::accumulate(seconds.begin(), seconds.end(), 0.0));
 
-  examples::Summary summary;
-  const auto metric = [&](const std::string& name, std::string what, double value, std::string good) {
-    report.metric(name, value);
-    summary.row(std::move(what), value, std::move(good));
-  };
-  const auto list = [&](const std::string& name, const auto& values) {
-    report.metric(name, std::vector<double>(values.begin(), values.end()));
-  };
+  examples::Summary summary(report);
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto& errors = all[i];
     const std::string suffix = options.figure ? fmt::format("_d{}", errors.dim) : "";
     const std::string where = options.figure ? fmt::format(", d = {}", errors.dim) : "";
     const auto end = [&](Part part) { return (errors.*part).row(steps - 1); };
     const double floor = end(&Errors::iterate_to_pde).mean();
-    metric("sym_kl_jko" + suffix, "SymKL to the exact iterate" + where, end(&Errors::to_iterate).mean(),
-           "the training's error: 0 is perfect");
-    metric("sym_kl_pde" + suffix, "SymKL to the PDE" + where, end(&Errors::to_pde).mean(),
-           fmt::format("the exact iterate's: {:.2g}", floor));
-    metric("sym_kl_jko_to_pde" + suffix, "... of the exact iterate", floor, "the error of the steps' size");
-    metric("seconds" + suffix, "seconds of training", seconds[i], "");
-    list("sym_kl_jko_by_step" + suffix, errors.to_iterate.rowwise().mean().eval());
-    list("sym_kl_pde_by_step" + suffix, errors.to_pde.rowwise().mean().eval());
-    list("sym_kl_jko_to_pde_by_step" + suffix, errors.iterate_to_pde.rowwise().mean().eval());
-    list("sym_kl_jko_by_repeat" + suffix, end(&Errors::to_iterate).transpose().eval());
-    list("sym_kl_pde_by_repeat" + suffix, end(&Errors::to_pde).transpose().eval());
+    summary.metric("sym_kl_jko" + suffix, "SymKL to the exact iterate" + where, end(&Errors::to_iterate).mean(),
+                   "the training's error: 0 is perfect");
+    summary.metric("sym_kl_pde" + suffix, "SymKL to the PDE" + where, end(&Errors::to_pde).mean(),
+                   fmt::format("the exact iterate's: {:.2g}", floor));
+    summary.metric("sym_kl_jko_to_pde" + suffix, "... of the exact iterate", floor, "the error of the steps' size");
+    summary.metric("seconds" + suffix, "seconds of training", seconds[i], "");
+    report.list("sym_kl_jko_by_step" + suffix, errors.to_iterate.rowwise().mean().eval());
+    report.list("sym_kl_pde_by_step" + suffix, errors.to_pde.rowwise().mean().eval());
+    report.list("sym_kl_jko_to_pde_by_step" + suffix, errors.iterate_to_pde.rowwise().mean().eval());
+    report.list("sym_kl_jko_by_repeat" + suffix, end(&Errors::to_iterate).transpose().eval());
+    report.list("sym_kl_pde_by_repeat" + suffix, end(&Errors::to_pde).transpose().eval());
   }
   summary.print(fmt::format("Ornstein-Uhlenbeck{} at t = {:.3g}, {} {} steps{}",
                             options.figure ? "" : fmt::format(" in {} dimensions", options.dim), scheme.step_size * steps, steps,

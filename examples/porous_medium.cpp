@@ -278,31 +278,28 @@ void run(const Options& options, const Map& map) {
     return flow.trajectory(flow.draw_initial(options.samples, examples::derived_seed(options, 0)));
   });
 
-  examples::Summary summary;
-  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
-    report.metric(name, value);
-    summary.row(what, value, std::move(good));
-  };
+  examples::Summary summary(report);
   const auto& last = all.back().iterate;
-  metric("l1_jko", "L1 to the exact iterate, worst step",
-         Eigen::Map<const VectorXd>(to_iterate.data(), steps).maxCoeff<Eigen::PropagateNaN>(), "the training's error: 0 is perfect");
-  metric("l1_pde", "L1 to the PDE at the end", to_pde.back(), fmt::format("the exact iterate's: {:.2g}", to_each_other.back()));
+  summary.metric("l1_jko", "L1 to the exact iterate, worst step",
+                 Eigen::Map<const VectorXd>(to_iterate.data(), steps).maxCoeff<Eigen::PropagateNaN>(),
+                 "the training's error: 0 is perfect");
+  summary.metric("l1_pde", "L1 to the PDE at the end", to_pde.back(), fmt::format("the exact iterate's: {:.2g}", to_each_other.back()));
   if (n == 1) {
     const VectorXd at = wgf::QuantileJko::midpoints(quantiles.back()), density = wgf::QuantileJko::density(quantiles.back());
-    metric("l1_reference", "... of JKO steps in quantiles to the exact iterate",
-           trapezoid(at, (density - density_on_line(last, at)).cwiseAbs()), "a discretised JKO step's error");
+    summary.metric("l1_reference", "... of JKO steps in quantiles to the exact iterate",
+                   trapezoid(at, (density - density_on_line(last, at)).cwiseAbs()), "a discretised JKO step's error");
   } else {
     const VectorXd difference = shell_differences(all.back().flow, last);
-    metric("radial_l1", "L1 of the law of |x| to the exact iterate's", (difference + difference.cwiseAbs()).sum(), "0 is perfect");
+    summary.metric("radial_l1", "L1 of the law of |x| to the exact iterate's", (difference + difference.cwiseAbs()).sum(), "0 is perfect");
   }
-  metric("rms_radius_error", "relative error of the rms radius", rms_radius(path.back()) / last.rms_radius() - 1,
-         fmt::format("chance: {:.1g}", 0.5 / std::sqrt(options.samples)));
-  metric("w2_over_radius", n == 1 ? "W2 to the exact iterate, over its radius" : "W2 of |x| to the exact iterate, over its radius",
-         wasserstein(path.back(), last) / last.radius(), fmt::format("chance: {:.1g}", 0.3 / std::sqrt(options.samples)));
-  metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
-  report.metric("l1_jko_by_step", to_iterate);
-  report.metric("l1_pde_by_step", to_pde);
-  report.metric("l1_jko_to_pde_by_step", to_each_other);
+  summary.metric("rms_radius_error", "relative error of the rms radius", rms_radius(path.back()) / last.rms_radius() - 1,
+                 fmt::format("chance: {:.1g}", 0.5 / std::sqrt(options.samples)));
+  summary.metric("w2_over_radius", n == 1 ? "W2 to the exact iterate, over its radius" : "W2 of |x| to the exact iterate, over its radius",
+                 wasserstein(path.back(), last) / last.radius(), fmt::format("chance: {:.1g}", 0.3 / std::sqrt(options.samples)));
+  summary.training_seconds();
+  report.list("l1_jko_by_step", to_iterate);
+  report.list("l1_pde_by_step", to_pde);
+  report.list("l1_jko_to_pde_by_step", to_each_other);
 
   wgf::write_npy(out.path("samples.npy"), path.back());
   wgf::save(flow, out.path("flow.wgf"));
@@ -329,9 +326,7 @@ int main(int argc, char** argv) {
          "dimension n; above 1 step size and t0 are half as large, and the margin is 1.15")
       ->check(examples::at_least(1))
       ->default_str("1");
-  app.add_option("--map", options.map, "the transport map: icnn, the gradient of a convex network, or a residual network")
-      ->check(CLI::IsMember({"icnn", "residual"}))
-      ->capture_default_str();
+  examples::add_map(app, options.map);
   examples::add_common_options(app, options);
   app.add_option("--m", options.exponent, "exponent of the equation, above 1")
       ->check(examples::between(1, 10, true))

@@ -114,11 +114,7 @@ void run(const Options& options) {
   const auto names = Posterior::constrained_names();
   report.setting("columns", names);
 
-  examples::Summary summary;
-  const auto metric = [&](const char* name, const char* what, double value, const char* good) {
-    report.metric(name, value);
-    summary.row(what, value, good);
-  };
+  examples::Summary summary(report);
   auto parameters = nlohmann::ordered_json::object();
   double mean_error = 0, sd_error = 0;
   const auto compare = [&](const std::string& scale, const wgf::Particles& draws, std::vector<std::string> all,
@@ -140,8 +136,9 @@ void run(const Options& options) {
   compare("sampled", sampled, Posterior::sampled_names(), reference ? &reference->sampled : nullptr);
   compare("constrained", x, names, reference ? &reference->constrained : nullptr);
   if (reference) {
-    metric("max_mean_error", "worst mean, in reference standard deviations", mean_error, "below 0.05; the reference itself carries 0.01");
-    metric("max_sd_error", "worst standard deviation, relative", sd_error, "below 0.05; the reference itself carries 0.01");
+    summary.metric("max_mean_error", "worst mean, in reference standard deviations", mean_error,
+                   "below 0.05; the reference itself carries 0.01");
+    summary.metric("max_sd_error", "worst standard deviation, relative", sd_error, "below 0.05; the reference itself carries 0.01");
   } else {
     for (std::size_t i = 0; i < names.size(); ++i) {
       const nlohmann::ordered_json& p = parameters["constrained"][names[i]];
@@ -149,7 +146,7 @@ void run(const Options& options) {
     }
     report.note("no reference_moments.json beside the data: nothing to compare with");
   }
-  metric("seconds", "seconds of training", report.content()["seconds"]["training"], "");
+  summary.training_seconds();
   report.metric("parameters", std::move(parameters));
 
   wgf::write_npy(out.path("samples.npy"), x);

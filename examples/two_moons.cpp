@@ -59,15 +59,9 @@ struct PaperIcnn : Paper {
 /// The cloud at the start and at four later times, beside target samples.
 bool draw(const std::filesystem::path& file, const wgf::GaussianMixture& target, const std::vector<wgf::Particles>& path, double step_size,
           const wgf::Particles& target_samples) {
-  const int steps = static_cast<int>(path.size()) - 1;
   std::vector<examples::ScatterPanel> panels;
-  int last = -1;
-  for (const double share : {0.0, 0.05, 0.15, 0.4, 1.0}) {
-    const int k = static_cast<int>(std::ceil(share * steps));
-    if (k == last) continue;
-    last = k;
+  for (const int k : examples::steps_to_draw(static_cast<int>(path.size()) - 1))
     panels.push_back({fmt::format("t = {:.3g}", k * step_size), {{path[static_cast<std::size_t>(k)]}}});
-  }
   panels.push_back({"target", {{target_samples, examples::colour::target}}});
   examples::ScatterStyle style;
   style.title = "Two moons: the flow from N(0, 2.25 I) to the target";
@@ -110,26 +104,22 @@ void run(const Options& options) {
   const Eigen::VectorXd masses = wgf::mode_masses(x, target);
   const auto found = (masses.array() >= 0.03).count();
 
-  examples::Summary summary;
-  const auto metric = [&](const char* name, const char* what, double value, std::string good) {
-    report.metric(name, value);
-    summary.row(what, value, std::move(good));
-  };
+  examples::Summary summary(report);
   report.timed("metrics", [&] {
-    metric("energy_distance", "energy distance to the target", wgf::energy_distance(x, y), "below 0.005");
-    metric("energy_distance_noise", "... of two target samples", wgf::energy_distance(y, z), "what chance alone makes");
-    metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y),
-           "chance: " + fmt::format("{:.2g}", wgf::sliced_wasserstein(y, z)));
-    metric("modes_found", "modes with at least 3 % of the mass", static_cast<double>(found), "16");
-    metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), "0.0625");
-    metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), "0.0625");
+    summary.metric("energy_distance", "energy distance to the target", wgf::energy_distance(x, y), "below 0.005");
+    summary.metric("energy_distance_noise", "... of two target samples", wgf::energy_distance(y, z), "what chance alone makes");
+    summary.metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y),
+                   "chance: " + fmt::format("{:.2g}", wgf::sliced_wasserstein(y, z)));
+    summary.metric("modes_found", "modes with at least 3 % of the mass", static_cast<double>(found), "16");
+    summary.metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), "0.0625");
+    summary.metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), "0.0625");
     if constexpr (wgf::GradientMapSpecification<decltype(Preset::map())>) {  // invertible: the flow has a density
       const auto [y_k, log_p] = flow.push_with_log_density(start, flow.initial_log_density(start));
       double sum = 0;
       for (long i = 0; i < samples; ++i) sum += log_p[i] - target.log_density(y_k.col(i));
-      metric("kl", "KL divergence from the target", sum / static_cast<double>(samples), "0");
+      summary.metric("kl", "KL divergence from the target", sum / static_cast<double>(samples), "0");
     }
-    metric("seconds", "seconds of training", report.content()["seconds"]["training"], {});
+    summary.training_seconds();
   });
 
   wgf::write_npy(out.path("samples.npy"), x);
@@ -147,15 +137,9 @@ int main(int argc, char** argv) {
   options.out = "out/two_moons";
   const examples::Presets presets{{"ours", Ours::training()}, {"paper", Paper::training()}};
   examples::add_presets(app, options, presets, options.preset, options.training);
-  app.add_option_function<std::string>(
-         "--map",
-         [&](const std::string& name) {
-           options.map = name;
-           if (name == "icnn" && options.preset == "ours") options.training.run.map_rate = OursIcnn::map_rate;
-         },
-         "the transport map: a residual network, or icnn, the gradient of a convex network")
-      ->check(CLI::IsMember({"residual", "icnn"}))
-      ->default_str(options.map);
+  examples::add_map(app, options.map)->each([&](const std::string& name) {
+    if (name == "icnn" && options.preset == "ours") options.training.run.map_rate = OursIcnn::map_rate;
+  });
   examples::add_common_options(app, options);
   app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
   examples::add_training_options(app, options.training);

@@ -9,6 +9,7 @@
 #include <Eigen/LU>
 
 #include "catch.hpp"
+#include "convergence.hpp"
 #include "support.hpp"
 
 using Eigen::MatrixXd;
@@ -122,7 +123,7 @@ TEST_CASE("OrnsteinUhlenbeck: the JKO iterates tend to the flow, to first order 
   const OrnsteinUhlenbeck flow = OrnsteinUhlenbeck::random(4, 4);
   const auto error = [&](int steps) { return difference(flow.jko(steps, 0.8 / steps), flow.at(0.8)); };
   CHECK(error(16) < 0.1);
-  for (const int steps : {256, 1024, 4096}) CHECK(error(steps) / error(2 * steps) == Approx(2).epsilon(2.0 / steps));
+  wgf::test::check_order(1, {256, 1024, 4096}, 2, error);
   CHECK(error(65536) < 2e-5);
 }
 
@@ -144,7 +145,7 @@ TEST_CASE("OrnsteinUhlenbeck: the midpoint iterates tend to the flow, to second 
   const OrnsteinUhlenbeck flow = OrnsteinUhlenbeck::random(4, 4);
   const auto error = [&](int steps) { return difference(flow.midpoint(steps, 0.8 / steps), flow.at(0.8)); };
   CHECK(error(16) < 1e-3);
-  for (const int steps : {64, 256, 1024}) CHECK(error(steps) / error(2 * steps) == Approx(4).epsilon(2.0 / steps));
+  wgf::test::check_order(2, {64, 256, 1024}, 2, error);
 }
 
 TEST_CASE("OrnsteinUhlenbeck::random draws covariances with eigenvalues in [½, 1]") {

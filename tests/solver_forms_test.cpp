@@ -116,6 +116,8 @@ TEST_CASE("a flow with forward halves in a file") {
   using Flow = decltype(solver)::Flow;
   const auto back = load<Flow>(file, {}, backend, forward_terms<ForwardBackward>(functional));
   CHECK(back.sample(200, 3) == flow.sample(200, 3));
+  CHECK(message_of<std::invalid_argument>([&] { load<Flow>(file); }) ==
+        "wgf::load: a flow with forward halves needs their terms, wgf::forward_terms<Scheme>(functional)");
   using Plain = wgf::Flow<ResidualMlp<16, 2>, EigenBackend<float>>;
   CHECK(message_of<FileError>([&] { load<Plain>(file); }) == "wgf::load: " + file.string() + ": the file's forward_terms is 1, not 0");
   std::filesystem::remove(file);

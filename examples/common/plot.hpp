@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -34,14 +35,15 @@ inline constexpr const char* fourth = "#A3478F";
 inline constexpr const char* quiet = "#8A8F98";
 }  // namespace colour
 
-/// One gnuplot script and the PNG that it makes. Write commands with operator(), data with block(), then call draw().
+/// One gnuplot script and the PNG that it makes, in a folder where nobody looks yet (OutputFolder). Write commands with operator(), data
+/// with block(), then call draw().
 class Picture {
  public:
   Picture(std::filesystem::path file, int width, int height) : file_(std::move(file)) {
-    unfinished_ = script_file_ = errors_ = file_;
-    unfinished_ += ".unfinished", script_file_ += ".gp", errors_ += ".err";
+    script_file_ = errors_ = file_;
+    script_file_ += ".gp", errors_ += ".err";
     (*this)("set terminal pngcairo enhanced color size {},{} font 'DejaVu Sans,11' linewidth 1.2 background '#FFFFFF'\n", width, height);
-    (*this)("set output {}\n", quoted(unfinished_.string()));
+    (*this)("set output {}\n", quoted(file_.string()));
     (*this)("set encoding utf8\nset border lc rgb '#9AA0A8' lw 0.8\nset tics textcolor rgb '#50565E' scale 0.5 nomirror font ',10'\n");
     (*this)("set title textcolor rgb '#20242A' font ',12' offset 0,-0.4\nset key textcolor rgb '#30353C' samplen 1.5 spacing 1.1\n");
   }
@@ -49,7 +51,7 @@ class Picture {
   Picture& operator=(const Picture&) = delete;
   ~Picture() {
     std::error_code ignored;
-    for (const auto& f : {unfinished_, script_file_, errors_}) std::filesystem::remove(f, ignored);
+    for (const auto& f : {script_file_, errors_}) std::filesystem::remove(f, ignored);
   }
 
   /// Appends text to the script, formatted by fmt.
@@ -77,16 +79,14 @@ class Picture {
     return out + "'";
   }
 
-  /// Runs gnuplot and moves the finished picture into place. \return false, with one line on stderr, when that failed
+  /// Runs gnuplot. \return false, with one line on stderr and no file, when that failed
   bool draw() {
-    std::error_code error;
     if (!(std::ofstream(script_file_) << script_ << "\nunset output\n").flush()) return failed("cannot write " + script_file_.string());
     const int status = std::system(fmt::format("gnuplot {} > /dev/null 2> {}", in_shell(script_file_), in_shell(errors_)).c_str());
     if (status == -1 || !WIFEXITED(status)) return failed("gnuplot did not run to its end");
     if (WEXITSTATUS(status) == 127) return failed("gnuplot is not installed (apt-get install gnuplot-nox)");
     if (WEXITSTATUS(status) != 0) return failed("gnuplot: " + complaint());
-    std::filesystem::rename(unfinished_, file_, error);
-    return error ? failed(error.message()) : true;
+    return std::filesystem::exists(file_) || failed("gnuplot made none");
   }
 
  private:
@@ -104,14 +104,24 @@ class Picture {
     return last;
   }
   bool failed(const std::string& why) const {
+    std::error_code ignored;
+    std::filesystem::remove(file_, ignored);  // half a picture
     fmt::print(stderr, "no picture {}: {}\n", file_.filename().string(), why);
     return false;
   }
 
-  std::filesystem::path file_, unfinished_, script_file_, errors_;
+  std::filesystem::path file_, script_file_, errors_;
   std::string script_;
   int blocks_ = 0;
 };
+
+/// Steps of a flow to draw, from 0 to the last: at these shares of its length, each once.
+inline std::vector<int> steps_to_draw(int steps, std::initializer_list<double> shares = {0.0, 0.05, 0.15, 0.4, 1.0}) {
+  std::vector<int> all;
+  for (const double share : shares)
+    if (const int k = static_cast<int>(std::ceil(share * steps - 1e-9)); all.empty() || k > all.back()) all.push_back(k);
+  return all;
+}
 
 /// How many columns and rows of panels a picture has.
 struct PanelGrid {

@@ -5,14 +5,15 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
+#include <ostream>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <wgf/io/write_atomically.hpp>
 
 #include "options.hpp"
 
@@ -40,8 +41,13 @@ class Report {
     if (!std::isfinite(value)) note(fmt::format("{} is not finite", name));
     content_["metrics"][snake_case(name)] = value;
   }
-  /// A result of another shape: a list over steps, an object a parameter, a string.
+  /// A result of another shape: an object a parameter, a string.
   void metric(const std::string& name, nlohmann::ordered_json value) { content_["metrics"][snake_case(name)] = std::move(value); }
+  /// A result with a number for every step, target or mode.
+  template <class Values>
+  void list(const std::string& name, const Values& values) {
+    metric(name, nlohmann::ordered_json(std::vector(values.begin(), values.end())));
+  }
   void seconds(const std::string& name, double value) { content_["seconds"][snake_case(name)] = std::round(value * 1e4) / 1e4; }
   /// Runs `work` and records how long it took. \return what `work` returns
   template <class Work>
@@ -60,21 +66,9 @@ class Report {
 
   const nlohmann::ordered_json& content() const { return content_; }
 
-  /// Writes the report; the file is complete or not there at all. \throws std::runtime_error naming the file
+  /// Writes the report; the file is complete or not there at all. \throws wgf::FileError naming the file
   void write(const std::filesystem::path& file) const {
-    std::filesystem::path unfinished = file;
-    unfinished += ".unfinished";
-    std::error_code error;
-    {
-      std::ofstream out(unfinished);
-      out << content_.dump(2) << '\n';
-      if (!out.flush()) error = std::make_error_code(std::errc::io_error);
-    }
-    if (!error) std::filesystem::rename(unfinished, file, error);
-    if (!error) return;
-    std::error_code ignored;
-    std::filesystem::remove(unfinished, ignored);
-    throw std::runtime_error(fmt::format("cannot write {}: {}", file.string(), error.message()));
+    wgf::detail::write_atomically("report", file, [&](std::ostream& out) { out << content_.dump(2) << '\n'; });
   }
 
  private:

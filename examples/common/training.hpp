@@ -76,6 +76,12 @@ inline void add_training_options(CLI::App& app, Training& training) {
   add("--whiten", run.whiten, "train in coordinates where the cloud has mean 0 and covariance I")
       ->default_str(run.whiten ? "true" : "false");
 }
+/// Adds --map, for programs that train either of two.
+inline CLI::Option* add_map(CLI::App& app, std::string& map) {
+  return app.add_option("--map", map, "the transport map: a residual network, or icnn, the gradient of a convex network")
+      ->check(CLI::IsMember({"residual", "icnn"}))
+      ->capture_default_str();
+}
 /// Adds --dropout, for programs whose dual network takes it.
 inline void add_dropout(CLI::App& app, Training& training) {
   app.add_option("--dropout", training.dropout, "share of the dual network's hidden units dropped while it is fitted")
@@ -123,9 +129,19 @@ inline auto observer(const CommonOptions& options) {
   };
 }
 
-/// What was measured, for people: a line for every number, with what a good value would be.
+/// What was measured: for the report, and for people a line for every number, with what a good value would be.
 class Summary {
  public:
+  explicit Summary(Report& report) : report_(report) {}
+
+  /// A number for both. \param name in the report \param what it is, in words
+  void metric(const std::string& name, std::string what, double value, std::string good = {}) {
+    report_.metric(name, value);
+    row(std::move(what), value, std::move(good));
+  }
+  /// The seconds that the report has under "training".
+  void training_seconds() { metric("seconds", "seconds of training", report_.content()["seconds"]["training"]); }
+  /// A line for people alone.
   void row(std::string what, double value, std::string good = {}) {
     rows_.push_back({std::move(what), fmt::format("{:.4g}", value), std::move(good)});
   }
@@ -142,6 +158,7 @@ class Summary {
   struct Row {
     std::string what, value, good;
   };
+  Report& report_;
   std::vector<Row> rows_;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Every concept of the library, in reading order: what a user brings (measures, targets), and the contract between the algorithm's text and
-// a backend (runtimes, networks, terms). A policy that misses its concept gets one sentence at compile time.
+// Concepts, in reading order: what a user brings (measures, targets), and the contract between the algorithm's text and a backend
+// (runtimes, networks, terms). Those of kernels, divergences, specifications and schemes stand beside them. A policy that misses its
+// concept gets one sentence at compile time.
 #include <concepts>
 #include <cstdint>
 #include <utility>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Everything of the library but the optional backends, and reference/ornstein_uhlenbeck.hpp: its eigensolver would cost every user two
-// seconds of compilation.
+// Everything of the library but the known answers of reference/, of which only Langevin dynamics is here: few programs want them, and the
+// eigensolver of ornstein_uhlenbeck.hpp alone would cost every user two seconds of compilation.
 #if __cplusplus < 202002L
 #error "wgf needs C++20: compile with -std=c++20"
 #endif

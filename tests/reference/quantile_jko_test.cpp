@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "catch.hpp"
+#include "convergence.hpp"
 #include "support.hpp"
 
 using Eigen::VectorXd;
@@ -16,6 +17,7 @@ using wgf::LineEnergy;
 using wgf::OrnsteinUhlenbeck;
 using wgf::PorousMedium;
 using wgf::QuantileJko;
+using wgf::test::converging_error;
 using wgf::test::message_of;
 using Invalid = std::invalid_argument;
 
@@ -97,15 +99,12 @@ TEST_CASE("QuantileJko: quantiles, midpoints and density") {
 TEST_CASE("QuantileJko converges to the Barenblatt iterates") {
   for (const double m : {2.0, 3.0}) {
     const Barenblatt start = Barenblatt::at(1, m, 0.002), end = PorousMedium(1, m).jko(start, 10, 1e-3);
-    double previous = 0;
-    for (const int n : {200, 400, 800}) {
+    const double error = converging_error({200, 400, 800}, 0.56, [&](int n) {  // order 0.85 at least
       const auto iterates = QuantileJko({.exponent = m}, 1e-3).run(barenblatt_quantiles(start, n), 10);
       REQUIRE(iterates.size() == 11);
-      const double error = rms(iterates.back() - barenblatt_quantiles(end, n));
-      if (previous > 0) CHECK(error < 0.56 * previous);  // order 0.85 at least
-      previous = error;
-    }
-    CHECK(previous < 5e-5 * end.radius());
+      return rms(iterates.back() - barenblatt_quantiles(end, n));
+    });
+    CHECK(error < 5e-5 * end.radius());
   }
 }
 
@@ -117,16 +116,13 @@ TEST_CASE("QuantileJko converges to the Ornstein–Uhlenbeck iterates") {
                             .potential_curvature = [=](double) { return rate; }},
                            a);
   const Gaussian end = flow.jko(8, a);
-  double previous = 0;
-  for (const int n : {400, 800, 1600}) {
+  const double error = converging_error({400, 800, 1600}, 0.53, [&](int n) {  // order 0.9 at least
     const VectorXd q = solver.run(normal_quantiles(Gaussian::isotropic(1, 1), n), 8).back(), exact = normal_quantiles(end, n);
     CHECK(q.mean() == Approx(end.mean()(0)).epsilon(1e-12));
-    const double error = std::abs(standard_deviation(q) - end.factor()(0, 0));
-    if (previous > 0) CHECK(error < 0.53 * previous);  // order 0.9 at least
-    previous = error;
     CHECK((q - exact).segment(n / 4, n / 2).cwiseAbs().maxCoeff() < 0.1 / n);
-  }
-  CHECK(previous < 3e-4);
+    return std::abs(standard_deviation(q) - end.factor()(0, 0));
+  });
+  CHECK(error < 3e-4);
 }
 
 TEST_CASE("QuantileJko: the interaction takes the forward half of the step") {

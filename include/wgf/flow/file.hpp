@@ -210,7 +210,8 @@ void save(const Flow<Map, Backend, ForwardTerms>& flow, const std::filesystem::p
 /// Reads a flow of type F, such as `wgf::load<decltype(flow)>("moons.wgf")` or `wgf::load<decltype(solver)::Flow>(…)`.
 /// \param map,backend the specification that the file must hold, and the policy that will evaluate it (its seed is taken from the file).
 /// \param forward_terms of a flow with forward halves: the terms that move its particles there, as forward_terms<Scheme>(functional) gives
-/// them. \throws FileError for a file that is missing, truncated, damaged, of another version, or of another map or scalar than F's.
+/// them. \throws FileError for a file that is missing, truncated, damaged, of another version, or of another map or scalar than F's;
+/// std::invalid_argument where the forward terms are not given.
 template <class FlowType, class F = std::remove_cv_t<FlowType>>
 F load(const std::filesystem::path& path, typename F::MapType map = {}, typename F::BackendType backend = {},
        typename F::ForwardType forward_terms = {}) {
@@ -246,6 +247,10 @@ F load(const std::filesystem::path& path, typename F::MapType map = {}, typename
   must_be("map", describe(map));
   must_be("scalar", detail::scalar_name<Scalar>());
   must_be("forward_terms", std::to_string(hana::value(hana::size(forward_terms))));
+  hana::for_each(forward_terms, [](const auto& t) {
+    if (!(t.weight > 0))
+      throw std::invalid_argument("wgf::load: a flow with forward halves needs their terms, wgf::forward_terms<Scheme>(functional)");
+  });
   const auto dim = static_cast<std::size_t>(detail::header_number(path, header, "dim", 1, 1'000'000));
   const long stages = detail::header_number(path, header, "stages", 0, 1'000'000'000);
   const auto parameters = static_cast<std::size_t>(detail::header_number(path, header, "parameters", 0, 1L << 40));

@@ -25,7 +25,7 @@ inline constexpr bool is_term = DirectTerm<T, R> || DualTerm<T, R>;
 /// A term times a positive number.
 template <class Term>
 struct Weighted {
-  double weight;
+  double weight = 0;  // of no term that was given
   Term term;
 };
 

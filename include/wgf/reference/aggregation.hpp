@@ -49,7 +49,7 @@ class Semicircle {
   }
   double cdf(double x) const {
     const double z = std::clamp(x / radius_, -1.0, 1.0);
-    return 0.5 + (z * std::sqrt(1 - z * z) + std::asin(z)) / std::numbers::pi;
+    return 0.5 + (z * std::sqrt((1 - z) * (1 + z)) + std::asin(z)) / std::numbers::pi;
   }
   /// The inverse of cdf. \param u in [0, 1]. \throws std::invalid_argument outside.
   double quantile(double u) const {

@@ -79,9 +79,10 @@ std::string fault_at(const T& target, const Eigen::VectorXd& x, double most) {
 ///     wgf::JkoSolver solver{wgf::kl(target), wgf::ResidualMlp<16, 5>{}, wgf::Backward{}, wgf::EigenBackend<float>{.seed = 1}};
 ///     const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 10}, wgf::print_progress);
 ///
-/// \tparam FunctionalPolicy what falls: kl(target), entropy(), potential(target), sums and multiples of them.
-/// \tparam Map the transport map's specification: ResidualMlp, DeepLinear, Affine.
-/// \tparam Scheme how the step is split: Backward.
+/// \tparam FunctionalPolicy what falls: kl(target), entropy(), generalized_entropy(m), potential(target), interaction(kernel),
+/// divergence_to(samples, divergence), sums and multiples of them.
+/// \tparam Map the transport map's specification: ResidualMlp, IcnnGradient, DeepLinear, Affine.
+/// \tparam Scheme how the step is split: Backward, ForwardBackward, Forward, Midpoint.
 /// \tparam Backend who computes: EigenBackend.
 template <class FunctionalPolicy, class Map, class Scheme, class Backend>
 class JkoSolver {
