@@ -70,6 +70,12 @@ TEST_CASE("jets follow the chain rule") {
     CHECK(at.first == Approx((8 * (value(x + h) - value(x - h)) - (value(x + 2 * h) - value(x - 2 * h))) / (12 * h)).epsilon(1e-8));
     CHECK(at.second == Approx((8 * (first(x + h) - first(x - h)) - (first(x + 2 * h) - first(x - 2 * h))) / (12 * h)).epsilon(1e-8));
   }
+  for (const double p : {0.0, 1.0, 2.0}) {
+    const Jet<double> at = pow(variable(3.0), p);
+    CHECK(at.value == Approx(std::pow(3, p)));
+    CHECK(at.first == Approx(p * std::pow(3, p - 1)));
+    CHECK(at.second == Approx(p * (p - 1) * std::pow(3, p - 2)));
+  }
 }
 
 TEST_CASE("the generalized entropy in both forms: slopes, and the value at the optimum") {
