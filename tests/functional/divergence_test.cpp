@@ -158,6 +158,35 @@ TEST_CASE("dual values between Gaussians are the divergences") {
   check(trained(MyKl{}, OwnBound{}), kl);
 }
 
+namespace {
+// Donsker–Varadhan's loss, and E e^u over the base's batch after the normalisation, of every fit.
+struct Watching : DonskerVaradhan {
+  static inline std::vector<double> means{};
+  template <class U>
+  auto slope_base(const KullbackLeibler& d, const U& u) const {
+    means.push_back(exp(u).mean());
+    return DonskerVaradhan::slope_base(d, u);
+  }
+};
+}  // namespace
+
+TEST_CASE("Donsker-Varadhan normalises over the batch that it fits on, coupled to the cloud's or not") {
+  for (const bool coupled : {false, true}) {
+    Watching::means.clear();
+    JkoSolver{entropy(Quadratic{}, Watching{}), Affine{}, Backward{.step_size = 0.5}, EigenBackend<double>{.seed = 2, .threads = 1}}.run(
+        Gaussian::isotropic(2, 1), {.steps = 1,
+                                    .iterations = 5,
+                                    .dual_steps = 2,
+                                    .batch = 100,
+                                    .map_rate = 0.1,
+                                    .dual_rate = 0.1,
+                                    .first_step = 1,
+                                    .coupled_base = coupled});
+    REQUIRE(Watching::means.size() == 10);
+    for (const double mean : Watching::means) CHECK(mean == Approx(1).epsilon(1e-12));
+  }
+}
+
 TEST_CASE("functionals of the paper refuse numbers that make no sense") {
   using Invalid = std::invalid_argument;
   CHECK(message_of<Invalid>([] { generalized_entropy(1.0); }) ==
