@@ -124,7 +124,7 @@ struct RingKernel {
 
 /// W(x) = |x|²/2 − ½ ln(|x|² + softening²), which is |x|²/2 − ln|x| without softening: in one dimension the semicircle is its steady state.
 struct LogarithmicKernel {
-  double softening = 0;  ///< in the units of x; 0: infinite at the origin
+  double softening = 0;  ///< in the units of x; 0: infinite at the origin, where ∇W counts as 0, as it is of all even kernels
 
   template <class Q>
   auto value(const Q& q) const {
@@ -133,7 +133,7 @@ struct LogarithmicKernel {
   }
   template <class Q>
   auto slope(const Q& q) const {
-    return 0.5 - 0.5 / (q + softening * softening);
+    return 0.5 - 0.5 / (q + (softening * softening + 1e-36));  // finite at the origin, in float too
   }
   template <class Q>
   auto curvature(const Q& q) const {
