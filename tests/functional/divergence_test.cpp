@@ -162,10 +162,10 @@ namespace {
 // Donsker–Varadhan's loss, and E e^u over the base's batch after the normalisation, of every fit.
 struct Watching : DonskerVaradhan {
   static inline std::vector<double> means{};
-  template <class U>
-  auto slope_base(const KullbackLeibler& d, const U& u) const {
-    means.push_back(exp(u).mean());
-    return DonskerVaradhan::slope_base(d, u);
+  template <class Ratio>
+  auto slope_base(const KullbackLeibler& d, const Ratio& ratio) const {
+    means.push_back(exp(ratio).mean());
+    return DonskerVaradhan::slope_base(d, ratio);
   }
 };
 }  // namespace
