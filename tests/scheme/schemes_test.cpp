@@ -183,6 +183,25 @@ TEST_CASE("an extrapolation that is not monotone falls back to a backward step, 
   CHECK(state.flow().size() == 0);
 }
 
+namespace {
+// V(x) = 30 max(x, 0)²: only on one side do particles contract.
+struct OneSided {
+  int dim() const { return 1; }
+  double log_density(const VectorXd& x) const { return -30 * std::pow(std::max(x[0], 0.0), 2); }
+  VectorXd gradient(const VectorXd& x) const { return VectorXd::Constant(1, -60 * std::max(x[0], 0.0)); }
+};
+}  // namespace
+
+TEST_CASE("an extrapolation is looked at all over the cloud, sorted or not") {
+  // The half step's map is x/(1 + 30a) for x > 0 and the identity elsewhere, where the sorted pool begins.
+  for (const bool stratified : {false, true}) {
+    const auto flow = JkoSolver{potential(OneSided{}), ResidualMlp<16, 3>{}, Midpoint{.step_size = 0.1}, backend}.run(
+        Gaussian::isotropic(1, 1.0),
+        {.steps = 1, .iterations = 300, .batch = 500, .map_rate = 1e-2, .pool = 5000, .stratified = stratified});
+    CHECK(flow.stages[0].stretch == 1);
+  }
+}
+
 TEST_CASE("schemes refuse step sizes that are none") {
   const auto why = [](auto scheme) {
     return message_of<std::invalid_argument>([&] {

@@ -194,12 +194,20 @@ struct AsTarget {
 };
 }  // namespace detail
 
-/// ∇W(x).
+/// ∇W(x). \throws std::invalid_argument if the kernel's own has another size than x.
 template <InteractionKernel K>
 Eigen::VectorXd kernel_gradient(const K& kernel, const Eigen::VectorXd& x) {
-  if constexpr (RadialKernel<K>) return (2 * kernel.slope(x.squaredNorm())) * x;
-  else if constexpr (DifferentiatedKernel<K>) return kernel.gradient(x);
-  else return log_density_gradient(detail::AsTarget<K>{kernel, static_cast<int>(x.size())}, x);
+  if constexpr (RadialKernel<K>) {
+    return (2 * kernel.slope(x.squaredNorm())) * x;
+  } else if constexpr (DifferentiatedKernel<K>) {
+    Eigen::VectorXd gradient = kernel.gradient(x);
+    if (gradient.size() != x.size())
+      throw std::invalid_argument("a kernel's gradient at a point must have " + std::to_string(x.size()) + " coordinates, got " +
+                                  std::to_string(gradient.size()));
+    return gradient;
+  } else {
+    return log_density_gradient(detail::AsTarget<K>{kernel, static_cast<int>(x.size())}, x);
+  }
 }
 
 /// ∇²W(x), d × d; of kernels that are not radial and have no Hessian, by differences of fourth order of the gradient.

@@ -79,9 +79,9 @@ std::string fault_at(const T& target, const Eigen::VectorXd& x, double most) {
 ///     wgf::JkoSolver solver{wgf::kl(target), wgf::ResidualMlp<16, 5>{}, wgf::Backward{}, wgf::EigenBackend<float>{.seed = 1}};
 ///     const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 10}, wgf::print_progress);
 ///
-/// \tparam FunctionalPolicy what falls: kl(target), entropy(), potential(target), sums and multiples of them.
-/// \tparam Map the transport map's specification: ResidualMlp, DeepLinear, Affine.
-/// \tparam Scheme how the step is split: Backward.
+/// \tparam FunctionalPolicy what falls: kl(target), entropy(), interaction(kernel), …, sums and multiples of them.
+/// \tparam Map the transport map's specification: ResidualMlp, IcnnGradient, DeepLinear, Affine.
+/// \tparam Scheme how the step is split: Backward, ForwardBackward, Forward, Midpoint.
 /// \tparam Backend who computes: EigenBackend.
 template <class FunctionalPolicy, class Map, class Scheme, class Backend>
 class JkoSolver {
@@ -445,7 +445,15 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     const auto scratch = [&] { return runtime_.points(flow_.dim(), n); };
     const auto x = scratch(), y = scratch(), dy = scratch();
     const Eigen::MatrixXd out = frame.factor, in = frame.inverse_factor();
-    for (const Eigen::MatrixXd& slope : detail::jacobians(runtime_, net, runtime_.download(batches_.window(0, n)), x, y, dy)) {
+    Particles at;
+    if (exact_) {
+      at = runtime_.download(batches_.window(0, n));
+    } else {  // from all over the pool: where it is sorted, its beginning is one end of the cloud
+      const auto pool = batches_.window(0, options_.pool);
+      runtime_.parallel(n, [&](typename R::Slice s) { runtime_.draw_strata(pool, s, x(s), n, detail::offset_stream, draws_); });
+      at = runtime_.download(x);
+    }
+    for (const Eigen::MatrixXd& slope : detail::jacobians(runtime_, net, at, x, y, dy)) {
       const Eigen::MatrixXd in_x = detail::symmetric_part(detail::product(detail::product(out, slope), in));
       const Eigen::MatrixXd left = in_x - 0.501 * Eigen::MatrixXd::Identity(in_x.rows(), in_x.cols());
       if (Eigen::LLT<Eigen::MatrixXd>(left).info() != Eigen::Success) return false;
