@@ -92,11 +92,30 @@ TEST_CASE("through forward halves: interactions and potentials") {
                                             0.3 * potential(Gaussian::isotropic(2, 0.7)));
   auto flow = random_flow(IcnnGradient<16, 1>{}, 2, 2, 0.1, terms);
   for (auto& stage : flow.stages) stage.samples = standard_normals(2, 300, 21);
+  flow.stages[1].stretch = 2;
   const Particles x = standard_normals(2, 20, 8), y = flow.push(x);
   const VectorXd log = flow.log_density(y), carried = flow.push_with_log_density(x, flow.initial_log_density(x)).second;
   CHECK((carried - log).cwiseAbs().maxCoeff() < 1e-8);
   for (int i = 0; i < 5; ++i)
     CHECK(log[i] == Approx(flow.initial_log_density(x.col(i))[0] - log_determinant_by_differences(flow, x.col(i))).epsilon(1e-7));
+}
+
+TEST_CASE("a potential that goes forward far from the origin") {
+  const VectorXd here = VectorXd::Constant(2, 1e4), there = here + VectorXd(Eigen::Vector2d(1.5, 0));
+  const GaussianMixture target({0.5, 0.5}, {Gaussian::isotropic(here, 0.7), Gaussian::isotropic(there, 0.7)});
+  auto flow = random_flow(Affine{}, 2, 1, 0.0, forward_terms<Forward>(potential(target)));
+  flow.initial = Gaussian::isotropic(here, 1.0);
+  const Particles x = standard_normals(2, 5, 8).colwise() + here;
+  const VectorXd carried = flow.push_with_log_density(x, flow.initial_log_density(x)).second;
+  for (int i = 0; i < 5; ++i)  // differences of numbers of size 1e4
+    CHECK(carried[i] == Approx(flow.initial_log_density(x.col(i))[0] - log_determinant_by_differences(flow, x.col(i))).epsilon(1e-6));
+}
+
+TEST_CASE("no points have no densities") {
+  const auto flow = random_flow(IcnnGradient<16, 1>{}, 2, 2, 0.1);
+  CHECK(flow.log_density(Particles(2, 0)).size() == 0);
+  CHECK(flow.push_with_log_density(Particles(2, 0), VectorXd()).second.size() == 0);
+  CHECK(flow.push(Particles(2, 0)).cols() == 0);
 }
 
 TEST_CASE("residual maps: log-densities can be carried along") {

@@ -45,7 +45,7 @@ MapFlow<Scalar> make_flow(InitialMeasure initial, int stages = 3) {
   for (std::uint64_t k = 0; k < static_cast<std::uint64_t>(stages); ++k) {
     const Eigen::VectorXd values = 0.3 * standard_normals(1, 3 * 16 + 1 + 17 * 2, k).row(0).transpose();
     const Frame frame = k == 1 ? Frame::none(2) : Frame::whitening(Gaussian::fit(standard_normals(2, 9, k, 1)));
-    flow.stages.push_back({frame, std::vector<Scalar>(values.begin(), values.end())});
+    flow.stages.push_back({frame, std::vector<Scalar>(values.begin(), values.end()), k == 2 ? 2.0 : 1.0});
   }
   return flow;
 }
@@ -99,7 +99,7 @@ TEMPLATE_TEST_CASE("a flow comes back from its file bit for bit", "", float, dou
   const std::vector<InitialMeasure> initials{
       Gaussian::fit(standard_normals(2, 9, 5)), mixture(),
       UniformBox((Eigen::VectorXd(2) << -1, 0.1).finished(), (Eigen::VectorXd(2) << 1, 0.3).finished()),
-      Empirical(standard_normals(2, 33, 6))};
+      Barenblatt::at(Eigen::VectorXd(Eigen::Vector2d(0.1, -3)), 2.3, 0.7), Empirical(standard_normals(2, 33, 6))};
   for (const auto& initial : initials)
     for (const int stages : {0, 3}) {
       INFO("measure number " << initial.index() << ", " << stages << " stages");
@@ -117,6 +117,7 @@ TEMPLATE_TEST_CASE("a flow comes back from its file bit for bit", "", float, dou
         CHECK(same_bits(back.stages[k].frame.mean, flow.stages[k].frame.mean));
         CHECK(same_bits(back.stages[k].frame.factor, flow.stages[k].frame.factor));
         CHECK(back.stages[k].frame.identity == flow.stages[k].frame.identity);
+        CHECK(back.stages[k].stretch == flow.stages[k].stretch);
       }
       CHECK(same_bits(back.draw_initial(400, 3), flow.draw_initial(400, 3)));
       CHECK(same_bits(back.sample(400), flow.sample(400)));
@@ -243,6 +244,15 @@ TEST_CASE("a file whose checksum is right but whose claims are not is refused, a
   std::string no_number = bytes;
   std::memset(no_number.data() + no_number.size() - 4 - 8, 0xff, 8);  // a NaN, as float and as double
   CHECK(why(resealed(no_number)) == "its numbers make no sense: a stage's parameters are not finite");
+
+  // Samples whose bytes are more than can be counted.
+  MapFlow<float> without(Gaussian::isotropic(2, 1.5), small.map, 0.1, {.threads = 1});
+  without.stages.push_back({Frame::none(2), {}});
+  save(without, folder / "without.wgf");
+  std::string many = read(folder / "without.wgf");
+  CHECK_NOTHROW(load_small(folder / "without.wgf"));
+  many[many.size() - 4 - 1] = static_cast<char>(0x80);
+  CHECK(why(resealed(many)) == "the file is shorter than its header says");
 
   // Any single byte of the header and of the first numbers, resealed: refused or read, nothing else.
   for (std::size_t n = 8; n < 16 + header + 100; ++n)

@@ -5,6 +5,7 @@
 #include <wgf/flow/file.hpp>
 #include <wgf/reference/porous_medium.hpp>
 #include <wgf/scheme/forward_backward.hpp>
+#include <wgf/scheme/midpoint.hpp>
 #include <wgf/solver/jko_solver.hpp>
 
 #include <filesystem>
@@ -55,6 +56,30 @@ TEST_CASE("two steps of the porous medium equation: densities by residual and by
     const Particles x = grid(1.1 * exact.radius());
     CHECK(l1_distance(x, flow.log_density(x), exact) < 0.05);
   }
+}
+
+TEST_CASE("the dual network's density in the middle of a step, and where it would be another's") {
+  // Heat: a step of size a takes σ to (σ + √(σ² + 4a))/2, here 1 to 2 to 2.732.
+  const EigenBackend<double> precise{.seed = 1, .threads = 2};
+  const RunOptions options{.steps = 2, .iterations = 400, .batch = 400, .map_rate = 1e-2, .dual_rate = 1e-2, .pool = 20'000};
+  const JkoSolver solver{entropy(Quadratic{}), ResidualMlp<16, 2>{}, Backward{.step_size = 2}, precise};
+  auto run = solver.start(Gaussian::isotropic(1, 1.0), options);
+  solver.step(run);
+  int reports = 0;
+  CHECK_FALSE(solver.step(run, [&](const Progress&) { return ++reports < 9; }));
+  CHECK(run.flow().size() == 1);
+  const Particles x = VectorXd::LinSpaced(5, -4, 4).transpose();
+  const VectorXd log = run.dual_log_density(x);
+  const Gaussian expected = Gaussian::isotropic(1, 1 + std::sqrt(3.0));
+  for (int i = 0; i < 5; ++i) CHECK(log[i] == Approx(expected.log_density(x.col(i))).margin(0.2));
+  CHECK(message_of<std::invalid_argument>([&] { run.dual_log_density(Particles::Zero(2, 1)); }) ==
+        "wgf::JkoSolver: dual_log_density was given points of dimension 2, the flow has 1");
+
+  const JkoSolver midpoint{entropy(Quadratic{}), Affine{}, Midpoint{.step_size = 0.1}, precise};
+  auto half = midpoint.start(Gaussian::isotropic(1, 1.0), options);
+  midpoint.step(half);
+  CHECK(message_of<std::logic_error>([&] { half.dual_log_density(x); }) ==
+        "wgf::JkoSolver: the last step was extrapolated, and its dual network saw the half step only");
 }
 
 TEST_CASE("what has no dual density says so") {

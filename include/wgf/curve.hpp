@@ -12,7 +12,8 @@
 
 namespace wgf::detail {
 
-/// The points of a cloud (d × n) along a curve: sorted in one dimension, else by the interleaved bits of their coordinates (Morton's order).
+/// The points of a cloud (d × n) along a curve: sorted in one dimension, else by the interleaved bits of their coordinates (Morton's
+/// order).
 template <class X>
 std::vector<long> order_along_curve(const Eigen::DenseBase<X>& x) {
   const int dim = static_cast<int>(x.rows()), bits = std::max(1, std::min(62 / dim, 31)), coordinates = std::min(dim, 62);

@@ -19,13 +19,14 @@ inline Eigen::MatrixXd product(const Eigen::MatrixXd& a, const Eigen::MatrixXd& 
 inline Eigen::MatrixXd congruence(const Eigen::MatrixXd& a, const Eigen::MatrixXd& s) { return product(product(a, s), a.transpose()); }
 /// (B + Bᵀ)/2.
 inline Eigen::MatrixXd symmetric_part(const Eigen::MatrixXd& b) { return 0.5 * (b + b.transpose()); }
-/// The symmetric d × d derivative of a gradient at x, by differences of fourth order.
+/// The symmetric d × d derivative of a gradient at x, by differences of fourth order. Their step is 1e-3, which suits functions that vary
+/// on a scale of one; far from the origin it grows, lest rounding of x show.
 template <class F>
 Eigen::MatrixXd jacobian_by_differences(F&& gradient, const Eigen::VectorXd& x) {
   const Eigen::Index d = x.size();
   Eigen::MatrixXd h(d, d);
   Eigen::VectorXd at = x;
-  const double step = 1e-3 * std::max(1.0, x.cwiseAbs().maxCoeff());
+  const double step = 1e-3 * std::max(1.0, 1e-3 * x.cwiseAbs().maxCoeff());
   for (Eigen::Index i = 0; i < d; ++i) {
     const auto shifted = [&](double shift) -> Eigen::VectorXd {
       at[i] = x[i] + shift;

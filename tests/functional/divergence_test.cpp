@@ -70,6 +70,12 @@ TEST_CASE("jets follow the chain rule") {
     CHECK(at.first == Approx((8 * (value(x + h) - value(x - h)) - (value(x + 2 * h) - value(x - 2 * h))) / (12 * h)).epsilon(1e-8));
     CHECK(at.second == Approx((8 * (first(x + h) - first(x - h)) - (first(x + 2 * h) - first(x - 2 * h))) / (12 * h)).epsilon(1e-8));
   }
+  for (const double p : {0.0, 1.0, 2.0}) {
+    const Jet<double> at = pow(variable(3.0), p);
+    CHECK(at.value == Approx(std::pow(3, p)));
+    CHECK(at.first == Approx(p * std::pow(3, p - 1)));
+    CHECK(at.second == Approx(p * (p - 1) * std::pow(3, p - 2)));
+  }
 }
 
 TEST_CASE("the generalized entropy in both forms: slopes, and the value at the optimum") {
@@ -150,6 +156,35 @@ TEST_CASE("dual values between Gaussians are the divergences") {
   check(trained(KullbackLeibler{}, OwnBound{}), kl);
   check(trained(KullbackLeibler{}, DonskerVaradhan{}), kl);
   check(trained(MyKl{}, OwnBound{}), kl);
+}
+
+namespace {
+// Donsker–Varadhan's loss, and E e^u over the base's batch after the normalisation, of every fit.
+struct Watching : DonskerVaradhan {
+  static inline std::vector<double> means{};
+  template <class Ratio>
+  auto slope_base(const KullbackLeibler& d, const Ratio& ratio) const {
+    means.push_back(exp(ratio).mean());
+    return DonskerVaradhan::slope_base(d, ratio);
+  }
+};
+}  // namespace
+
+TEST_CASE("Donsker-Varadhan normalises over the batch that it fits on, coupled to the cloud's or not") {
+  for (const bool coupled : {false, true}) {
+    Watching::means.clear();
+    JkoSolver{entropy(Quadratic{}, Watching{}), Affine{}, Backward{.step_size = 0.5}, EigenBackend<double>{.seed = 2, .threads = 1}}.run(
+        Gaussian::isotropic(2, 1), {.steps = 1,
+                                    .iterations = 5,
+                                    .dual_steps = 2,
+                                    .batch = 100,
+                                    .map_rate = 0.1,
+                                    .dual_rate = 0.1,
+                                    .first_step = 1,
+                                    .coupled_base = coupled});
+    REQUIRE(Watching::means.size() == 10);
+    for (const double mean : Watching::means) CHECK(mean == Approx(1).epsilon(1e-12));
+  }
 }
 
 TEST_CASE("functionals of the paper refuse numbers that make no sense") {

@@ -127,4 +127,10 @@ TEST_CASE("kernels refuse parameters that make no sense") {
   CHECK(message_of<Invalid>([] { check_kernel(LogarithmicKernel{.softening = -1}); }) ==
         "wgf::LogarithmicKernel: softening must not be negative, got -1.000000");
   CHECK_NOTHROW(check_kernel(RingKernel{}));
+  struct Short {
+    double value(const VectorXd&) const { return 0; }
+    VectorXd gradient(const VectorXd&) const { return VectorXd::Zero(1); }
+  };
+  CHECK(message_of<Invalid>([] { kernel_gradient(Short{}, VectorXd::Zero(2)); }) ==
+        "a kernel's gradient at a point must have 2 coordinates, got 1");
 }

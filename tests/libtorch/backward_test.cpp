@@ -52,8 +52,8 @@ TEST_CASE("a coupled Ornstein-Uhlenbeck flow against the exact JKO iterate") {
   // Not against Eigen: gradients of the dual that vanish at the start are rounding, of which Adam takes the sign.
   const Gaussian target(Eigen::Vector2d(1, 2), Eigen::Matrix2d{{0.5, 0.1}, {0.1, 0.8}});
   const JkoSolver solver{kl(target, Quadratic{}), Affine{}, Backward{.step_size = 0.2}, on_torch<double>()};
-  const auto flow =
-      solver.run(Gaussian::isotropic(2, 1.0), {.steps = 1, .iterations = 300, .batch = 500, .map_rate = 1e-2, .dual_rate = 1e-2, .coupled_base = true});
+  const auto flow = solver.run(Gaussian::isotropic(2, 1.0),
+                               {.steps = 1, .iterations = 300, .batch = 500, .map_rate = 1e-2, .dual_rate = 1e-2, .coupled_base = true});
   const OrnsteinUhlenbeck reference(target.precision(), target.mean());
   const Gaussian exact = reference.jko(1, 0.2);
   CHECK(sym_kl(flow.gaussian(), exact) < 1e-5);

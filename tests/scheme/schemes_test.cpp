@@ -50,6 +50,81 @@ TEST_CASE("quadratic interaction: every scheme contracts about the mean by its o
   CHECK((run.particles() - before).cwiseAbs().maxCoeff() > 0.01);
 }
 
+TEST_CASE("a kernel that is singular at the origin: a particle does not move itself, nor others in its place") {
+  // The whole pool as samples; the flow's own maps then meet each particle as a sample too.
+  const Particles ten = standard_normals(1, 10, 3);
+  const auto check = [&](const auto& initial, const auto& policy, double tolerance) {
+    const JkoSolver solver{interaction(LogarithmicKernel{}), Affine{}, Forward{.step_size = 0.01}, policy};
+    auto run = solver.start(initial, {.steps = 1, .batch = 10, .pool = 600});
+    const Particles before = run.particles();
+    CHECK(solver.step(run));
+    const Particles after = run.particles();
+    CHECK(after.allFinite());
+    CHECK((after - run.flow().push(before)).cwiseAbs().maxCoeff() < tolerance * after.cwiseAbs().maxCoeff());
+  };
+  check(Gaussian::isotropic(1, 1.0), backend, 1e-12);
+  check(Empirical(ten), backend, 1e-12);
+  check(Empirical(ten), EigenBackend<float>{.seed = 3, .threads = 1}, 1e-5);
+}
+
+TEST_CASE("a kernel of amplitude zero moves nothing") {
+  const JkoSolver still{interaction(GaussianKernel{.amplitude = 0}), Affine{}, Forward{.step_size = 0.1}, EigenBackend<float>{.seed = 3}};
+  const auto flow = still.run(start, {.steps = 1, .batch = 10, .pool = 100, .forward_samples = 50});
+  const Particles x = start.sample(20, 5).cast<float>().cast<double>();
+  CHECK(flow.push(x) == x);
+}
+
+namespace {
+// One's own scheme: interactions forward, the rest extrapolated.
+struct Both {
+  double step_size = 0.1;
+  template <class Term>
+  static constexpr bool forward = InteractionTerm<Term>;
+  static constexpr bool extrapolate = true;
+  void check() const {}
+};
+// A potential whose gradient fails after some calls.
+struct Failing {
+  long calls;
+  int dim() const { return 2; }
+  double log_density(const VectorXd& x) const { return -x.squaredNorm(); }
+  VectorXd gradient(const VectorXd& x) const {
+    static long called = 0;
+    if (++called > calls) throw std::runtime_error("the potential's own trouble");
+    return -2 * x;
+  }
+};
+}  // namespace
+
+TEST_CASE("a forward half before an extrapolated step, by a scheme of one's own") {
+  // Entropy by the midpoint scheme: σ' = 2(s + √(s² + 2a))/2 − s = √(s² + 2a), which is the heat equation; s = (1 − a)σ.
+  const double a = 0.1;
+  const JkoSolver solver{entropy(Quadratic{}) + interaction(QuadraticKernel{}), Affine{}, Both{.step_size = a}, backend};
+  const auto flow = solver.run(Gaussian::isotropic(2, 1.0), careful);
+  for (const auto& stage : flow.stages) CHECK(stage.stretch == 2);
+  double variance = 1;
+  for (int k = 0; k < 2; ++k) variance = (1 - a) * (1 - a) * variance + 2 * a;
+  const Gaussian fitted = Gaussian::fit(flow.sample(100'000));
+  CHECK((fitted.covariance() - variance * MatrixXd::Identity(2, 2)).norm() < 0.02 * variance);
+}
+
+TEST_CASE("a forward half that fails is a step that failed, with the flow so far") {
+  const JkoSolver failing{potential(Failing{250}), Affine{}, Forward{.step_size = 0.1}, backend};
+  try {
+    failing.run(start, {.steps = 20, .batch = 10, .pool = 100});
+    FAIL("no exception");
+  } catch (const FlowError<decltype(failing)::Flow>& error) {
+    CHECK(std::string(error.what()) == "wgf::JkoSolver: step 3, iteration 0: the potential's own trouble");
+    CHECK(error.flow().size() == 2);
+  }
+}
+
+TEST_CASE("one particle interacts with nobody") {
+  const JkoSolver solver{interaction(QuadraticKernel{}), Affine{}, Backward{}, backend};
+  CHECK(message_of<std::invalid_argument>([&] { solver.run(start, {.batch = 1}); }) ==
+        "wgf::interaction: a batch must have at least two particles, got 1");
+}
+
 TEST_CASE("forward-backward: interaction forward, entropy backward") {
   // N(m, Σ) under ½|x|² interaction (forward: multiply by 1 − a) and entropy (backward, exact JKO: σ' = (σ + √(σ² + 4a))/2).
   const double a = 0.1;
@@ -106,6 +181,25 @@ TEST_CASE("an extrapolation that is not monotone falls back to a backward step, 
   CHECK(message_of<StepError>([&] { refusing.step(state); }).find("the extrapolated map is not monotone; a smaller step_size may help") !=
         std::string::npos);
   CHECK(state.flow().size() == 0);
+}
+
+namespace {
+// V(x) = 30 max(x, 0)²: only on one side do particles contract.
+struct OneSided {
+  int dim() const { return 1; }
+  double log_density(const VectorXd& x) const { return -30 * std::pow(std::max(x[0], 0.0), 2); }
+  VectorXd gradient(const VectorXd& x) const { return VectorXd::Constant(1, -60 * std::max(x[0], 0.0)); }
+};
+}  // namespace
+
+TEST_CASE("an extrapolation is looked at all over the cloud, sorted or not") {
+  // The half step's map is x/(1 + 30a) for x > 0 and the identity elsewhere, where the sorted pool begins.
+  for (const bool stratified : {false, true}) {
+    const auto flow = JkoSolver{potential(OneSided{}), ResidualMlp<16, 3>{}, Midpoint{.step_size = 0.1}, backend}.run(
+        Gaussian::isotropic(1, 1.0),
+        {.steps = 1, .iterations = 300, .batch = 500, .map_rate = 1e-2, .pool = 5000, .stratified = stratified});
+    CHECK(flow.stages[0].stretch == 1);
+  }
 }
 
 TEST_CASE("schemes refuse step sizes that are none") {

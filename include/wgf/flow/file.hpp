@@ -75,7 +75,7 @@ class ByteReader {
     return value;
   }
   Eigen::MatrixXd matrix(std::size_t rows, std::size_t cols) {
-    if (cols > 0 && rows > left_ / cols) need(left_, 2);
+    if (cols > 0) need(rows, cols);  // and so the product does not overflow
     need(rows * cols, sizeof(double));
     Eigen::MatrixXd m(rows, cols);
     get(m.data(), rows * cols);

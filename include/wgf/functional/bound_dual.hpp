@@ -61,23 +61,23 @@ class BoundDual {
 
   template <class U>
   auto gain(const U& u) const {
-    return divergence_.gain(normalised(u));
+    return normalised(u, [&](const auto& v) { return divergence_.gain(v); });
   }
   template <class U>
   auto gain_slope(const U& u) const {
-    return divergence_.gain_slope(normalised(u));
+    return normalised(u, [&](const auto& v) { return divergence_.gain_slope(v); });
   }
   template <class U>
   auto cost(const U& u) const {
-    return divergence_.cost(normalised(u));
+    return normalised(u, [&](const auto& v) { return divergence_.cost(v); });
   }
   template <class U>
   auto fit_slope_p(const U& u) const {
-    return fit_.slope_p(divergence_, normalised(u));
+    return normalised(u, [&](const auto& v) { return fit_.slope_p(divergence_, v); });
   }
   template <class U>
   auto fit_slope_base(const U& u) const {
-    return fit_.slope_base(divergence_, normalised(u));
+    return normalised(u, [&](const auto& v) { return fit_.slope_base(divergence_, v); });
   }
   /// log P at ξ, where the network gives u, as a density in the user's coordinates: base density times ratio.
   double log_density(const Eigen::VectorXd& xi, double u) const
@@ -100,10 +100,11 @@ class BoundDual {
   }
 
  private:
-  template <class U>
-  decltype(auto) normalised(const U& u) const {
-    if constexpr (wgf::normalises<Fit>) return evaluated(u - normaliser_);
-    else return (u);
+  /// f of u with its constant. Expressions hold arrays by reference: that of a temporary must be evaluated before it goes.
+  template <class U, class F>
+  auto normalised(const U& u, F&& f) const {
+    if constexpr (wgf::normalises<Fit>) return evaluated(f(evaluated(u - normaliser_)));
+    else return f(u);
   }
   Divergence divergence_;
   Fit fit_;

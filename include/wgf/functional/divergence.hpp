@@ -176,7 +176,7 @@ struct OwnBound {
   static constexpr const char* name = "OwnBound";
   template <class Divergence, class U>
   auto slope_p(const Divergence& d, const U& u) const {
-    return -1.0 * d.gain_slope(u);
+    return evaluated(-1.0 * d.gain_slope(u));  // which may be an array of its own: an expression would outlive it
   }
   template <class Divergence, class U>
   auto slope_base(const Divergence& d, const U& u) const {

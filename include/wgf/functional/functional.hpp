@@ -103,6 +103,7 @@ auto entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
 /// \param dual the network; \param fit LogisticLoss (the network is the log-ratio u) or OwnBound (it is that of r^{m−1}).
 template <class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto generalized_entropy(double m, Dual dual = {}, Fit fit = {}) {
+  static_assert(!normalises<Fit>, "wgf::generalized_entropy: DonskerVaradhan fits Kullback-Leibler divergences only");
   return functional(GeneralizedEntropy<Dual, Fit>{m, dual, fit});
 }
 
@@ -113,6 +114,7 @@ auto divergence_to(Particles samples, const Divergence& divergence, Dual dual = 
   using Object = decltype(adapted(divergence));
   static_assert(std::same_as<Object, KullbackLeibler> || DivergenceFunction<Object>,
                 "wgf::divergence_to: a divergence has a member f, `auto f(const auto& r) const`; see docs/functionals.md");
+  static_assert(!normalises<Fit> || std::same_as<Object, KullbackLeibler>, "wgf::divergence_to: DonskerVaradhan fits KullbackLeibler only");
   if (samples.size() == 0 || !samples.allFinite())
     throw std::invalid_argument("wgf::divergence_to: the samples must be finite, and at least one");
   return functional(FDivergence<Object, Dual, Fit>{adapted(divergence), std::make_shared<const Particles>(std::move(samples)), dual, fit});

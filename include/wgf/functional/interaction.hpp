@@ -3,6 +3,8 @@
 // The interaction energy ½ E W(X − Y), X and Y independent samples of P and W even: its flow is ∂P/∂t = ∇·(P ∇W∗P), eq. (17). The gradient
 // at a point y is E ∇W(y − Y). (The paper's W has no ½, and its backward scheme therefore twice the speed of its forward one.)
 #include <cstdint>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "../concepts.hpp"
@@ -11,7 +13,7 @@
 
 namespace wgf {
 
-/// ½ E W(X − Y) on a runtime: inside a JKO step, Y are the other particles of the batch.
+/// ½ E W(X − Y) on a runtime: inside a JKO step, Y are the other particles of the batch. \throws std::invalid_argument for a batch of one.
 template <InteractionKernel Kernel, class R>
 class BoundInteraction {
  public:
@@ -20,7 +22,9 @@ class BoundInteraction {
         zero_(runtime.constant(Eigen::VectorXd::Zero(dim))),
         at_(runtime.points(dim, batch)),
         slope_(runtime.points(dim, batch)),
-        batch_(batch) {}
+        batch_(batch) {
+    if (batch < 2) throw std::invalid_argument("wgf::interaction: a batch must have at least two particles, got " + std::to_string(batch));
+  }
 
   void enter(const R& runtime, const Frame& frame, const Cloud<R>& /*cloud*/, double weight) {
     weight_ = weight;

@@ -51,6 +51,8 @@ struct Jet {
   }
   static Jet power(const Jet& a, double p) {
     using std::pow;
+    const A one = ones_like(a.value), zero = 0.0 * one;
+    if (p == 0) return {one, zero, zero};
     const A slope = p * pow(a.value, p - 1);
     return a.chained(A(a.value * slope / p), slope, A((p - 1) * slope / a.value));
   }

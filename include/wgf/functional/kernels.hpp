@@ -124,7 +124,7 @@ struct RingKernel {
 
 /// W(x) = |x|²/2 − ½ ln(|x|² + softening²), which is |x|²/2 − ln|x| without softening: in one dimension the semicircle is its steady state.
 struct LogarithmicKernel {
-  double softening = 0;  ///< in the units of x; 0: infinite at the origin
+  double softening = 0;  ///< in the units of x; 0: infinite at the origin, where ∇W counts as 0, as it is of all even kernels
 
   template <class Q>
   auto value(const Q& q) const {
@@ -133,7 +133,7 @@ struct LogarithmicKernel {
   }
   template <class Q>
   auto slope(const Q& q) const {
-    return 0.5 - 0.5 / (q + softening * softening);
+    return 0.5 - 0.5 / (q + (softening * softening + 1e-36));  // finite at the origin, in float too
   }
   template <class Q>
   auto curvature(const Q& q) const {
@@ -194,12 +194,20 @@ struct AsTarget {
 };
 }  // namespace detail
 
-/// ∇W(x).
+/// ∇W(x). \throws std::invalid_argument if the kernel's own has another size than x.
 template <InteractionKernel K>
 Eigen::VectorXd kernel_gradient(const K& kernel, const Eigen::VectorXd& x) {
-  if constexpr (RadialKernel<K>) return (2 * kernel.slope(x.squaredNorm())) * x;
-  else if constexpr (DifferentiatedKernel<K>) return kernel.gradient(x);
-  else return log_density_gradient(detail::AsTarget<K>{kernel, static_cast<int>(x.size())}, x);
+  if constexpr (RadialKernel<K>) {
+    return (2 * kernel.slope(x.squaredNorm())) * x;
+  } else if constexpr (DifferentiatedKernel<K>) {
+    Eigen::VectorXd gradient = kernel.gradient(x);
+    if (gradient.size() != x.size())
+      throw std::invalid_argument("a kernel's gradient at a point must have " + std::to_string(x.size()) + " coordinates, got " +
+                                  std::to_string(gradient.size()));
+    return gradient;
+  } else {
+    return log_density_gradient(detail::AsTarget<K>{kernel, static_cast<int>(x.size())}, x);
+  }
 }
 
 /// ∇²W(x), d × d; of kernels that are not radial and have no Hessian, by differences of fourth order of the gradient.

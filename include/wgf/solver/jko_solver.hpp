@@ -181,13 +181,19 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   /// The particles that stand for P_k: d × pool. In Gaussian flows, fresh draws of P_k.
   Particles particles() const { return exact_ ? exact_->sample(options_.pool, backend_.seed) : runtime_.download(pool_); }
   /// log P_K at the points x (d × n) as the last step's (first) dual network sees it: its base's log-density plus u. Cheap and defined
-  /// everywhere, but an estimate, which need not integrate to one. \throws std::logic_error before the first step, or for a functional
-  /// without a dual term whose base has a density.
+  /// everywhere, but an estimate, which need not integrate to one. \throws std::logic_error before the first step, after one that was
+  /// extrapolated (its dual network saw the half step), or for a functional without a dual term whose base has a density;
+  /// std::invalid_argument for points of another dimension.
   Eigen::VectorXd dual_log_density(const Particles& x) {
     if (step_count_ == 0) throw std::logic_error("wgf::JkoSolver: dual_log_density needs a step to be done");
+    if (flow_.stages.back().stretch != 1)
+      throw std::logic_error("wgf::JkoSolver: the last step was extrapolated, and its dual network saw the half step only");
+    if (x.rows() != flow_.dim())
+      throw std::invalid_argument("wgf::JkoSolver: dual_log_density was given points of dimension " + std::to_string(x.rows()) +
+                                  ", the flow has " + std::to_string(flow_.dim()));
     Eigen::VectorXd log;
     const long n = x.cols();
-    const Frame& frame = flow_.stages.back().frame;
+    const Frame& frame = entered_;  // of a step in progress too, which the observer stopped: the terms are in its coordinates
     const Particles inside = detail::solve_lower(frame.factor, x.colwise() - frame.mean);
     auto at = runtime_.points(flow_.dim(), n), u = runtime_.points(1, n);
     runtime_.upload(inside, at);
@@ -290,7 +296,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     const bool first = step_count_ == 0;
     if (options_.refresh_pool > 0 && !exact_ && !first && step_count_ % options_.refresh_pool == 0) refresh_pool();
     typename Flow::StageType stage{Frame::none(flow_.dim()), {}};
-    if constexpr (has_forward) go_forward(stage);
+    if constexpr (has_forward) in_step(step, [&] { go_forward(stage); });
     const Gaussian now = moments(step);
 
     Progress progress{};
@@ -324,10 +330,11 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
         if (!train(a / 2)) return false;
         stage.stretch = 2;
         if (!monotone(stage.frame)) {
-          if (scheme_.refuse) {
-            undo(previous);
-            throw StepError(step, progress.iterations, "the extrapolated map is not monotone; a smaller step_size may help");
-          }
+          if constexpr (requires { scheme_.refuse; })
+            if (scheme_.refuse) {
+              undo(previous);
+              throw StepError(step, progress.iterations, "the extrapolated map is not monotone; a smaller step_size may help");
+            }
           stage.stretch = 1;
           if (!train(a)) return false;
         }
@@ -340,14 +347,23 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
         throw StepError(step, progress.iterations, why);
       }
     } else {
+      in_step(step, [&] { last = look(now); });
       if (const std::string why = append(std::move(stage)); !why.empty()) throw StepError(step, 0, why);
-      last = look();
     }
     ++step_count_;
     progress.iteration = progress.iterations, progress.step_done = true;
     return tell(last, static_cast<long>(draws_));
   }
 
+  /// Calls f, which runs a user's code outside of training: what that throws is an error of the step.
+  template <class F>
+  static void in_step(int step, F&& f) {
+    try {
+      f();
+    } catch (const std::exception& error) {
+      throw StepError(step, 0, error.what());
+    }
+  }
   Frame frame_of(const Gaussian& now) const {
     if (!options_.whiten) return Frame::none(flow_.dim());
     if constexpr (GradientMapSpecification<Map>) return Frame::scaling(now);  // in which gradients stay gradients
@@ -355,6 +371,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   }
   /// Terms enter the step.
   void enter(const Frame& frame, const Gaussian& now) {
+    entered_ = frame;
     draw_ = batches(frame);
     if (exact_) draw_(0);
     const Cloud<R> cloud{now, batches_.window(0, exact_ ? options_.batch : options_.pool)};
@@ -429,7 +446,15 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     const auto scratch = [&] { return runtime_.points(flow_.dim(), n); };
     const auto x = scratch(), y = scratch(), dy = scratch();
     const Eigen::MatrixXd out = frame.factor, in = frame.inverse_factor();
-    for (const Eigen::MatrixXd& slope : detail::jacobians(runtime_, net, runtime_.download(batches_.window(0, n)), x, y, dy)) {
+    Particles at;
+    if (exact_) {
+      at = runtime_.download(batches_.window(0, n));
+    } else {  // from all over the pool: where it is sorted, its beginning is one end of the cloud
+      const auto pool = batches_.window(0, options_.pool);
+      runtime_.parallel(n, [&](typename R::Slice s) { runtime_.draw_strata(pool, s, x(s), n, detail::offset_stream, draws_); });
+      at = runtime_.download(x);
+    }
+    for (const Eigen::MatrixXd& slope : detail::jacobians(runtime_, net, at, x, y, dy)) {
       const Eigen::MatrixXd in_x = detail::symmetric_part(detail::product(detail::product(out, slope), in));
       const Eigen::MatrixXd left = in_x - 0.501 * Eigen::MatrixXd::Identity(in_x.rows(), in_x.cols());
       if (Eigen::LLT<Eigen::MatrixXd>(left).info() != Eigen::Success) return false;
@@ -452,16 +477,16 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     flow_.stages.pop_back();
     return "the map sends particles to where they are not finite; a smaller map_rate may help";
   }
-  /// Values of the forward terms at particles of the pool, and what the step's motion cost.
-  Estimates look() {
-    const long n = std::min(options_.batch, options_.pool);
-    enter(Frame::none(flow_.dim()), Gaussian(moments_.first, moments_.second));
+  /// Values of the forward terms at particles that have gone forward, and what their motion cost.
+  Estimates look(const Gaussian& now) {
+    const long n = options_.batch;
+    enter(Frame::none(flow_.dim()), now);
     auto& y = memory_.y;
-    runtime_.parallel(n, [&](typename R::Slice s) { y(s) = pool_(s); });
+    runtime_.parallel(n, [&](typename R::Slice s) { y(s) = particles_now()(s); });
     show_batch(runtime_, memory_.watched, y);
     auto moved = runtime_.sum(), direct = runtime_.sum();
     runtime_.parallel(n, [&](typename R::Slice s) {
-      moved.add(s, (pool_(s) - pushed_(s)).square().sum());  // pushed_ is where the pool was
+      moved.add(s, (y(s) - pool_(s)).square().sum());
       each_direct<R>(memory_.watched, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
     });
     const double per_point = 1.0 / static_cast<double>(n);
@@ -588,6 +613,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   std::uint32_t draws_ = 0;
   std::optional<Gaussian> exact_;                                       // P_k of a Gaussian flow
   std::pair<Eigen::VectorXd, Eigen::MatrixXd> moments_, half_moments_;  // of the pool, before and after the forward half
+  Frame entered_;                                                       // the coordinates that the terms are in
   typename R::Points pool_, half_, pushed_, batches_, noise_;
   std::function<typename R::Window(int)> draw_;  // the batch of an iteration
 };

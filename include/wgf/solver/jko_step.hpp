@@ -132,22 +132,25 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport, con
       each_dual<R>(terms, [&](auto& dual, double) {
         auto& z = dual.base_batch;
         for (int j = 0; j < options.dual_steps; ++j) {
+          bool drawn = j > 0;
+          const auto draw_base = [&](Slice s) {
+            if (drawn) return;
+            if constexpr (requires { dual.couple_base(x(s), z(s)); })
+              if (options.coupled_base) return dual.couple_base(x(s), z(s));
+            dual.sample_base(runtime, s, z(s), now);
+          };
           if constexpr (requires { dual.set_normaliser(runtime.sum().log_mean(n)); }) {  // the loss holds an average over the base's batch
             auto ratios = runtime.sum();
             runtime.parallel(n, [&](Slice s) {
-              if (j == 0) dual.sample_base(runtime, s, z(s), now);
+              draw_base(s);
               ratios.add(s, dual.sum_of_ratios(dual.network.forward(s, z(s))));
             });
+            drawn = true;
             dual.set_normaliser(ratios.log_mean(n));
           }
           const auto pass = 2 * (now * static_cast<std::uint32_t>(options.dual_steps) + static_cast<std::uint32_t>(j));
           runtime.parallel(n, [&](Slice s) {
-            if (j == 0) {
-              bool coupled = false;
-              if constexpr (requires { dual.couple_base(x(s), z(s)); })
-                if (options.coupled_base) dual.couple_base(x(s), z(s)), coupled = true;
-              if (!coupled) dual.sample_base(runtime, s, z(s), now);
-            }
+            draw_base(s);
             const auto u = dual.network.forward_fitting(s, y(s), pass);
             dual.network.pull_parameters(s, y(s), dual.fit_slope_p(u) * inverse_n);
             const auto v = dual.network.forward_fitting(s, z(s), pass + 1);

@@ -32,7 +32,8 @@ struct RunOptions {
   double first_step = 2;
   /// Adam's decay of the first and the second moment.
   double beta1 = 0.5, beta2 = 0.9;
-  /// Solve each step in the coordinates where the cloud has mean 0 and covariance I, so that networks see inputs of unit size.
+  /// Solve each step in the coordinates where the cloud has mean 0 and covariance I, so that networks see inputs of unit size. (Maps that
+  /// are gradients see a cloud that is only centred and scaled: in other coordinates they would not be.)
   bool whiten = true;
   /// Whether dual networks, and Adam's moments, carry over from step to step. (The map always does.)
   bool carry_dual = true, carry_optimiser = true;

@@ -124,18 +124,6 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
   Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
     return kernel_.pull_input(s, dy.data());
   }
-  void descend(const Adam& adam) {
-    chain();
-    Base::descend(adam);
-  }
-  std::vector<Scalar> gradient() {
-    chain();
-    return Base::gradient();
-  }
-  void clear_gradient() {
-    Base::clear_gradient();
-    for (auto& s : strands_) std::fill_n(s.data(), kernel_.size(), Scalar(0));
-  }
 
  private:
   struct Layer {

@@ -205,8 +205,11 @@ class EigenRuntime {
   template <class Kernel>
   void pair_gradients(const Kernel& kernel, const Window& x, const Window& y, const Window& out) const {
     if constexpr (InterpolableKernel<Kernel> && sizeof(S) == sizeof(float))
-      fast_pair_gradients(*engine_, kernel, x, y, out, 1e-6 * kernel.derivative_bound(2));
-    else eigen::pair_gradients(*engine_, kernel, x, y, out);
+      if (const double tolerance = 1e-6 * kernel.derivative_bound(2); tolerance > 0) {
+        fast_pair_gradients(*engine_, kernel, x, y, out, tolerance);
+        return;
+      }
+    eigen::pair_gradients(*engine_, kernel, x, y, out);
   }
   /// out_i = mean over j ≠ i of ∇W(x_i − x_j).
   template <class Kernel>

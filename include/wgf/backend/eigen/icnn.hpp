@@ -96,18 +96,6 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     }
     return result;
   }
-  void descend(const Adam& adam) {
-    chain();
-    Base::descend(adam);
-  }
-  std::vector<Scalar> gradient() {
-    chain();
-    return Base::gradient();
-  }
-  void clear_gradient() {
-    Base::clear_gradient();
-    for (auto& m : moments_) std::fill_n(m.data(), m.size(), Scalar(0));
-  }
 
  private:
   /// Inputs of layer l that are units of the layer below; all its inputs; the distance of its rows u_l = [z_{l−1}, s x].

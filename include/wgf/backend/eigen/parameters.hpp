@@ -116,11 +116,13 @@ class Parameters {
   std::vector<Buffer<Scalar>> gradient_;
 };
 
-/// What every network does with its parameters. After each change Derived::refresh() renews what the network keeps of them.
+/// What every network does with its parameters. After each change Derived::refresh() renews what the network keeps of them. Where a network
+/// gathers gradients of functions of its parameters, Derived::chain() adds what follows from them to the gradient, and clears them.
 template <class Derived, class Scalar>
 class ParametricNetwork {
  public:
   void descend(const Adam& adam) {
+    chained();
     parameters_.descend(*engine_, adam);
     refresh();
   }
@@ -135,16 +137,24 @@ class ParametricNetwork {
     parameters_.set_values(values);
     refresh();
   }
-  std::vector<Scalar> gradient() const { return parameters_.gradient_values(); }
-  void clear_gradient() { parameters_.clear_gradient(); }
+  std::vector<Scalar> gradient() {
+    chained();
+    return parameters_.gradient_values();
+  }
+  void clear_gradient() {
+    chained();
+    parameters_.clear_gradient();
+  }
 
  protected:
   explicit ParametricNetwork(Engine& engine) : engine_(&engine) {}
+  void chain() {}
   Engine* engine_;
   Parameters<Scalar> parameters_;
 
  private:
   void refresh() { static_cast<Derived*>(this)->refresh(); }
+  void chained() { static_cast<Derived*>(this)->chain(); }
 };
 
 }  // namespace wgf::eigen

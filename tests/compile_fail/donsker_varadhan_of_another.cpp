@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: BSL-1.0
+// expect: wgf::divergence_to: DonskerVaradhan fits KullbackLeibler only
+#include <wgf/wgf.hpp>
+
+auto functional = wgf::divergence_to(wgf::Particles(), wgf::JensenShannon{}, wgf::Quadratic{}, wgf::DonskerVaradhan{});
