@@ -11,6 +11,7 @@
 #include <wgf/reference/aggregation.hpp>
 #include <wgf/wgf.hpp>
 
+#include "common/backend.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
 #include "common/plot.hpp"
@@ -116,8 +117,7 @@ void run(const Options& options) {
   examples::OutputFolder out(options.out);
 
   const double a = training.step_size;
-  const wgf::JkoSolver solver{wgf::interaction(Case::kernel(options)), map, Scheme{.step_size = a},
-                              wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+  const wgf::JkoSolver solver{wgf::interaction(Case::kernel(options)), map, Scheme{.step_size = a}, examples::backend(options)};
   const auto flow = report.timed("training", [&] { return solver.run(Case::initial(), training.run, examples::observer(options)); });
 
   examples::Summary summary(report);

@@ -10,6 +10,7 @@
 #include <wgf/reference/finite_volume.hpp>
 #include <wgf/wgf.hpp>
 
+#include "common/backend.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
 #include "common/plot.hpp"
@@ -25,7 +26,7 @@ constexpr double exponent = 3, half_width = 3;
 double diffusion(double mass) { return 0.1 * mass * mass; }
 
 struct Options : CommonOptions {
-  std::string scheme = "backward", map = "icnn";
+  std::string scheme = "backward", map = "by scheme";
   Training training;
   double mass = 9;
   int cells = 80;
@@ -35,21 +36,23 @@ struct Options : CommonOptions {
 // ---- the settings: networks, and numbers of each scheme ----
 auto dual(const Options& o) { return wgf::Quadratic{} + wgf::Mlp<48, 3, wgf::Silu>{.dropout = o.training.dropout, .input_scale = 5}; }
 Training backward_training() {
-  return {.run = {.steps = 30,
+  return {.run = {.steps = 40,
                   .iterations = 300,
-                  .batch = 512,
+                  .batch = 2048,
                   .map_rate = 3e-3,
                   .dual_rate = 1.2e-2,
+                  .final_rate = 0.01,
                   .first_step = 4,
                   .pool = 20'000,
                   .stratified = true,
-                  .forward_samples = 4000},
+                  .forward_samples = 20'000},
           .step_size = 0.5,
           .dropout = 0};
 }
+/// The forward half is an explicit step, which overshoots where a·c·∇²W > 1: once the pulses have merged, at a = 0.5.
 Training forward_backward_training() {
   Training t = backward_training();
-  t.run.batch = 1000, t.run.iterations = 200, t.run.map_rate = 5e-3;
+  t.run.steps = 80, t.step_size = 0.25, t.run.iterations = 200;
   return t;
 }
 
@@ -148,7 +151,7 @@ void run(const Options& options, const Map& map) {
   const double a = training.step_size;
   const auto entropy = wgf::generalized_entropy(exponent, dual(options), wgf::OwnBound{});
   const wgf::JkoSolver solver{options.mass * wgf::interaction(wgf::GaussianKernel{}) + diffusion(options.mass) * entropy, map,
-                              Scheme{.step_size = a}, wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+                              Scheme{.step_size = a}, examples::backend(options)};
   const auto flow =
       report.timed("training", [&] { return solver.run(wgf::UniformBox::cube(2, half_width), training.run, examples::observer(options)); });
   Solution ours;
@@ -209,7 +212,8 @@ void run(const Options& options, const Map& map) {
 
 template <class Scheme>
 void run(const Options& o) {
-  if (o.map == "icnn") run<Scheme>(o, wgf::IcnnGradient<48, 2>{.input_scale = 3});
+  const bool icnn = o.map == "icnn" || (o.map == "by scheme" && o.scheme == "backward");
+  if (icnn) run<Scheme>(o, wgf::IcnnGradient<48, 2>{.input_scale = 3});
   else run<Scheme>(o, wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 3});
 }
 
@@ -225,7 +229,9 @@ int main(int argc, char** argv) {
   examples::add_presets(app, options, schemes, options.scheme, options.training, "--scheme",
                         "whether the interaction goes forward; brings its own settings");
   examples::add_common_options(app, options);
-  examples::add_map(app, options.map);
+  app.add_option("--map", options.map, "the transport map: residual, or icnn, the gradient of a convex network")
+      ->check(CLI::IsMember({"residual", "icnn"}))
+      ->default_str("icnn, with --scheme forward_backward residual");
   app.add_option("--mass", options.mass, "c, which sets the pace: interaction grows by c, diffusion by c^2")
       ->check(examples::positive())
       ->capture_default_str();

@@ -8,6 +8,7 @@
 #include <Eigen/Eigenvalues>
 #include <wgf/wgf.hpp>
 
+#include "common/backend.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
 #include "common/plot.hpp"
@@ -108,7 +109,7 @@ void run(const Options& options) {
   const auto target = nine_modes(options.dim, options.target_seed);
   const auto initial = wgf::Gaussian::isotropic(options.dim, 1.5);
   const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
-                              wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+                              examples::backend(options)};
   const auto flow = report.timed("training", [&] { return solver.run(initial, training.run, examples::observer(options)); });
 
   const auto x = flow.sample(options.samples, examples::derived_seed(options, 0));

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <wgf/wgf.hpp>
 
+#include "common/backend.hpp"
 #include "common/mixtures.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
@@ -107,8 +108,7 @@ void run(const Options& options, const std::string& along, const Divergence& div
   const auto initial = wgf::Gaussian::fit(data.seen);
   const double variance = initial.covariance().trace() / initial.dim();
   const wgf::JkoSolver solver{wgf::divergence_to(data.seen, divergence, u), map(),
-                              wgf::Backward{.step_size = training.step_size * variance},
-                              wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+                              wgf::Backward{.step_size = training.step_size * variance}, examples::backend(options)};
   double bound = 0;
   int reports = 0;  // of the last step
   const auto show = examples::observer(options);

@@ -11,6 +11,7 @@
 #include <wgf/reference/ornstein_uhlenbeck.hpp>
 #include <wgf/wgf.hpp>
 
+#include "common/backend.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
 #include "common/plot.hpp"
@@ -120,8 +121,7 @@ void run(const Options& options) {
   examples::OutputFolder out(options.out);
 
   const auto start = random_gaussian(options.dim, options.seed);
-  const wgf::JkoSolver solver{wgf::entropy(Preset::dual()), Preset::map(), wgf::Backward{.step_size = a},
-                              wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+  const wgf::JkoSolver solver{wgf::entropy(Preset::dual()), Preset::map(), wgf::Backward{.step_size = a}, examples::backend(options)};
   const auto flow = report.timed("training", [&] { return solver.run(start, training.run, examples::observer(options)); });
 
   constexpr bool affine = wgf::AffineSpecification<decltype(Preset::map())>;

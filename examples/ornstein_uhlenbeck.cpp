@@ -9,6 +9,7 @@
 #include <wgf/reference/ornstein_uhlenbeck.hpp>
 #include <wgf/wgf.hpp>
 
+#include "common/backend.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
 #include "common/plot.hpp"
@@ -178,7 +179,7 @@ void run(const Options& options) {
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(repeat);
       const auto process = wgf::OrnsteinUhlenbeck::random(dim, seed);
       const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual(), Preset::fit()), Preset::map(), scheme,
-                                  wgf::EigenBackend<float>{.seed = seed, .threads = options.threads}};
+                                  examples::backend(options, seed)};
       const auto flow =
           report.timed("training", [&] { return solver.run(wgf::Gaussian::isotropic(dim, 1), training.run, examples::observer(options)); });
       seconds.back() += report.content()["seconds"]["training"].template get<double>();

@@ -14,6 +14,7 @@
 #include <wgf/reference/quantile_jko.hpp>
 #include <wgf/wgf.hpp>
 
+#include "common/backend.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
 #include "common/plot.hpp"
@@ -252,7 +253,7 @@ void run(const Options& options, const Map& map) {
 
   using Term = wgf::GeneralizedEntropy<std::remove_const_t<decltype(dual)>, wgf::OwnBound>;
   const wgf::JkoSolver solver{wgf::functional(Term{.exponent = m, .dual = dual, .margin = options.margin}), map,
-                              wgf::Backward{.step_size = a}, wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+                              wgf::Backward{.step_size = a}, examples::backend(options)};
   const auto flow = report.timed("training", [&] { return solver.run(start, training.run, examples::observer(options)); });
 
   std::vector<Step> all;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <wgf/wgf.hpp>
 
+#include "common/backend.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
 #include "common/plot.hpp"
@@ -103,8 +104,7 @@ void run(const Options& options) {
   // In the coordinates z of a Gaussian fit, x = mean + factor z, the posterior is of unit size.
   const examples::Standardised target(posterior, report.timed("gaussian_fit", [&] { return Model::fit(posterior); }));
   const wgf::JkoSolver solver{wgf::kl(target, Model::dual(training.dropout), wgf::LogisticLoss{}, options.inflation), Model::map(),
-                              wgf::Backward{.step_size = training.step_size},
-                              wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+                              wgf::Backward{.step_size = training.step_size}, examples::backend(options)};
   const auto flow = report.timed("training", [&] {
     return solver.run(wgf::Gaussian::isotropic(target.dim(), options.spread), training.run, examples::observer(options));
   });

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <wgf/wgf.hpp>
 
+#include "common/backend.hpp"
 #include "common/mixtures.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
@@ -93,7 +94,7 @@ void run(const Options& options) {
 
   const auto target = examples::two_moons();
   const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
-                              wgf::EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+                              examples::backend(options)};
   const auto flow =
       report.timed("training", [&] { return solver.run(wgf::Gaussian::isotropic(2, 1.5), training.run, examples::observer(options)); });
 

@@ -23,6 +23,7 @@ struct CommonOptions {
   int steps = 10;
   std::string out;
   bool quiet = false;
+  std::string device = "cpu";  ///< of programs built on LibTorch
 };
 
 /// A check for an option's value: a number of at least `least`.
@@ -51,6 +52,9 @@ inline void add_common_options(CLI::App& app, CommonOptions& options) {
   app.add_option("--threads", options.threads, "threads; 0: as many as the machine has")->check(at_least(0))->capture_default_str();
   app.add_option("--steps", options.steps, "JKO steps")->check(at_least(1))->capture_default_str();
   app.add_option("--out", options.out, "folder for the report and the pictures")->capture_default_str();
+#ifdef WGF_EXAMPLES_ON_TORCH
+  app.add_option("--device", options.device, "who computes: cpu, cuda, cuda:1, …")->capture_default_str();
+#endif
   app.add_flag("--quiet", options.quiet, "print the result alone, no progress");
   app.parse_complete_callback([&options] {
     if (options.threads == 0) options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));

@@ -29,6 +29,9 @@ class Report {
     content_["notes"] = nlohmann::ordered_json::array();
     setting("threads", options.threads);
     setting("steps", options.steps);
+#ifdef WGF_EXAMPLES_ON_TORCH
+    setting("device", options.device);
+#endif
   }
 
   /// Anything that nlohmann::json converts: numbers, strings, vectors of them.

@@ -1,89 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 // Every network on LibTorch against the Eigen backend's hand-written one: the same parameters at the start, values, pullbacks, Adam steps.
-#include "both.hpp"
+#include "network_results.hpp"
 
 using namespace wgf;
 using namespace wgf::test;
 
 namespace {
 
-constexpr int dim = 3;
-constexpr long batch = 300;
-
-struct Results {
-  std::vector<double> start, gradient, after;
-  Particles output, dropped, input_gradient;
-};
-
-/// \param weighted whether numbers are pulled back from u² + 1, points from given ones.
-template <class Backend, class Spec>
-Results results(const Backend& backend, const Spec& spec) {
-  const auto runtime = backend.start();
-  using R = std::remove_cvref_t<decltype(runtime)>;
-  using Slice = typename R::Slice;
-  constexpr bool scalar = Spec::output == Output::scalar;
-  auto net = runtime.network(spec, dim, batch, 11, Keep::tile);
-  const auto list = [](const auto& values) { return std::vector<double>(values.begin(), values.end()); };
-  Results r;
-  r.start = list(net.parameters());
-  // Away from the start, where a map's last layer is zero.
-  auto moved = net.parameters();
-  const Particles shifts = standard_normals(1, static_cast<long>(moved.size()), 3);
-  using Scalar = typename R::Scalar;
-  for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += static_cast<Scalar>(0.2 * shifts(0, static_cast<long>(i)));
-  net.set_parameters(moved);
-
-  auto x = runtime.points(dim, batch), dy = runtime.points(dim, batch), out = runtime.points(scalar ? 1 : dim, batch),
-       dx = runtime.points(dim, batch);
-  runtime.upload(standard_normals(dim, batch, 5), x), runtime.upload(standard_normals(dim, batch, 6), dy);
-  const auto store = [&](Slice s, const auto& y) {
-    if constexpr (scalar) out(s) = as_points(y);
-    else out(s) = y;
-  };
-  const auto upstream = [&]([[maybe_unused]] Slice s, [[maybe_unused]] const auto& y) {
-    if constexpr (scalar) return evaluated(y * y + 1.0);
-    else return dy(s);
-  };
-  runtime.parallel(batch, [&](Slice s) { store(s, net.forward(s, x(s))); });
-  r.output = runtime.download(out);
-  runtime.parallel(batch, [&](Slice s) {
-    const auto y = net.forward(s, x(s));
-    dx(s) = net.pull_input(s, x(s), upstream(s, y));
-  });
-  r.input_gradient = runtime.download(dx);
-  runtime.parallel(batch, [&](Slice s) {
-    const auto y = net.forward(s, x(s));
-    net.pull_parameters(s, x(s), upstream(s, y));
-  });
-  r.gradient = list(net.gradient());
-  net.descend(Adam{.rate = 0.01});
-  for (int k = 0; k < 2; ++k) {
-    runtime.parallel(batch, [&](Slice s) {
-      const auto y = net.forward(s, x(s));
-      net.pull_parameters(s, x(s), upstream(s, y));
-    });
-    net.descend(Adam{.rate = 0.01});
-    net.accumulate_average();
-  }
-  net.take_average();
-  r.after = list(net.parameters());
-  if constexpr (requires { net.restart(); }) {
-    runtime.parallel(batch, [&](Slice s) {
-      if constexpr (scalar) store(s, net.forward_fitting(s, x(s), 9));
-    });
-    r.dropped = runtime.download(out);
-    if constexpr (scalar) {
-      net.restart();
-      CHECK(list(net.parameters()) == r.start);
-    }
-  }
-  return r;
-}
-
 template <class Scalar, class Spec>
 void compare(const Spec& spec) {
   INFO(describe(spec) << ", " << (sizeof(Scalar) == sizeof(float) ? "float" : "double"));
-  const Results a = results(on_eigen<Scalar>(), spec), b = results(on_torch<Scalar>(), spec);
+  const NetworkResults a = network_results(on_eigen<Scalar>(), spec), b = network_results(on_torch<Scalar>(), spec);
   CHECK(a.start == b.start);
   CHECK(difference(a.output, b.output) < tolerance<Scalar>);
   CHECK(difference(a.gradient, b.gradient) < tolerance<Scalar>);

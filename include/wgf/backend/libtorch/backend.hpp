@@ -40,8 +40,8 @@ class Runtime {
   using Window = libtorch::Window;
   using Constant = libtorch::Constant;
 
-  Runtime(std::uint64_t seed, at::Device device, int threads)
-      : device_{at::TensorOptions().device(device).dtype(std::is_same_v<S, float> ? at::kFloat : at::kDouble), Random{seed}, {}},
+  Runtime(std::uint64_t seed, at::Device device, int threads, bool record)
+      : device_{at::TensorOptions().device(device).dtype(std::is_same_v<S, float> ? at::kFloat : at::kDouble), Random{seed}, {}, record},
         host_(std::make_unique<eigen::EigenRuntime<S>>(seed, threads)) {
 #ifdef WGF_TORCH_HAS_CUDA
     if (device.is_cuda()) device_.generator = new_generator(device, seed);
@@ -208,15 +208,17 @@ struct LibTorchBackend {
   std::string device = "cpu";
   /// Threads of the host for what is not LibTorch's work; 0 for all cores.
   int threads = 0;
+  /// On a GPU, record an iteration as a CUDA graph and repeat it. Where a target or kernel is a function of the host this is not done.
+  bool record = true;
 
   /// The same in double precision.
-  LibTorchBackend<double> precise() const { return {seed, device, threads}; }
+  LibTorchBackend<double> precise() const { return {seed, device, threads, record}; }
   /// \throws std::invalid_argument for a device that LibTorch does not know; std::runtime_error where it cannot be had, never another one
   /// in its place.
   libtorch::Runtime<S> start() const {
     if (threads < 0)
       throw std::invalid_argument("wgf::LibTorchBackend: threads must be positive, or 0 for all cores, got " + std::to_string(threads));
-    return {seed, checked_device(), threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
+    return {seed, checked_device(), threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency())), record};
   }
 
  private:

@@ -39,7 +39,7 @@ class Loop {
   static constexpr int warm_up = 3;  // iterations before the first record: they allocate what the record must find
 
  public:
-  Loop(const Device& device, std::vector<double> shares) : device_(device), shares_(std::move(shares)) {
+  Loop(const Device& device, std::vector<double> shares) : device_(device), shares_(std::move(shares)), recordable_(device.record) {
     if (!on_gpu()) return;
     table_ = at::from_blob(shares_.data(), {static_cast<long>(shares_.size())}, at::kDouble).to(device_.options, false, true);
     counter_ = at::zeros({1}, device_.options.dtype(at::kLong));
@@ -116,7 +116,7 @@ class Loop {
   std::unique_ptr<c10::cuda::CUDAStream> stream_;
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
   int phase_ = 0;
-  bool recordable_ = true;
+  bool recordable_;
 };
 
 }  // namespace wgf::libtorch

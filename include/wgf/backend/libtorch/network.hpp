@@ -118,6 +118,7 @@ struct Device {
   at::TensorOptions options;
   Random random;
   at::Generator generator;  ///< of a device that draws its own numbers; else undefined
+  bool record = true;       ///< whether iterations may be recorded and repeated
   bool draws() const { return generator.defined(); }
 };
 
