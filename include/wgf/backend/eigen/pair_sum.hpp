@@ -92,8 +92,8 @@ WGF_INLINE void add_exactly(V term, V& sum, V& lost) {
 
 /// Sums over pairs of a kernel, with scratch memory for every worker. (Functions of pairs are flattened: a kernel of a user must be inlined
 /// too.) A radial kernel's are made in registers, in Scalar, exact up to the rounding of each pair and of partial sums over 128 samples;
-/// those of another kernel point by point in double precision. Each point's sum is its own, so the bits depend neither on the cut into
-/// tiles nor on the threads.
+/// those of another kernel point by point in double precision. Each point's sum is its own, so the bits do not depend on the threads; on
+/// the cut into tiles only where points are samples too: around a point's own sample, partial sums begin and end with its group.
 template <InteractionKernel Kernel, class Scalar>
 class PairSum {
   using V = simd::Vec<Scalar>;
