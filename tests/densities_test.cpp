@@ -4,6 +4,8 @@
 #include <wgf/flow/flow.hpp>
 #include <wgf/functional/functional.hpp>
 #include <wgf/scheme/forward_backward.hpp>
+#include <wgf/scheme/midpoint.hpp>
+#include <wgf/solver/jko_solver.hpp>
 
 #include "catch.hpp"
 #include "support.hpp"
@@ -109,6 +111,23 @@ TEST_CASE("a potential that goes forward far from the origin") {
   const VectorXd carried = flow.push_with_log_density(x, flow.initial_log_density(x)).second;
   for (int i = 0; i < 5; ++i)  // differences of numbers of size 1e4
     CHECK(carried[i] == Approx(flow.initial_log_density(x.col(i))[0] - log_determinant_by_differences(flow, x.col(i))).epsilon(1e-6));
+}
+
+TEST_CASE("many points are worked off in blocks") {
+  const Gaussian start = Gaussian::isotropic(2, 1.3);
+  const auto flow =
+      JkoSolver{kl(Gaussian::isotropic(2, 1.0), Quadratic{}), Affine{}, Midpoint{.step_size = 0.1}, EigenBackend<double>{.seed = 2}}.run(
+          start, {.steps = 2, .iterations = 20});
+  const Particles x = flow.sample(20'000);
+  const Eigen::VectorXd log = flow.log_density(x);
+  double worst = 0;
+  for (Eigen::Index i = 0; i < x.cols(); ++i) worst = std::max(worst, std::abs(log[i] - flow.gaussian().log_density(x.col(i))));
+  CHECK(worst < 1e-8);
+  const Particles from = start.sample(20'000, 5);
+  const auto [pushed, carried] = flow.push_with_log_density(from, flow.initial_log_density(from));
+  worst = 0;
+  for (Eigen::Index i = 0; i < x.cols(); ++i) worst = std::max(worst, std::abs(carried[i] - flow.gaussian().log_density(pushed.col(i))));
+  CHECK(worst < 1e-8);
 }
 
 TEST_CASE("no points have no densities") {

@@ -82,6 +82,13 @@ TEST_CASE("the dual network's density in the middle of a step, and where it woul
         "wgf::JkoSolver: the last step was extrapolated, and its dual network saw the half step only");
 }
 
+TEST_CASE("a generalized entropy's box in a Gaussian flow is drawn around the law, not around a batch") {
+  // A box around one point would have no volume.
+  const JkoSolver solver{generalized_entropy(2, Mlp<16, 2>{}), Affine{}, Backward{.step_size = 0.01}, EigenBackend<double>{.seed = 1}};
+  const auto flow = solver.run(Gaussian::isotropic(2, 1.0), {.steps = 1, .iterations = 5, .batch = 1});
+  CHECK(flow.gaussian().covariance().allFinite());
+}
+
 TEST_CASE("what has no dual density says so") {
   const JkoSolver solver{interaction(QuadraticKernel{}), Affine{}, Backward{.step_size = 0.1}, backend};
   auto run = solver.start(Gaussian::isotropic(2, 1.0), {.iterations = 5});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // What a run returns: P_0 and the maps T_1, …, T_K, so that P_k = (T_k ∘ … ∘ T_1) # P_0.
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -174,6 +175,14 @@ class Flow {
                   "wgf::Flow::log_density: a residual map may not be invertible: use IcnnGradient or Affine, or push points with their "
                   "log-density (push_with_log_density); see docs/functionals.md");
     check(x, "log_density");
+    if (x.cols() > block_) {  // a point takes a matrix d × d
+      Eigen::VectorXd log(x.cols());
+      for (Eigen::Index i = 0; i < x.cols(); i += block_) {
+        const Eigen::Index n = std::min<Eigen::Index>(block_, x.cols() - i);
+        log.segment(i, n) = log_density(x.middleCols(i, n));
+      }
+      return log;
+    }
     Particles at = x;
     Eigen::VectorXd log = Eigen::VectorXd::Zero(x.cols());
     each_map(size(), 0, -1, at.cols(), [&](int k, const auto& inside_of, const auto& map_of) {
@@ -196,6 +205,14 @@ class Flow {
     if (log_density.size() != x.cols())
       throw std::invalid_argument("wgf::Flow::push_with_log_density: " + std::to_string(x.cols()) +
                                   " points need as many log-densities, got " + std::to_string(log_density.size()));
+    if (x.cols() > block_) {
+      for (Eigen::Index i = 0; i < x.cols(); i += block_) {
+        const Eigen::Index n = std::min<Eigen::Index>(block_, x.cols() - i);
+        const auto [pushed, log] = push_with_log_density(x.middleCols(i, n), log_density.segment(i, n), from, to);
+        x.middleCols(i, n) = pushed, log_density.segment(i, n) = log;
+      }
+      return {std::move(x), std::move(log_density)};
+    }
     each_map(from, to, 1, x.cols(), [&](int k, const auto& inside_of, const auto& map_of) {
       const Particles inside = inside_of.into(x);
       subtract_determinants(k, map_of.log_determinants(inside), x, log_density);
@@ -279,6 +296,8 @@ class Flow {
   }
 
   // ---- maps one by one, in double precision, with their derivatives
+
+  static constexpr Eigen::Index block_ = 8192;  ///< points whose derivatives are held at a time
 
   /// To the coordinates in which a stage's map acts, and back.
   struct Inside {

@@ -13,7 +13,9 @@ namespace wgf {
 
 namespace detail {
 inline constexpr double largest_log_ratio = 30;  // e^30 drowns every other sample of a batch already
-}
+// Divergences from f alone: derivatives of f cancel to nothing in float, or have squares past its range, at larger ratios.
+inline constexpr double largest_derived_log_ratio = 12;
+}  // namespace detail
 
 /// f = x log x: A(u) = u, B(u) = e^u − 1 (Proposition 1).
 struct KullbackLeibler {
@@ -90,7 +92,7 @@ struct DivergenceOf {
  private:
   template <class U>
   static auto ratio(const U& u) {
-    return evaluated(exp(-1.0 * clamp_max(-1.0 * clamp_max(u, detail::largest_log_ratio), detail::largest_log_ratio)));
+    return evaluated(exp(-1.0 * clamp_max(-1.0 * clamp_max(u, detail::largest_derived_log_ratio), detail::largest_derived_log_ratio)));
   }
 };
 

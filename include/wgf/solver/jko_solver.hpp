@@ -40,6 +40,7 @@ enum Stream : std::uint32_t {
   batch_stream = 1001,
   offset_stream = 1002,
   pool_stream = 1003,
+  cloud_stream = 1005,
   forward_stream = 1004,
   map_stream = 1010,
   dual_stream = 1100
@@ -242,6 +243,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
       refresh_pool();
     } else {
       batches_ = runtime_.points(flow_.dim(), options.batch);
+      cloud_ = runtime_.points(flow_.dim(), cloud_size);
       noise_ = runtime_.points(flow_.dim(), options.batch);
     }
     if (flow_.size() > 0 && trains) memory_.map.set_parameters(flow_.stages.back().parameters);
@@ -373,8 +375,12 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   void enter(const Frame& frame, const Gaussian& now) {
     entered_ = frame;
     draw_ = batches(frame);
-    if (exact_) draw_(0);
-    const Cloud<R> cloud{now, batches_.window(0, exact_ ? options_.batch : options_.pool)};
+    if (exact_) {  // for terms that look at particles
+      const Particles x =
+          exact_->sample(cloud_size, detail::mixed_seed(backend_.seed + detail::cloud_stream + static_cast<std::uint64_t>(flow_.size())));
+      runtime_.upload(detail::solve_lower(frame.factor, x.colwise() - frame.mean), cloud_);
+    }
+    const Cloud<R> cloud{now, exact_ ? typename R::Window(cloud_) : batches_.window(0, options_.pool)};
     const auto all = [&](auto& terms) { hana::for_each(terms, [&](auto& t) { t.term.enter(runtime_, frame, cloud, t.weight); }); };
     all(memory_.terms), all(memory_.watched);
   }
@@ -614,7 +620,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   std::optional<Gaussian> exact_;                                       // P_k of a Gaussian flow
   std::pair<Eigen::VectorXd, Eigen::MatrixXd> moments_, half_moments_;  // of the pool, before and after the forward half
   Frame entered_;                                                       // the coordinates that the terms are in
-  typename R::Points pool_, half_, pushed_, batches_, noise_;
+  static constexpr long cloud_size = 4096;  // particles that stand for P_k of a Gaussian flow, where a term wants some
+  typename R::Points pool_, half_, pushed_, batches_, noise_, cloud_;
   std::function<typename R::Window(int)> draw_;  // the batch of an iteration
 };
 
