@@ -156,7 +156,7 @@ void run(const Options& options, const Map& map) {
       report.timed("training", [&] { return solver.run(wgf::UniformBox::cube(2, half_width), training.run, examples::observer(options)); });
   Solution ours;
   report.timed("push", [&] { ours.samples = flow.trajectory(even_points(options.samples)); });
-  report.timed("energy", [&] { ours.energy = energies(flow, options, std::min(options.samples, 4000L)); });
+  report.timed("energy", [&] { ours.energy = energies(flow, options, std::min(options.samples, 1000L)); });
   const auto reference = report.timed("reference", [&] { return finite_volumes(options); });
 
   std::vector<double> distance, moment, reference_moment;
