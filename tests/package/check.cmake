@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 # WAY=install puts the build into a scratch prefix; the others build and run the project of this folder against
-# that prefix (find_package, pkg_config) or against the source folder (fetch_content).
+# that prefix (find_package with COMPONENTS, pkg_config) or against the source folder (fetch_content).
 set(scratch ${BUILD}/package)
 set(prefix ${scratch}/prefix)
 set(consumer ${CMAKE_CURRENT_LIST_DIR})
@@ -34,7 +34,12 @@ else()
     list(JOIN PREFIX_PATH ":" PREFIX_PATH)
     set(ENV{CMAKE_PREFIX_PATH} "${PREFIX_PATH}:$ENV{CMAKE_PREFIX_PATH}")
   endif()
-  run(${CMAKE_COMMAND} -S ${consumer} -B ${scratch}/${WAY} -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER} -D WGF_SOURCE=${source})
+  list(JOIN COMPONENTS " " COMPONENTS)  # a macro's arguments are cut at semicolons
+  run(${CMAKE_COMMAND} -S ${consumer} -B ${scratch}/${WAY} -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER} -D WGF_SOURCE=${source}
+      "-DWGF_COMPONENTS=${COMPONENTS}")
   run(${CMAKE_COMMAND} --build ${scratch}/${WAY})
 endif()
 run(${scratch}/${WAY}/consumer)
+if(EXISTS ${scratch}/${WAY}/gpu_consumer)
+  run(${scratch}/${WAY}/gpu_consumer)
+endif()

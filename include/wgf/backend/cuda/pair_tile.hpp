@@ -136,10 +136,16 @@ struct Pairs {
   long size_of_sum() const { return cut.splits * cut.stride * sums(); }
 };
 
-/// Sample of D numbers, read from shared memory in as few steps as its size allows.
+/// Sample of D numbers. This and the next are read in as few steps as their size allows.
 template <int D, class Work>
 struct alignas(D == 3 ? sizeof(Work) : D * sizeof(Work)) Sample {
   Work c[D];
+};
+
+/// One coordinate of a group of samples.
+template <class Work>
+struct alignas(16) GroupRow {
+  Work of[together];
 };
 
 // ---- packing
@@ -242,12 +248,13 @@ WGF_HOST_DEVICE void sum_of_thread_in_any_dim(const Pairs<Work>& p, const Shape&
   for (int c = 0; c < p.sums(); ++c) sum[c * stride] = lost[c * stride] = 0;
   const long end = (split + 1) * p.cut.per_split < p.samples ? (split + 1) * p.cut.per_split : p.samples;
   for (long j = split * p.cut.per_split; j < end; j += together) {
-    const Work* const y = p.y + j * p.dim;
+    const auto* const y = reinterpret_cast<const GroupRow<Work>*>(p.y + j * p.dim);
     Work w[together] = {};
     for (int c = 0; c < p.dim; ++c) {
       const Work coordinate = x[c * stride];
+      const GroupRow<Work> row = y[c];
       WGF_CUDA_UNROLL for (int s = 0; s < together; ++s) {
-        const Work d = coordinate - y[c * together + s];
+        const Work d = coordinate - row.of[s];
         w[s] += d * d;
       }
     }
@@ -257,8 +264,9 @@ WGF_HOST_DEVICE void sum_of_thread_in_any_dim(const Pairs<Work>& p, const Shape&
     if constexpr (gradients) {
       for (int c = 0; c < p.dim; ++c) {
         const Work coordinate = x[c * stride];
+        const GroupRow<Work> row = y[c];
         Work part = 0;
-        WGF_CUDA_UNROLL for (int s = 0; s < together; ++s) part += w[s] * (coordinate - y[c * together + s]);
+        WGF_CUDA_UNROLL for (int s = 0; s < together; ++s) part += w[s] * (coordinate - row.of[s]);
         add(c, part);
       }
     } else {
