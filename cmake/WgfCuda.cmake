@@ -17,7 +17,7 @@ if(CMAKE_CUDA_COMPILER_ID STREQUAL "NVIDIA" AND CMAKE_CUDA_COMPILER_VERSION VERS
   set(wgf_cuda_missing "C++20 needs CUDA 12 or newer, found ${CMAKE_CUDA_COMPILER_VERSION}")
   return()
 endif()
-# These three hold for the folder that asks, also where another folder has made the target.
+# What follows holds for the folder that asks, also where another has made the target.
 if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION AND CMAKE_CUDA_COMPILER_ID STREQUAL "NVIDIA")
   # CMake before 3.25.2 knows no C++20 for nvcc: it refuses to ask for it, or compiles as C++17 without a word.
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")

@@ -6,10 +6,11 @@ if(NOT NVCC)
 endif()
 set(flags -I${ROOT}/include)
 foreach(directory IN LISTS INCLUDES)
-  if(NOT directory STREQUAL "${ROOT}/include")
+  if(NOT directory MATCHES "^(${ROOT}|/usr)/include$")  # named as a folder of its own, the system's would come too early
     list(APPEND flags -isystem ${directory})
   endif()
 endforeach()
 execute_process(COMMAND ${NVCC} -std=c++20 -O3 -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90
-                        -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow ${flags} -c ${ROOT}/include/wgf/backend/cuda/pair_sum.cu -o /dev/null
+                        -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow ${flags}
+                        -c ${ROOT}/include/wgf/backend/cuda/pair_sum.cu -o /dev/null
                 COMMAND_ERROR_IS_FATAL ANY)
