@@ -6,6 +6,8 @@
 
 #include <Eigen/Core>
 
+#include "host_device.hpp"
+
 namespace wgf {
 
 template <class E>
@@ -23,7 +25,7 @@ template <class E>
 auto evaluated(const Eigen::ArrayBase<E>& u) {
   return u.eval();
 }
-inline double ones_like(double) { return 1; }
+WGF_HOST_DEVICE inline double ones_like(double) { return 1; }
 inline double clamp_max(double u, double bound) { return u < bound ? u : bound; }
 inline double evaluated(double u) { return u; }
 

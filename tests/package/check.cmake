@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 # WAY=install puts the build into a scratch prefix; the others build and run the project of this folder against
-# that prefix (find_package, pkg_config) or against the source folder (fetch_content).
+# that prefix (find_package with COMPONENTS, pkg_config) or against the source folder (fetch_content).
 set(scratch ${BUILD}/package)
 set(prefix ${scratch}/prefix)
 set(consumer ${CMAKE_CURRENT_LIST_DIR})
@@ -26,15 +26,19 @@ if(WAY STREQUAL "pkg_config")
 else()
   if(WAY STREQUAL "find_package")
     list(PREPEND PREFIX_PATH ${prefix})
-    set(source "")
+    list(JOIN COMPONENTS " " COMPONENTS)  # a macro's arguments are cut at semicolons
+    set(wgf "-DWGF_COMPONENTS=${COMPONENTS}")
   else()
-    set(source ${ROOT})
+    set(wgf -DWGF_SOURCE=${ROOT})
   endif()
   if(PREFIX_PATH)
     list(JOIN PREFIX_PATH ":" PREFIX_PATH)
     set(ENV{CMAKE_PREFIX_PATH} "${PREFIX_PATH}:$ENV{CMAKE_PREFIX_PATH}")
   endif()
-  run(${CMAKE_COMMAND} -S ${consumer} -B ${scratch}/${WAY} -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER} -D WGF_SOURCE=${source})
+  run(${CMAKE_COMMAND} -S ${consumer} -B ${scratch}/${WAY} -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER} "${wgf}")
   run(${CMAKE_COMMAND} --build ${scratch}/${WAY})
 endif()
 run(${scratch}/${WAY}/consumer)
+if(EXISTS ${scratch}/${WAY}/gpu_consumer)
+  run(${scratch}/${WAY}/gpu_consumer)
+endif()

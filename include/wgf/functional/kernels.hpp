@@ -13,6 +13,7 @@
 #include <Eigen/Core>
 
 #include "../array.hpp"
+#include "../host_device.hpp"
 #include "../linear_algebra.hpp"
 #include "potential.hpp"
 
@@ -22,6 +23,7 @@ namespace wgf {
 
 /// Kernel W(x) = w(|x|²): w and its first two derivatives as functions of q = |x|², so that ∇W = 2w'(q)x and ∇²W = 2w'(q)I + 4w''(q)xxᵀ.
 /// Written once, as templates in the unqualified arithmetic of arrays: q is a number, an Eigen array, or whatever a backend computes with.
+/// Marked WGF_HOST_DEVICE, they run on a GPU too (backend/cuda).
 template <class K>
 concept RadialKernel = requires(const K& k, double q) {
   { k.value(q) } -> std::convertible_to<double>;
@@ -48,17 +50,17 @@ struct GaussianKernel {
   double width = 1;  ///< in the units of x
 
   template <class Q>
-  auto value(const Q& q) const {
+  WGF_HOST_DEVICE auto value(const Q& q) const {
     using std::exp;
     return amplitude * exp((-1 / (width * width)) * q);
   }
   template <class Q>
-  auto slope(const Q& q) const {
+  WGF_HOST_DEVICE auto slope(const Q& q) const {
     using std::exp;
     return (-amplitude / (width * width)) * exp((-1 / (width * width)) * q);
   }
   template <class Q>
-  auto curvature(const Q& q) const {
+  WGF_HOST_DEVICE auto curvature(const Q& q) const {
     using std::exp;
     return (amplitude / (width * width * width * width)) * exp((-1 / (width * width)) * q);
   }
@@ -66,11 +68,11 @@ struct GaussianKernel {
   /// 2^−q, value and slope.
   struct Shape {
     template <class Q>
-    auto value(const Q& q) const {
+    WGF_HOST_DEVICE auto value(const Q& q) const {
       return exp2(-q);
     }
     template <class Q>
-    auto slope(const Q& q) const {
+    WGF_HOST_DEVICE auto slope(const Q& q) const {
       return exp2(-q);
     }
   };
@@ -93,15 +95,15 @@ struct GaussianKernel {
 /// W(x) = |x|²/2: all of a cloud is pulled to its mean.
 struct QuadraticKernel {
   template <class Q>
-  auto value(const Q& q) const {
+  WGF_HOST_DEVICE auto value(const Q& q) const {
     return 0.5 * q;
   }
   template <class Q>
-  auto slope(const Q& q) const {
+  WGF_HOST_DEVICE auto slope(const Q& q) const {
     return 0.5 * ones_like(q);
   }
   template <class Q>
-  auto curvature(const Q& q) const {
+  WGF_HOST_DEVICE auto curvature(const Q& q) const {
     return 0.0 * ones_like(q);
   }
 };
@@ -109,15 +111,15 @@ struct QuadraticKernel {
 /// W(x) = |x|⁴/4 − |x|²/2, far attraction and near repulsion: in two dimensions clouds settle on a ring of radius 1/√3 (appendix C.2).
 struct RingKernel {
   template <class Q>
-  auto value(const Q& q) const {
+  WGF_HOST_DEVICE auto value(const Q& q) const {
     return 0.25 * q * q - 0.5 * q;
   }
   template <class Q>
-  auto slope(const Q& q) const {
+  WGF_HOST_DEVICE auto slope(const Q& q) const {
     return 0.5 * q - 0.5;
   }
   template <class Q>
-  auto curvature(const Q& q) const {
+  WGF_HOST_DEVICE auto curvature(const Q& q) const {
     return 0.5 * ones_like(q);
   }
 };
@@ -127,16 +129,16 @@ struct LogarithmicKernel {
   double softening = 0;  ///< in the units of x; 0: infinite at the origin, where ∇W counts as 0, as it is of all even kernels
 
   template <class Q>
-  auto value(const Q& q) const {
+  WGF_HOST_DEVICE auto value(const Q& q) const {
     using std::log;
     return 0.5 * q - 0.5 * log(q + softening * softening);
   }
   template <class Q>
-  auto slope(const Q& q) const {
+  WGF_HOST_DEVICE auto slope(const Q& q) const {
     return 0.5 - 0.5 / (q + (softening * softening + 1e-36));  // finite at the origin, in float too
   }
   template <class Q>
-  auto curvature(const Q& q) const {
+  WGF_HOST_DEVICE auto curvature(const Q& q) const {
     return 0.5 / ((q + softening * softening) * (q + softening * softening));
   }
   /// \throws std::invalid_argument
