@@ -43,8 +43,8 @@ if(wgf_torch_torch_cuda AND wgf_torch_c10_cuda)  # a LibTorch for GPUs: its head
   find_package(CUDAToolkit QUIET)
   if(CUDAToolkit_FOUND)
     target_compile_definitions(wgf_torch INTERFACE WGF_TORCH_HAS_CUDA)
-    # --no-as-needed: nothing names a symbol of torch_cuda, which registers itself.
-    target_link_libraries(wgf_torch INTERFACE -Wl,--no-as-needed ${wgf_torch_torch_cuda} ${wgf_torch_c10_cuda} -Wl,--as-needed CUDA::cudart)
+    # Nothing names a symbol of torch_cuda, which registers itself; and the libraries it stands on are found by itself, not by the linker.
+    target_link_libraries(wgf_torch INTERFACE -Wl,--allow-shlib-undefined -Wl,--no-as-needed ${wgf_torch_torch_cuda} ${wgf_torch_c10_cuda} -Wl,--as-needed CUDA::cudart)
   else()
     message(STATUS "wgf: LibTorch has CUDA, but the CUDA toolkit was not found: the component torch will run on CPUs only")
   endif()

@@ -125,7 +125,9 @@ class Runtime {
   /// out_i = mean_j ∇W(x_i − y_j) for clouds x and y.
   template <class Kernel>
   void pair_gradients(const Kernel& kernel, const Window& x, const Window& y, const Window& out) const {
-    if (RadialKernel<Kernel> && device_.draws()) {
+    if (native_gradients(kernel, x.all(), y.all(), out.all(), -1)) {
+      // done on the GPU
+    } else if (RadialKernel<Kernel> && device_.draws()) {
       if constexpr (RadialKernel<Kernel>)
         each_block_of_pairs(x.all(), y.all(), [&](long first, long count, const Tensor& difference, const Tensor& q) {
           out.window(first, count).all() = 2 * (kernel.slope(q).unsqueeze(2) * difference).mean(1);

@@ -1,14 +1,45 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Sums over pairs of an interaction kernel W over tensors: mean_j ∇W(x_i − y_j), ∇W(x) = 2w'(|x|²)x. Radial kernels are evaluated on the
-// device, in blocks of pairs that fit its memory; kernels of other forms, which are functions of the host, on the host.
+// Sums over pairs of an interaction kernel W over tensors: mean_j ∇W(x_i − y_j), ∇W(x) = 2w'(|x|²)x. On a GPU by the native kernel where a
+// program links wgf::cuda, for the kernels that it holds; other radial kernels in blocks of pairs that fit the device's memory; kernels of
+// other forms, which are functions of the host, on the host.
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "../eigen/backend.hpp"
 #include "tensor.hpp"
+#if defined(WGF_HAS_CUDA) && defined(WGF_TORCH_HAS_CUDA)
+#include <ATen/cuda/CUDAContext.h>
+
+#include "../cuda/pair_sum.hpp"
+#endif
 
 namespace wgf::libtorch {
+
+/// out_i = mean_j ∇W(x_i − y_j) by the native kernel, if there is one. \param first the number of the sample that point 0 is, −1: samples
+/// are others than the points. \returns whether it was done.
+template <InteractionKernel Kernel>
+bool native_gradients([[maybe_unused]] const Kernel& kernel, [[maybe_unused]] const Tensor& x, [[maybe_unused]] const Tensor& y,
+                      [[maybe_unused]] const Tensor& out, [[maybe_unused]] long first) {
+#if defined(WGF_HAS_CUDA) && defined(WGF_TORCH_HAS_CUDA)
+  if constexpr (std::is_same_v<Kernel, GaussianKernel> || std::is_same_v<Kernel, QuadraticKernel> || std::is_same_v<Kernel, RingKernel> ||
+                std::is_same_v<Kernel, LogarithmicKernel>) {
+    if (!x.is_cuda()) return false;
+    const auto sum = [&]<class Scalar>(Scalar) {
+      cuda::PairOptions options{.stream = at::cuda::getCurrentCUDAStream(x.device().index()).stream()};
+      options.x_stride = x.stride(0), options.y_stride = y.stride(0), options.out_stride = out.stride(0);
+      if (first >= 0) options.first = first;
+      cuda::pair_gradients(kernel, x.data_ptr<Scalar>(), x.size(0), y.data_ptr<Scalar>(), y.size(0), static_cast<int>(x.size(1)),
+                           out.data_ptr<Scalar>(), options);
+    };
+    if (x.scalar_type() == at::kFloat) sum(float());
+    else sum(double());
+    return true;
+  }
+#endif
+  return false;
+}
 
 /// f(first, count, difference, q) for blocks of the points x: x_i − y_j (count × m × d) and its squared length (count × m).
 template <class F>
@@ -32,7 +63,9 @@ class PairSum {
   void add_gradient(Slice, const Tensor& x, const Window& y, const Tensor& out, double weight, long own) const {
     const double others = static_cast<double>(y.count() - 1);
     Tensor to = out;
-    if constexpr (RadialKernel<Kernel>) {
+    if (Tensor sums = at::empty_like(x); native_gradients(kernel_, x, y.all(), sums, own)) {
+      to.add_(sums, weight);
+    } else if constexpr (RadialKernel<Kernel>) {
       each_block_of_pairs(x, y.all(), [&](long first, long count, const Tensor& difference, const Tensor& q) {
         Tensor slope = kernel_.slope(q);
         slope.diagonal(own + first).zero_();
