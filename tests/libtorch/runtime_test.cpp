@@ -88,6 +88,22 @@ TEST_CASE("the same seed gives the same flow, and each solver has numbers of its
   CHECK(once.stages[0].parameters == again.stages[0].parameters);
 }
 
+TEST_CASE("what LibTorch throws is told in its sentence, without its stack") {
+  struct Failing {
+    int dim() const { return 2; }
+    double log_density(const Eigen::VectorXd&) const { return 0; }
+    Eigen::VectorXd gradient(const Eigen::VectorXd&) const {
+      (void)at::empty({2}).view({3});
+      return Eigen::VectorXd::Zero(2);
+    }
+  };
+  using Solver = decltype(JkoSolver{kl(Failing{}), Affine{}, Backward{}, on_torch<float>()});
+  const Solver solver{kl(Failing{}), Affine{}, Backward{}, on_torch<float>()};
+  const std::string why = message_of<FlowError<Solver::Flow>>([&] { solver.run(Gaussian::isotropic(2, 1.0), RunOptions{.steps = 1}); });
+  CHECK(why.find("is invalid for input of size 2") != std::string::npos);
+  CHECK(why.find('\n') == std::string::npos);
+}
+
 TEST_CASE("devices that cannot be had are refused in one sentence") {
   const auto start = [](const char* device) { (void)LibTorchBackend<float>{.device = device}.start(); };
   const auto asked = [&](const char* device) { return message_of<std::invalid_argument>([&] { start(device); }); };

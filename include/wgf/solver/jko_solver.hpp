@@ -296,7 +296,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
   bool advance(Observer&& observer) {
     const int step = flow_.size() + 1;
     const bool first = step_count_ == 0;
-    if (options_.refresh_pool > 0 && !exact_ && !first && step_count_ % options_.refresh_pool == 0) refresh_pool();
+    if (options_.refresh_pool > 0 && !exact_ && !first && step_count_ % options_.refresh_pool == 0) in_step(step, [&] { refresh_pool(); });
     typename Flow::StageType stage{Frame::none(flow_.dim()), {}};
     if constexpr (has_forward) in_step(step, [&] { go_forward(stage); });
     const Gaussian now = moments(step);
@@ -314,7 +314,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     if constexpr (trains) {
       const auto previous = memory_.map.parameters();
       stage.frame = frame_of(now);
-      enter(stage.frame, now);
+      in_step(step, [&] { enter(stage.frame, now); });
       if (!first && !options_.carry_optimiser) {
         memory_.map.reset_optimiser();
         each_dual<R>(memory_.terms, [](auto& dual, double) { dual.network.reset_optimiser(); });
@@ -357,14 +357,19 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     return tell(last, static_cast<long>(draws_));
   }
 
-  /// Calls f, which runs a user's code outside of training: what that throws is an error of the step.
+  /// Calls f, which runs a user's code or takes memory outside of training: what that throws is an error of the step.
   template <class F>
   static void in_step(int step, F&& f) {
     try {
       f();
     } catch (const std::exception& error) {
-      throw StepError(step, 0, error.what());
+      throw StepError(step, 0, message(error));
     }
+  }
+  /// What went wrong, in the backend's words if it has better ones.
+  static std::string message(const std::exception& error) {
+    if constexpr (requires { R::message(error); }) return R::message(error);
+    else return error.what();
   }
   Frame frame_of(const Gaussian& now) const {
     if (!options_.whiten) return Frame::none(flow_.dim());
@@ -431,7 +436,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     } catch (const std::exception& error) {
       undo(previous);
       if (observing) throw;  // the observer's own, for whoever gave it
-      throw StepError(step, failed + 1, error.what());
+      throw StepError(step, failed + 1, message(error));
     } catch (...) {
       undo(previous);
       throw;
@@ -479,7 +484,12 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
         }
       return {};
     }
-    if (push_pool()) return {};
+    try {
+      if (push_pool()) return {};
+    } catch (const std::exception& error) {
+      flow_.stages.pop_back();
+      return message(error);
+    }
     flow_.stages.pop_back();
     return "the map sends particles to where they are not finite; a smaller map_rate may help";
   }
@@ -583,7 +593,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State {
     try {
       return diagnosis(frame);
     } catch (const std::exception& error) {  // the target's own, at a point where its gradient is not finite
-      return error.what();
+      return message(error);
     }
   }
   /// Names what is not finite: the networks, the target at a particle, or else some term.

@@ -63,8 +63,8 @@ class PairSum {
   void add_gradient(Slice, const Tensor& x, const Window& y, const Tensor& out, double weight, long own) const {
     const double others = static_cast<double>(y.count() - 1);
     Tensor to = out;
-    if (Tensor sums = at::empty_like(x); native_gradients(kernel_, x, y.all(), sums, own)) {
-      to.add_(sums, weight);
+    if (Tensor native = at::empty_like(x); native_gradients(kernel_, x, y.all(), native, own)) {
+      to.add_(native, weight);
     } else if constexpr (RadialKernel<Kernel>) {
       each_block_of_pairs(x, y.all(), [&](long first, long count, const Tensor& difference, const Tensor& q) {
         Tensor slope = kernel_.slope(q);
