@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <ATen/core/ivalue.h>  // first: see tensor.hpp
+
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/util/Exception.h>

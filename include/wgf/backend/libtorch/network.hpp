@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/core/ivalue.h>  // before autograd.h, which older versions of LibTorch forget, to clang's displeasure
+#include <ATen/core/ivalue.h>  // first: see tensor.hpp
 #include <torch/csrc/autograd/autograd.h>
 
 #ifdef WGF_TORCH_HAS_CUDA
