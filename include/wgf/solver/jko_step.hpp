@@ -74,7 +74,7 @@ class PlainLoop {
   const Window& batch(const Window& x) const {
     return x;
   }
-  /// Iteration k: work(its share of the rates). \param phase iterations of one phase do the same work.
+  /// Iteration k: work(its share of the rates). Iterations of one phase, the second argument, do the same work.
   template <class Work>
   void run(int k, int /*phase*/, Work&& work) const {
     work(shares_[static_cast<std::size_t>(k)]);

@@ -24,19 +24,23 @@
 
 namespace wgf::libtorch {
 
-/// Hands out consecutive pieces of a list of parameters.
+/// Hands out consecutive pieces of a list of parameters, each a variable of its own: to differentiate by the list would take a gradient as
+/// long as the list for every piece.
 class Pieces {
  public:
   explicit Pieces(Tensor list) : list_(std::move(list)) {}
-  Tensor next(long rows, long cols) {
-    const Tensor piece = list_.narrow(0, at_, rows * cols).view({rows, cols});
-    at_ += rows * cols;
-    return piece;
-  }
-  Tensor next(long count) { return next(1, count).squeeze(0); }
+  Tensor next(long rows, long cols) { return taken(rows * cols, {rows, cols}); }
+  Tensor next(long count) { return taken(count, {count}); }
+  const std::vector<Tensor>& all() const { return pieces_; }
 
  private:
+  Tensor taken(long count, at::IntArrayRef shape) {
+    pieces_.push_back(list_.narrow(0, at_, count).view(shape).detach().requires_grad_(true));
+    at_ += count;
+    return pieces_.back();
+  }
   Tensor list_;
+  std::vector<Tensor> pieces_;
   long at_ = 0;
 };
 
@@ -53,7 +57,7 @@ Tensor activated(const Tensor& z, Pieces& p) {
 
 template <class Spec, class Drop>
   requires requires { typename Spec::activation; }
-Tensor evaluate(const Spec& spec, Pieces p, const Tensor& x, Drop&& drop) {
+Tensor evaluate(const Spec& spec, Pieces& p, const Tensor& x, Drop&& drop) {
   constexpr int last = Spec::depth - 1;
   constexpr bool scalar = Spec::output == Output::scalar;
   Tensor h = spec.input_scale == 1 ? x : x * spec.input_scale;
@@ -67,20 +71,20 @@ Tensor evaluate(const Spec& spec, Pieces p, const Tensor& x, Drop&& drop) {
   else return x + h;
 }
 template <class Drop>
-Tensor evaluate(const Affine&, Pieces p, const Tensor& x, Drop&&) {
+Tensor evaluate(const Affine&, Pieces& p, const Tensor& x, Drop&&) {
   const long d = x.size(1);
   const Tensor matrix = p.next(d, d);
   return x + at::addmm(p.next(d), x, matrix);
 }
 template <class Drop>
-Tensor evaluate(const Quadratic&, Pieces p, const Tensor& x, Drop&&) {
+Tensor evaluate(const Quadratic&, Pieces& p, const Tensor& x, Drop&&) {
   const long d = x.size(1);
   const Tensor matrix = p.next(d, d), linear = p.next(d), constant = p.next(1);
   return 0.5 * (at::matmul(x, matrix) * x).sum(1) + at::matmul(x, linear) + constant;
 }
 /// T = ∇φ: autograd differentiates φ, and T again for the pullbacks.
 template <int W, int D, class Drop>
-Tensor evaluate(const IcnnGradient<W, D>& spec, Pieces p, const Tensor& x, Drop&&) {
+Tensor evaluate(const IcnnGradient<W, D>& spec, Pieces& p, const Tensor& x, Drop&&) {
   const long d = x.size(1);
   const double scale = spec.input_scale, alpha = spec.strong_convexity;
   std::vector<Tensor> weights;
@@ -170,8 +174,17 @@ class Network {
     }
     return forward(s, x);
   }
-  void pull_parameters(Slice, const Tensor&, const Tensor& dy) { gradient_ += pulled(parameters_, dy); }
-  Tensor pull_input(Slice, const Tensor&, const Tensor& dy) { return pulled(input_, dy); }
+  void pull_parameters(Slice, const Tensor&, const Tensor& dy) {
+    const std::vector<Tensor> pulled = pullback(parameters_, dy);
+    std::vector<Tensor> sums;
+    long at = 0;
+    for (const Tensor& piece : pulled) {
+      sums.push_back(gradient_.narrow(0, at, piece.numel()).view(piece.sizes()));
+      at += piece.numel();
+    }
+    at::_foreach_add_(sums, pulled);
+  }
+  Tensor pull_input(Slice, const Tensor&, const Tensor& dy) { return pullback({input_}, dy)[0]; }
 
   /// One Adam step at a share of the rate, unless the gradient is known not to be finite.
   void descend(Adam rule, double share, bool finite) {
@@ -236,14 +249,16 @@ class Network {
   template <class Drop>
   Tensor forward(Slice, const Tensor& x, Drop drop) {
     const at::AutoGradMode record(true);
-    input_ = x.detach().requires_grad_(true), parameters_ = value_.detach().requires_grad_(true);
-    output_ = evaluate(spec_, Pieces(parameters_), input_, drop);
+    Pieces pieces(value_);
+    input_ = x.detach().requires_grad_(true);
+    output_ = evaluate(spec_, pieces, input_, drop);
+    parameters_ = pieces.all();
     return output_.detach();
   }
-  Tensor pulled(const Tensor& to, const Tensor& dy) {
+  std::vector<Tensor> pullback(const std::vector<Tensor>& to, const Tensor& dy) {
     const Tensor output = std::exchange(output_, Tensor());
     if (!output.defined()) throw std::logic_error("wgf: a pullback needs a forward pass of its own");
-    return torch::autograd::grad({output}, {to}, {dy.detach()})[0];
+    return torch::autograd::grad({output}, to, {dy.detach()});
   }
   /// n × (hidden units): 0 or 1/(1 − dropout).
   Tensor dropout_masks(long n, std::uint32_t draw) const
@@ -276,7 +291,8 @@ class Network {
   std::vector<std::pair<long, long>> positive_;
   long count_ = 0, time_ = 0;
   Tensor value_, gradient_, first_, second_, average_, steps_, averaged_;
-  Tensor input_, parameters_, output_;  // of the last forward pass
+  Tensor input_, output_;  // of the last forward pass
+  std::vector<Tensor> parameters_;
 };
 
 /// u = u_1 + u_2, each with its own parameters; in lists, the first one's come first.
