@@ -37,7 +37,7 @@ endif()
 
 add_library(wgf_torch INTERFACE IMPORTED GLOBAL)
 add_library(wgf::torch ALIAS wgf_torch)
-set_target_properties(wgf_torch PROPERTIES INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${wgf_torch_include})
+target_include_directories(wgf_torch SYSTEM INTERFACE ${wgf_torch_include})
 target_link_libraries(wgf_torch INTERFACE wgf::wgf ${wgf_torch_torch_cpu} ${wgf_torch_torch} ${wgf_torch_c10})
 if(wgf_torch_torch_cuda AND wgf_torch_c10_cuda)  # a LibTorch for GPUs: its headers want those of the CUDA toolkit
   find_package(CUDAToolkit QUIET)

@@ -106,7 +106,7 @@ install_missing() {
   [[ ${#missing[@]} -eq 0 ]] && return
   for package in "${missing[@]}"; do
     case $package in
-      g++ | cmake | ninja-build) tools+=("$package") ;;
+      g++ | cmake | ninja-build | libtorch-dev) tools+=("$package") ;;  # LibTorch stands on a hundred libraries: it is not unpacked
       gnuplot-nox | pkg-config) ;;  # the programs do without them
       *) libraries+=("$package") ;;
     esac
