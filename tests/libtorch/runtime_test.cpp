@@ -61,6 +61,17 @@ TEST_CASE("sums over pairs by tensors are those of the host") {
   CHECK(difference(by_tensors, runtime.download(out)) < 1e-12);
 }
 
+TEST_CASE("an affine map writes over its points, through whatever window they are seen") {
+  const auto runtime = on_torch<double>().start();
+  const auto x = runtime.points(2, 5);
+  const Particles at = standard_normals(2, 5, 1);
+  const Eigen::Matrix2d a{{1, 2}, {3, 4}};
+  const Eigen::Vector2d b(5, 6);
+  runtime.upload(at, x);
+  set_affine(runtime.constant(a), runtime.constant(b), x.window(0, 5).all(), x.window(0, 5).all());
+  CHECK(difference(runtime.download(x), Particles((a * at).colwise() + b)) < 1e-14);
+}
+
 TEST_CASE("a flow saved by one backend is loaded by the other, parameter for parameter") {
   const auto path = std::filesystem::temp_directory_path() / "wgf_libtorch_flow.wgf";
   const JkoSolver solver{kl(Gaussian::isotropic(2, 1.0)), ResidualMlp<16, 2>{}, Backward{}, on_torch<float>()};

@@ -2,7 +2,6 @@
 #pragma once
 // Memory of the LibTorch backend: points as n × d tensors, the one slice that a batch is, and the vocabulary of the algorithm's text. Of
 // LibTorch only what is used is included: the umbrella header costs four times as much to compile.
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -108,8 +107,8 @@ struct Constant {
 inline Tensor shared_with(const Eigen::MatrixXd& a) {
   return at::from_blob(const_cast<double*>(a.data()), {a.cols(), a.rows()}, at::kDouble);
 }
-/// How often numbers were brought to the host: work that does so cannot be recorded.
-inline std::atomic<long> host_visits{0};
+/// How often this thread has brought numbers to the host: work that does so cannot be recorded.
+inline thread_local long host_visits = 0;
 /// The inverse of it, as a copy.
 inline Eigen::MatrixXd on_host(const Tensor& t) {
   ++host_visits;
@@ -119,10 +118,10 @@ inline Eigen::MatrixXd on_host(const Tensor& t) {
 
 // ---- vocabulary of the algorithm's text
 
-/// z = A·y + b.
+/// z = A·y + b. y may lie in z's memory.
 inline void set_affine(const Constant& a, const Constant& b, const Tensor& y, const Tensor& z) {
   Tensor to = z;
-  if (z.is_same(y)) to.copy_(at::addmm(b.transposed, y, a.transposed));
+  if (z.is_alias_of(y)) to.copy_(at::addmm(b.transposed, y, a.transposed));
   else at::addmm_out(to, b.transposed, y, a.transposed);
 }
 /// z += A·y + b.
