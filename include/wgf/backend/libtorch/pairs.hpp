@@ -10,7 +10,8 @@
 #include "../eigen/backend.hpp"
 #include "tensor.hpp"
 #if defined(WGF_HAS_CUDA) && defined(WGF_TORCH_HAS_CUDA)
-#include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
 
 #include "../cuda/pair_sum.hpp"
 #endif
@@ -26,8 +27,9 @@ bool native_gradients([[maybe_unused]] const Kernel& kernel, [[maybe_unused]] co
   if constexpr (std::is_same_v<Kernel, GaussianKernel> || std::is_same_v<Kernel, QuadraticKernel> || std::is_same_v<Kernel, RingKernel> ||
                 std::is_same_v<Kernel, LogarithmicKernel>) {
     if (!x.is_cuda()) return false;
+    const c10::cuda::CUDAGuard guard(x.device());  // kernels start on the current device, whatever the stream's is
     const auto sum = [&]<class Scalar>(Scalar) {
-      cuda::PairOptions options{.stream = at::cuda::getCurrentCUDAStream(x.device().index()).stream()};
+      cuda::PairOptions options{.stream = c10::cuda::getCurrentCUDAStream(x.device().index()).stream()};
       options.x_stride = x.stride(0), options.y_stride = y.stride(0), options.out_stride = out.stride(0);
       if (first >= 0) options.first = first;
       cuda::pair_gradients(kernel, x.data_ptr<Scalar>(), x.size(0), y.data_ptr<Scalar>(), y.size(0), static_cast<int>(x.size(1)),
