@@ -43,10 +43,14 @@ class Runtime {
   using Constant = libtorch::Constant;
 
   Runtime(std::uint64_t seed, at::Device device, int threads, bool record)
-      : device_{at::TensorOptions().device(device).dtype(std::is_same_v<S, float> ? at::kFloat : at::kDouble), Random{seed}, {}, record},
+      : device_{at::TensorOptions().device(device).dtype(std::is_same_v<S, float> ? at::kFloat : at::kDouble),
+                Random{seed},
+                {},
+                record,
+                {}},
         host_(std::make_unique<eigen::EigenRuntime<S>>(seed, threads)) {
 #ifdef WGF_TORCH_HAS_CUDA
-    if (device.is_cuda()) device_.generator = new_generator(device, seed);
+    if (device.is_cuda()) device_.generator = new_generator(device, seed), device_.recorder = std::make_shared<Recorder>();
 #endif
   }
 
@@ -144,7 +148,7 @@ class Runtime {
   template <class Kernel>
   void self_gradients(const Kernel& kernel, const Window& x, const Window& out) const {
     if (RadialKernel<Kernel> && device_.draws()) {
-      out.all() = 0 * out.all();
+      out.all().zero_();
       pairs(kernel, x.dim()).add_gradient({0, x.count()}, x.all(), x, out.all(), 1, 0);
     } else {
       const auto at = to_host(x), sums = host_->points(x.dim(), x.count());

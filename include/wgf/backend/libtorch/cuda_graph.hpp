@@ -5,13 +5,13 @@
 // state of the random numbers.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include <ATen/cuda/CUDAContext.h>
-#include <ATen/cuda/CUDAEvent.h>
-#include <ATen/cuda/CUDAGeneratorImpl.h>
+#include <ATen/cuda/CUDAGeneratorImpl.h>  // of the CUDA toolkit these want the runtime's headers alone
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/core/Event.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
@@ -33,6 +33,19 @@ void register_generator(Graph& graph, const at::Generator& generator) {
   if constexpr (requires { graph.register_generator_state(generator); }) graph.register_generator_state(generator);
 }
 
+/// What the loops of a runtime share: the stream that iterations run and are recorded on, and the last record. LibTorch keeps free memory
+/// apart for every stream and every record, and while it records it gives none of it back; so the next record goes on in the last one's.
+struct Recorder {
+  std::optional<c10::cuda::CUDAStream> stream{};
+  std::unique_ptr<at::cuda::CUDAGraph> graph{};
+};
+
+/// What is queued in `later` from now on waits for what is in `first`.
+inline void put_in_order(const c10::cuda::CUDAStream& first, const c10::cuda::CUDAStream& later) {
+  c10::Event event(c10::DeviceType::CUDA);
+  event.record(first.unwrap()), event.block(later.unwrap());
+}
+
 /// See PlainLoop, which this is on a CPU.
 class Loop {
   static constexpr int warm_up = 3;  // iterations before the first record: they allocate what the record must find
@@ -43,7 +56,7 @@ class Loop {
     table_ = at::from_blob(shares_.data(), {static_cast<long>(shares_.size())}, at::kDouble).to(device_.options, false, true);
     counter_ = at::zeros({1}, device_.options.dtype(at::kLong));
     failed_ = at::zeros({1}, device_.options.dtype(at::kBool));
-    stream_ = std::make_unique<c10::cuda::CUDAStream>(c10::cuda::getStreamFromPool(false, device_.options.device().index()));
+    if (auto& stream = device_.recorder->stream; !stream) stream = c10::cuda::getStreamFromPool(false, device_.options.device().index());
   }
 
   /// The batch, copied to where the record reads it.
@@ -66,26 +79,14 @@ class Loop {
       recordable_ = recordable_ && visits == host_visits;  // a target that is a function of the host, say
       return;
     }
-    if (!graph_ || phase != phase_) {
-      graph_ = std::make_unique<at::cuda::CUDAGraph>();
-      register_generator(*graph_, device_.generator);
-      c10::cuda::device_synchronize();
-      const c10::cuda::CUDAStreamGuard guard(*stream_);
-      graph_->capture_begin();
-      try {
-        once();
-      } catch (...) {
-        try {
-          graph_->capture_end();
-        } catch (const c10::Error&) {  // the first error says what is wrong
-        }
-        graph_.reset();
-        throw;
+    if (phase != recorded_phase_) {
+      if (!record(once)) {
+        recordable_ = false;
+        return on_own_stream(once);
       }
-      graph_->capture_end();
-      phase_ = phase;
+      recorded_phase_ = phase;
     }
-    graph_->replay();
+    device_.recorder->graph->replay();
   }
   bool known(const Tensor& finite) {
     if (!on_gpu()) return finite.item<bool>();
@@ -97,24 +98,58 @@ class Loop {
 
  private:
   bool on_gpu() const { return device_.draws(); }
+  const c10::cuda::CUDAStream& own_stream() const { return *device_.recorder->stream; }
+  c10::cuda::CUDAStream outside() const { return c10::cuda::getCurrentCUDAStream(own_stream().device_index()); }
+
+  /// What is outside waits for it, also where it throws: parameters are put back then, and must not be written to any more.
   template <class F>
-  void on_own_stream(F&& f) {
-    at::cuda::CUDAEvent before, after;
-    const auto outside = c10::cuda::getCurrentCUDAStream(stream_->device_index());
-    before.record(outside), before.block(*stream_);
-    {
-      const c10::cuda::CUDAStreamGuard guard(*stream_);
+  void on_own_stream(F&& f) const {
+    const c10::cuda::CUDAStream around = outside();
+    put_in_order(around, own_stream());
+    try {
+      const c10::cuda::CUDAStreamGuard guard(own_stream());
       f();
+    } catch (...) {
+      put_in_order(own_stream(), around);
+      throw;
     }
-    after.record(*stream_), after.block(outside);
+    put_in_order(own_stream(), around);
+  }
+  /// Records f, which is not run. \returns false if memory is short: outside of a record LibTorch can free what it keeps.
+  template <class F>
+  bool record(F&& f) const {
+    const c10::cuda::CUDAStream around = outside();
+    bool enough = true;
+    {
+      const c10::cuda::CUDAStreamGuard guard(own_stream());  // and its device, on which the generator is registered
+      c10::cuda::device_synchronize();
+      auto graph = std::make_unique<at::cuda::CUDAGraph>();
+      register_generator(*graph, device_.generator);
+      auto& last = device_.recorder->graph;
+      if (last) graph->capture_begin(last->pool());
+      else graph->capture_begin();
+      try {
+        f();
+      } catch (const c10::OutOfMemoryError&) {
+        enough = false;
+      } catch (...) {
+        try {
+          graph->capture_end();
+        } catch (const c10::Error&) {  // the first error says what is wrong
+        }
+        throw;
+      }
+      graph->capture_end();
+      last = enough ? std::move(graph) : nullptr;  // what was recorded before is of no more use
+    }
+    put_in_order(own_stream(), around);  // the generator's numbers were reset there
+    return enough;
   }
 
   Device device_;
   std::vector<double> shares_;
   Tensor table_, counter_, failed_, batch_;
-  std::unique_ptr<c10::cuda::CUDAStream> stream_;
-  std::unique_ptr<at::cuda::CUDAGraph> graph_;
-  int phase_ = 0;
+  std::optional<int> recorded_phase_;  // of this loop's record
   bool recordable_;
 };
 

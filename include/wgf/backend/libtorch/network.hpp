@@ -4,6 +4,7 @@
 // the order of the specification, with Adam's moments and the average of the iterates beside it.
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -118,12 +119,16 @@ std::vector<std::pair<long, long>> nonnegative(const IcnnGradient<W, D>&, long d
   return ranges;
 }
 
+/// See cuda_graph.hpp.
+struct Recorder;
+
 /// What networks share of their runtime.
 struct Device {
   at::TensorOptions options;
   Random random;
-  at::Generator generator;  ///< of a device that draws its own numbers; else undefined
-  bool record = true;       ///< whether iterations may be recorded and repeated
+  at::Generator generator;               ///< of a device that draws its own numbers; else undefined
+  bool record = true;                    ///< whether iterations may be recorded and repeated
+  std::shared_ptr<Recorder> recorder{};  ///< of such a device
   bool draws() const { return generator.defined(); }
 };
 
