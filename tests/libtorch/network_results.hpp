@@ -77,4 +77,32 @@ NetworkResults network_results(const Backend& backend, const Spec& spec) {
   return r;
 }
 
+/// The parameters after steps of Adam, one of them without a finite gradient: where the host knows the share of the rate, the number of the
+/// step and whether the gradient is finite, and where these are on the device, as a recorded iteration has them.
+template <class Scalar>
+auto parameters_by_host_and_device(const LibTorchBackend<Scalar>& backend) {
+  constexpr int dim = 3;
+  constexpr long batch = 300;
+  const auto runtime = backend.start();
+  auto host = runtime.network(Mlp<16, 2>{}, dim, batch, 11, Keep::tile), device = runtime.network(Mlp<16, 2>{}, dim, batch, 11, Keep::tile);
+  const auto x = runtime.points(dim, batch);
+  runtime.upload(standard_normals(dim, batch, 5), x);
+  const auto options = x.all().options();
+  const libtorch::Slice s{0, batch};
+  const Adam rule{.rate = 0.01};
+  for (int k = 0; k < 6; ++k) {
+    const double share = 1 - 0.1 * k;
+    const bool finite = k != 2;
+    for (auto* net : {&host, &device}) {
+      const at::Tensor u = net->forward(s, x(s));
+      net->pull_parameters(s, x(s), finite ? u : u / 0.0);
+    }
+    host.descend(rule, share, finite);
+    if (!finite) host.clear_gradient();
+    if (k < 4) device.descend(rule, at::full({1}, share, options), at::full({}, finite, options.dtype(at::kBool)));
+    else device.descend(rule, at::full({1}, share, options), true);  // as dual networks do
+  }
+  return std::pair{host.parameters(), device.parameters()};
+}
+
 }  // namespace wgf::test

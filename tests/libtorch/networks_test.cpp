@@ -39,3 +39,8 @@ TEMPLATE_TEST_CASE("LibTorch's maps are those of Eigen", "", float, double) {
   compare<TestType>(IcnnGradient<16, 1>{});
   compare<TestType>(IcnnGradient<32, 3>{.strong_convexity = 0.2, .input_scale = 2});
 }
+
+TEMPLATE_TEST_CASE("Adam with its numbers on the device is Adam", "", float, double) {
+  const auto [host, device] = parameters_by_host_and_device(on_torch<TestType>());
+  CHECK(difference(host, device) < tolerance<TestType>);
+}
