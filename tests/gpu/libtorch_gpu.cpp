@@ -5,6 +5,7 @@
 #include <wgf/metric/sym_kl.hpp>
 #include <wgf/reference/ornstein_uhlenbeck.hpp>
 #include <wgf/scheme/forward_backward.hpp>
+#include <wgf/scheme/midpoint.hpp>
 
 #include "../libtorch/network_results.hpp"
 #include "../support.hpp"
@@ -28,6 +29,20 @@ void compare(const Spec& spec) {
   CHECK(difference(a.input_gradient, b.input_gradient) < tolerance<Scalar>);
   CHECK(difference(a.after, b.after) < tolerance<Scalar>);
 }
+/// Runs with iterations recorded and as they come: with the same random numbers, so that maps differ by rounding at most, and by far more
+/// where a record holds a number that should differ from one iteration to the next. And once more with figures asked in between.
+template <class Scalar, class Functional, class Map, class Scheme, class Initial>
+void compare_recorded(const Functional& functional, const Map& map, const Scheme& scheme, const Initial& initial) {
+  RunOptions options{.steps = 2, .iterations = 20, .batch = 250, .first_step = 1, .pool = 2000, .stratified = true, .reports = 1};
+  const auto run = [&](bool record) { return JkoSolver{functional, map, scheme, on_gpu<Scalar>(record)}.run(initial, options); };
+  const auto eager = run(false), recorded = run(true);
+  options.reports = 20;
+  const auto watched = run(true);
+  for (std::size_t k = 0; k < 2; ++k) {
+    CHECK(difference(eager.stages[k].parameters, recorded.stages[k].parameters) < 100 * tolerance<Scalar>);
+    CHECK(difference(watched.stages[k].parameters, recorded.stages[k].parameters) < 100 * tolerance<Scalar>);
+  }
+}
 /// SymKL of a flow's P_K to the exact JKO iterate.
 template <class Backend>
 double ornstein_uhlenbeck_error(int dim, const Backend& backend) {
@@ -46,6 +61,22 @@ TEMPLATE_TEST_CASE("a GPU's networks are those of Eigen", "", float, double) {
   compare<TestType>(ResidualMlp<32, 3>{});
   compare<TestType>(DeepLinear<64, 3>{});
   compare<TestType>(IcnnGradient<32, 2>{.input_scale = 2});
+}
+
+TEMPLATE_TEST_CASE("Adam with its numbers on the GPU is Adam", "", float, double) {
+  const auto [host, device] = parameters_by_host_and_device(on_gpu<TestType>());
+  CHECK(difference(host, device) < tolerance<TestType>);
+}
+
+TEMPLATE_TEST_CASE("recorded iterations are the iterations", "", float, double) {
+  const GaussianMixture mixture({0.3, 0.7}, {Gaussian::isotropic(2, 0.5), Gaussian(Eigen::Vector2d(1, -1), Eigen::Matrix2d::Identity())});
+  const auto square = UniformBox::cube(2, 1.0);
+  compare_recorded<TestType>(kl(mixture, Mlp<16, 3>{.dropout = 0.1}), ResidualMlp<16, 3>{}, Backward{.step_size = 0.2}, square);
+  compare_recorded<TestType>(kl(mixture, Quadratic{} + Mlp<16, 2>{}), Affine{}, Midpoint{.step_size = 0.1}, Gaussian::isotropic(2, 1.5));
+  compare_recorded<TestType>(3.0 * interaction(GaussianKernel{}) + 0.2 * generalized_entropy(3, Mlp<16, 2, Silu>{}, OwnBound{}),
+                             IcnnGradient<16, 1>{}, Backward{.step_size = 0.1}, square);
+  compare_recorded<TestType>(divergence_to(mixture.sample(1000, 2), KullbackLeibler{}, Mlp<16, 2>{}, DonskerVaradhan{}),
+                             ResidualMlp<16, 2>{}, Backward{.step_size = 0.1}, square);
 }
 
 TEST_CASE("an Ornstein-Uhlenbeck flow on a GPU, iterations recorded and not") {
