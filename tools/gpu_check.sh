@@ -58,23 +58,27 @@ start "${cxx[@]}" "$root/benchmarks/gpu/flows.cpp" "$build/pair_sum.o" -o "$buil
 for job in "${jobs[@]}"; do wait "$job" || fail "it does not build"; done
 [[ -n $run ]] || { say "built; nothing was run"; exit 0; }
 
-status=0
+passed=1 measured=1
 say "testing: sums over pairs"
-"$build/pair_sum_gpu" >&2 || status=1
+"$build/pair_sum_gpu" >&2 || passed=''
 say "testing: the LibTorch backend"
-"$build/libtorch_gpu" >&2 || status=1
+"$build/libtorch_gpu" >&2 || passed=''
 say "measuring"
-"$build/interaction" >"$build/interaction.json"
-"$build/flows" >"$build/flows.json"
-"$python" - "$build" "$status" >"$json" <<'PY'
+"$build/interaction" >"$build/interaction.json" || measured=''
+"$build/flows" >"$build/flows.json" || measured=''
+"$python" - "$build" "$passed" >"$json" <<'PY'
 import json, sys
-build, status = sys.argv[1:]
-figures = {"tests_passed": status == "0"}
+build, passed = sys.argv[1:]
+figures = {"tests_passed": passed == "1"}
 for part in ("flows", "interaction"):
     with open(f"{build}/{part}.json") as file:
-        figures.update(json.load(file))
+        text = file.read().strip()
+    if text:  # of a program that broke off, the figures so far
+        figures.update(json.loads(text if text.endswith("}") else text + "}"))
 print(json.dumps(figures, indent=2))
 PY
 cat "$json"
 say "figures: $json"
-[[ $status == 0 ]] || fail "some tests have failed"
+[[ -n $measured ]] || say "some measurements have failed"
+[[ -n $passed ]] || say "some tests have failed"
+[[ -n $passed && -n $measured ]]

@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -23,7 +24,8 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 bool first = true;
 void put(const std::string& key, double value) {
-  std::printf("%s  \"%s\": %.6g", first ? "{\n" : ",\n", key.c_str(), value);
+  std::printf("%s  \"%s\": ", first ? "{\n" : ",\n", key.c_str());
+  std::printf(std::isfinite(value) ? "%.6g" : "null", value);  // JSON has no other word for what is not a number
   std::fflush(stdout);
   first = false;
 }
@@ -103,20 +105,30 @@ int main() {
   }
   const wgf::LibTorchBackend<float> graph{.seed = 1, .device = "cuda"}, eager{.seed = 1, .device = "cuda", .record = false};
   const wgf::EigenBackend<float> cpu{.seed = 1};
+  bool all = true;
+  const auto measure = [&](auto&& figures) {  // what fails leaves the other figures standing
+    try {
+      figures();
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "flows: %s\n", error.what());
+      all = false;
+    }
+  };
   for (const int dim : {2, 8, 32}) {
-    ornstein_uhlenbeck("graph", dim, graph, 10);
-    ornstein_uhlenbeck("eager", dim, eager, 2);
-    ornstein_uhlenbeck("cpu", dim, cpu, 10);
+    measure([&] { ornstein_uhlenbeck("graph", dim, graph, 10); });
+    measure([&] { ornstein_uhlenbeck("eager", dim, eager, 2); });
+    measure([&] { ornstein_uhlenbeck("cpu", dim, cpu, 10); });
   }
-  two_moons("graph", graph, 10);
-  two_moons("eager", eager, 2);
-  two_moons("cpu", cpu, 10);
-  forward_step("gpu", graph);
-  forward_step("cpu", cpu);
+  measure([&] { two_moons("graph", graph, 10); });
+  measure([&] { two_moons("eager", eager, 2); });
+  measure([&] { two_moons("cpu", cpu, 10); });
+  measure([&] { forward_step("gpu", graph); });
+  measure([&] { forward_step("cpu", cpu); });
   std::size_t free = 0, total = 0;
   cudaMemGetInfo(&free, &total);
   put("gpu_memory_held_mib", static_cast<double>(total - free) / (1 << 20));  // LibTorch's pool gives nothing back: the peak
   cudaDeviceProp device{};
   cudaGetDeviceProperties(&device, 0);
   std::printf(",\n  \"device\": \"%s\"\n}\n", device.name);
+  return all ? 0 : 1;
 }

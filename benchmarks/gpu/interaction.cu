@@ -5,6 +5,7 @@
 #include <wgf/backend/cuda/pair_sum.cuh>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <random>
 #include <vector>
@@ -84,6 +85,10 @@ int main() {
   }
   cudaDeviceProp device;
   check(cudaGetDeviceProperties(&device, 0));
+  // A pool that is left to itself gives its memory back whenever the program waits for the GPU, and the next call waits for new.
+  cudaMemPool_t pool;
+  std::uint64_t keep = UINT64_MAX;
+  check(cudaDeviceGetDefaultMemPool(&pool, 0)), check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep));
   using wgf::cuda::Accumulation;
   const long n = 1'000'000, m = 10'000, few = 10'000;
   const auto x = square(n, 1), y = square(m, 2);

@@ -32,7 +32,9 @@ struct PairOptions {
 };
 
 /// out_i = mean_j ∇W(x_i − y_j) for n points and m samples in device memory, each of `dim` numbers in a row. x and y are in the form that
-/// `radial_form` gives: factors of the kernel are applied once a point. Memory for the work is taken from the stream's pool.
+/// `radial_form` gives: factors of the kernel are applied once a point. Memory for the work is taken from the pool of the stream's device,
+/// which has to be the current one; a program that calls often and waits in between may let that pool keep its memory
+/// (cudaMemPoolAttrReleaseThreshold).
 /// \param kernel a radial kernel whose value and slope are WGF_HOST_DEVICE
 /// \param x, y n × dim and m × dim, row by row
 /// \param out n × dim; may be x
