@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The quadratic dual network on the CPU, u(x) = ½ xᵀ S x + bᵀ x + c with S the symmetric part of the parameter, and sums of dual networks.
-#include <span>
 #include <vector>
 
+#include "../../network/network_pair.hpp"
 #include "mlp.hpp"
 
 namespace wgf::eigen {
@@ -97,12 +97,15 @@ class QuadraticNetwork : public ParametricNetwork<QuadraticNetwork<Scalar>, Scal
 
 /// u = u_1 + u_2, each with its own parameters; in lists, the first one's come first.
 template <class First, class Second, class Scalar>
-class SumNetwork {
+class SumNetwork : public NetworkPair<First, Second, Scalar> {
+  using Base = NetworkPair<First, Second, Scalar>;
+  using Base::first_, Base::second_;
+
  public:
   template <class Spec>
   SumNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
-      : first_(engine, spec.first, dim, batch, stream, keep),
-        second_(engine, spec.second, dim, batch, stream + random_streams<decltype(spec.first)>, keep) {}
+      : Base(First(engine, spec.first, dim, batch, stream, keep),
+             Second(engine, spec.second, dim, batch, stream + random_streams<decltype(spec.first)>, keep)) {}
   template <class X>
   Values<Scalar> forward(Slice s, const X& x) {
     auto u = first_.forward(s, x);
@@ -126,27 +129,6 @@ class SumNetwork {
     dx += first_.pull_input(s, x, dy);
     return dx;
   }
-  void descend(const Adam& adam) { first_.descend(adam), second_.descend(adam); }
-  void accumulate_average() { first_.accumulate_average(), second_.accumulate_average(); }
-  void take_average() { first_.take_average(), second_.take_average(); }
-  void reset_optimiser() { first_.reset_optimiser(), second_.reset_optimiser(); }
-  void restart() { first_.restart(), second_.restart(); }
-  std::vector<Scalar> parameters() const { return joined(first_.parameters(), second_.parameters()); }
-  void set_parameters(std::span<const Scalar> values) {
-    const std::size_t n = first_.parameters().size();
-    first_.set_parameters(values.first(std::min(n, values.size())));
-    second_.set_parameters(values.subspan(n));
-  }
-  std::vector<Scalar> gradient() { return joined(first_.gradient(), second_.gradient()); }
-  void clear_gradient() { first_.clear_gradient(), second_.clear_gradient(); }
-
- private:
-  static std::vector<Scalar> joined(std::vector<Scalar> a, const std::vector<Scalar>& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-  }
-  First first_;
-  Second second_;
 };
 
 }  // namespace wgf::eigen

@@ -21,6 +21,7 @@
 
 #include "../../network/adam.hpp"
 #include "../../network/initial.hpp"
+#include "../../network/network_pair.hpp"
 #include "tensor.hpp"
 
 namespace wgf::libtorch {
@@ -302,42 +303,20 @@ class Network {
 
 /// u = u_1 + u_2, each with its own parameters; in lists, the first one's come first.
 template <class First, class Second, class Scalar>
-class SumNetwork {
+class SumNetwork : public NetworkPair<First, Second, Scalar> {
+  using Base = NetworkPair<First, Second, Scalar>;
+  using Base::first_, Base::second_;
+
  public:
   template <class Spec>
   SumNetwork(const Device& device, const Spec& spec, int dim, std::uint32_t stream)
-      : first_(device, spec.first, dim, stream), second_(device, spec.second, dim, stream + random_streams<decltype(spec.first)>) {}
+      : Base(First(device, spec.first, dim, stream), Second(device, spec.second, dim, stream + random_streams<decltype(spec.first)>)) {}
   Tensor forward(Slice s, const Tensor& x) { return first_.forward(s, x) + second_.forward(s, x); }
   Tensor forward_fitting(Slice s, const Tensor& x, std::uint32_t draw) {
     return first_.forward_fitting(s, x, draw) + second_.forward_fitting(s, x, draw);
   }
   void pull_parameters(Slice s, const Tensor& x, const Tensor& dy) { first_.pull_parameters(s, x, dy), second_.pull_parameters(s, x, dy); }
   Tensor pull_input(Slice s, const Tensor& x, const Tensor& dy) { return first_.pull_input(s, x, dy) + second_.pull_input(s, x, dy); }
-  template <class Share, class Finite>
-  void descend(const Adam& rule, const Share& share, const Finite& finite) {
-    first_.descend(rule, share, finite), second_.descend(rule, share, finite);
-  }
-  void descend(const Adam& rule) { first_.descend(rule), second_.descend(rule); }
-  void accumulate_average() { first_.accumulate_average(), second_.accumulate_average(); }
-  void take_average() { first_.take_average(), second_.take_average(); }
-  void reset_optimiser() { first_.reset_optimiser(), second_.reset_optimiser(); }
-  void restart() { first_.restart(), second_.restart(); }
-  std::vector<Scalar> parameters() const { return joined(first_.parameters(), second_.parameters()); }
-  std::vector<Scalar> gradient() const { return joined(first_.gradient(), second_.gradient()); }
-  void clear_gradient() { first_.clear_gradient(), second_.clear_gradient(); }
-  void set_parameters(std::span<const Scalar> values) {
-    const std::size_t n = first_.parameters().size();
-    first_.set_parameters(values.first(std::min(n, values.size())));
-    second_.set_parameters(values.subspan(std::min(n, values.size())));
-  }
-
- private:
-  static std::vector<Scalar> joined(std::vector<Scalar> a, const std::vector<Scalar>& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-  }
-  First first_;
-  Second second_;
 };
 
 template <class Spec, class Scalar>
