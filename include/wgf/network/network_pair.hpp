@@ -6,17 +6,20 @@
 #include <utility>
 #include <vector>
 
+#include "adam.hpp"
+
 namespace wgf {
 
 /// Two networks, each with its own parameters; in lists, the first one's come first. What they compute together is a backend's to say.
 template <class First, class Second, class Scalar>
 class NetworkPair {
  public:
-  /// One step of Adam, in whichever form the networks take it.
-  template <class... How>
-    requires requires(First& first, Second& second, const How&... how) { first.descend(how...), second.descend(how...); }
-  void descend(const How&... how) {
-    first_.descend(how...), second_.descend(how...);
+  void descend(const Adam& rule) { first_.descend(rule), second_.descend(rule); }
+  /// On a device: the rate's share and whether the gradient was finite are the device's to read.
+  template <class Share, class Finite>
+    requires requires(First& network, const Adam& rule, const Share& share, const Finite& finite) { network.descend(rule, share, finite); }
+  void descend(const Adam& rule, const Share& share, const Finite& finite) {
+    first_.descend(rule, share, finite), second_.descend(rule, share, finite);
   }
   void accumulate_average() { first_.accumulate_average(), second_.accumulate_average(); }
   void take_average() { first_.take_average(), second_.take_average(); }
