@@ -72,6 +72,7 @@ struct Stage {
   std::vector<Scalar> parameters;  ///< empty: the step has no map
   double stretch = 1;              ///< particles move by so many times T(x) − x: 2 where a midpoint step was extrapolated
   Particles samples{};             ///< d × N, of the law before the step; none where no interaction energy goes forward
+  double step_size = 0;            ///< the step's own a, where steps differ; 0: the flow's
 };
 
 /// x ← x + stretch·(T(x) − x), T in the stage's coordinates: mean + factor·net(factor⁻¹(x − mean)). `inside` is scratch of x's size.
@@ -129,7 +130,7 @@ class Flow {
 
   InitialMeasure initial;             ///< P_0
   Map map;                            ///< what every stage's parameters mean
-  double step_size;                   ///< the scheme's a: stage k ends at time k·a of the gradient flow
+  double step_size;                   ///< the scheme's a, of every stage that has none of its own
   Backend backend;                    ///< evaluates the maps
   ForwardTerms forward;               ///< what moves the particles in the forward half of every step
   std::vector<Stage<Scalar>> stages;  ///< T_1, …, T_K
@@ -139,6 +140,19 @@ class Flow {
   }
   /// Number of stages, K.
   int size() const { return static_cast<int>(stages.size()); }
+  /// The a of stage k = 0, 1, ….
+  double step_size_of(int k) const {
+    const double own = stages.at(static_cast<std::size_t>(k)).step_size;
+    return own > 0 ? own : step_size;
+  }
+  /// The time of the gradient flow at which P_k stands, the sum of the first k step sizes (k = −1: all).
+  double time(int k = -1) const {
+    double t = 0;
+    bool same = true;
+    const int n = k < 0 ? size() : k;
+    for (int i = 0; i < n; ++i) t += step_size_of(i), same = same && stages[static_cast<std::size_t>(i)].step_size == 0;
+    return same ? n * step_size : t;  // without the rounding of a sum
+  }
 
   /// n fresh draws of P_0, pushed through all maps: d × n samples of P_K. The same seed gives the same samples; without one, the seed is
   /// derived from the backend's, and differs from those of training.
@@ -284,7 +298,7 @@ class Flow {
       if constexpr (has_forward) {
         auto samples = runtime.points(dim(), stage.samples.cols());
         if (stage.samples.cols() > 0) runtime.upload(stage.samples, samples);
-        push_forward(runtime, forward, step_size, samples, x, drift, inside, n);
+        push_forward(runtime, forward, step_size_of(k), samples, x, drift, inside, n);
       }
       if (!stage.parameters.empty()) {
         net.set_parameters(stage.parameters);
@@ -349,14 +363,14 @@ class Flow {
         const auto value = [&](const Particles& at) -> Particles {
           const auto now = x.window(0, at.cols());
           runtime.upload(at, now);
-          push_forward(runtime, forward, step_size, samples, now, drift.window(0, at.cols()), y.window(0, at.cols()), at.cols());
+          push_forward(runtime, forward, step_size_of(k), samples, now, drift.window(0, at.cols()), y.window(0, at.cols()), at.cols());
           return runtime.download(now);
         };
         const auto derivative = [&](const Particles& at) {
           std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(at.cols()), Eigen::MatrixXd::Identity(d, d));
           hana::for_each(forward, [&](const auto& t) {
             const auto drift_slopes = t.term.drift_slopes(runtime, at, samples);
-            for (std::size_t i = 0; i < slopes.size(); ++i) slopes[i] -= step_size * t.weight * drift_slopes[i];
+            for (std::size_t i = 0; i < slopes.size(); ++i) slopes[i] -= step_size_of(k) * t.weight * drift_slopes[i];
           });
           return slopes;
         };

@@ -169,13 +169,13 @@ auto backward_part(const Functional<Terms...>& f) {
 template <class R, class Terms, class F>
 void each_dual(Terms& terms, F&& f) {
   hana::for_each(terms, [&](auto& t) {
-    if constexpr (DualTerm<std::remove_reference_t<decltype(t.term)>, R>) f(t.term, t.weight);
+    if constexpr (DualTerm<std::remove_cvref_t<decltype(t.term)>, R>) f(t.term, t.weight);
   });
 }
 template <class R, class Terms, class F>
 void each_direct(Terms& terms, F&& f) {
   hana::for_each(terms, [&](auto& t) {
-    if constexpr (DirectTerm<std::remove_reference_t<decltype(t.term)>, R>) f(t.term, t.weight);
+    if constexpr (DirectTerm<std::remove_cvref_t<decltype(t.term)>, R>) f(t.term, t.weight);
   });
 }
 
