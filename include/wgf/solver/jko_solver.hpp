@@ -61,7 +61,8 @@ class JkoSolver {
   /// the steps done so far, if a step fails.
   template <class Initial, class Observer>
   Flow run(const Initial& initial, const RunOptions& options, Observer&& observer) const {
-    return finish(start(initial, options), observer);
+    State state = start(initial, options);
+    return finish(state, observer);
   }
   template <class Initial>
   Flow run(const Initial& initial, const RunOptions& options = {}) const {
@@ -76,7 +77,7 @@ class JkoSolver {
   Flow resume(const std::filesystem::path& file, const Initial& initial, const RunOptions& options, Observer&& observer) const {
     State state = start(initial, options);
     state.restore(file);
-    return finish(std::move(state), observer);
+    return finish(state, observer);
   }
   template <class Initial>
   Flow resume(const std::filesystem::path& file, const Initial& initial, const RunOptions& options) const {
@@ -118,7 +119,7 @@ class JkoSolver {
 
  private:
   template <class Observer>
-  Flow finish(State state, Observer& observer) const {
+  Flow finish(State& state, Observer& observer) const {
     try {
       while (!state.finished() && step(state, observer)) {
       }
