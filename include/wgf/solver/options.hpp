@@ -22,10 +22,10 @@ struct DivergencePolicy {
   /// Exploded: transport cost plus functional are so many times 1 + |their value when the step began| above that value. +∞: never.
   double explosion = 1e3;
   /// Collapsed: in some direction the step shrinks the cloud's standard deviation by more than this factor. 0: never.
-  double collapse = 1e-3;
-  /// Saturated: |u| of the dual networks is, in root mean square over a batch of particles, above this at a step's end: they call particles
-  /// e^this times likelier than the base does. +∞: never.
-  double saturation = 30;
+  double collapse = 1e-5;
+  /// Saturated: |u| of the dual networks is, in root mean square over a batch of particles, above this at a step's end. They call particles
+  /// e^|u| times likelier than the base does, and e⁻¹⁶ is where a loss has no slope left in single precision. +∞: never.
+  double saturation = 16;
 };
 
 /// Options of a run, for designated initialisers: `{.steps = 10, .batch = 512}`. The defaults of J₁, J₂, M and the rates are the paper's
