@@ -55,6 +55,7 @@ class ByteWriter {
     put(static_cast<std::uint64_t>(values.size())), put(values.data(), values.size());
   }
   const std::string& bytes() const { return bytes_; }
+  std::string take() { return std::move(bytes_); }
 
  private:
   std::string bytes_;
@@ -128,7 +129,7 @@ inline std::string sealed(const FileKind& kind, const Header& header, const Byte
   boost::crc_32_type crc;
   crc.process_bytes(out.bytes().data(), out.bytes().size());
   out.put(static_cast<std::uint32_t>(crc.checksum()));
-  return out.bytes();
+  return out.take();
 }
 
 /// A file that was read and found whole: its header, and its numbers to be read in order.
