@@ -258,6 +258,15 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
   CHECK(why(JkoSolver{kl(target(), Mlp<16, 3>{}), ResidualMlp<16, 2>{}, Backward{0.2}, EigenBackend<float>{.seed = 7}}, start)
             .find("it was saved by a run with another functional: wgf::Functional<") == 0);
 
+  CHECK(why(JkoSolver{kl(GaussianMixture({0.5, 0.5}, target().components()), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{0.2},
+                      EigenBackend<float>{.seed = 7}},
+            start)
+            .find("it was saved by a run with another term 2: 1 with log-density -") == 0);
+  CHECK(why(JkoSolver{kl(target(), Mlp<16, 2>{.dropout = 0.1}), ResidualMlp<16, 2>{}, Backward{0.2}, EigenBackend<float>{.seed = 7}},
+            start) ==
+        "it was saved by a run with another term 1: 1 with Mlp<16, 2, PRelu>{dropout = 0, input_scale = 1}, this one has 1 with "
+        "Mlp<16, 2, PRelu>{dropout = 0.1, input_scale = 1}");
+
   const std::string whole = wgf::test::read(file);
   std::string bytes = whole;
   bytes[8] = 9;

@@ -71,7 +71,7 @@ class JkoSolver {
 
   /// Goes on with a run that was saved (by Checkpoint, or State::save), from exactly where it stood: the flow is, bit for bit, that of a
   /// run which was never interrupted, on any number of threads. All else as given to run(): the solver, with its seed, P_0 and the options,
-  /// of which `steps` (to go further), `reports` and `divergence` may differ. What a user's functions compute cannot be checked. \throws
+  /// of which `steps` (to go further), `reports` and `divergence` may differ. A user's functions are compared at three points. \throws
   /// FileError, saying which, if the file is missing, damaged, or was made with something else; else as run().
   template <class Initial, class Observer>
   Flow resume(const std::filesystem::path& file, const Initial& initial, const RunOptions& options, Observer&& observer) const {

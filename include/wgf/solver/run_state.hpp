@@ -7,6 +7,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -75,6 +76,24 @@ template <class T>
 std::string type_name() {
   return boost::core::demangle(typeid(T).name());
 }
+/// What a weighted term was given, as far as that can be told: its weight, its dual network, its target's values at some points, to six
+/// digits, as another build may round otherwise.
+template <class Term>
+std::string describe_term(const Weighted<Term>& t, const Particles& points) {
+  std::string text = shortest(t.weight);
+  if constexpr (requires { describe(t.term.dual); }) text += " with " + describe(t.term.dual);
+  if constexpr (has_target<Term>)
+    for (Eigen::Index i = 0; i < points.cols(); ++i) {
+      char value[32] = "none";
+      try {
+        std::snprintf(value, sizeof value, "%.6g", static_cast<double>(t.term.target.log_density(Eigen::VectorXd(points.col(i)))));
+      } catch (const std::exception&) {  // outside of its support
+      }
+      text += std::string(i ? ", " : " with log-density ") + value;
+    }
+  return text;
+}
+
 /// What the observer is told, and what it is asked between iterations.
 template <class Figures, class Pause>
 struct Report {
@@ -694,6 +713,12 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
                           {"map", describe(flow_.map)},
                           {"dim", std::to_string(flow_.dim())},
                           {"start (P_0, or the flow to continue)", start_checksum()}};
+    const Particles points = standard_normals(flow_.dim(), 3, 0);
+    int number = 0;
+    const auto describe_terms = [&](const auto& terms) {
+      hana::for_each(terms, [&](const auto& t) { header["term " + std::to_string(++number)] = detail::describe_term(t, points); });
+    };
+    describe_terms(functional_.terms), describe_terms(flow_.forward);
     if constexpr (adapts<Scheme>) header["tolerance"] = detail::shortest(scheme_.tolerance);
     hana::for_each(RunOptions::fields(), [&](const auto& field) {
       header[std::string("option ") + hana::first(field)] = detail::shortest(options_.*hana::second(field));
