@@ -128,6 +128,9 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
                "a stage's coordinates are singular or not finite");
       sensible(stretch > 0 && std::isfinite(stretch) && samples.allFinite(), "a stage's stretch or samples are not finite");
       sensible(own_step_size >= 0 && std::isfinite(own_step_size), "a stage's step size is negative or not finite");
+      hana::for_each(forward_terms, [&](const auto& t) {
+        sensible(!t.term.interacts || samples.cols() > 0, "a stage lacks the samples of its forward half");
+      });
       sensible(std::all_of(values.begin(), values.end(), [](Scalar v) { return std::isfinite(v); }), "a stage's parameters are not finite");
       flow.stages.push_back({std::move(frame), std::move(values), stretch, std::move(samples), own_step_size});
     }
