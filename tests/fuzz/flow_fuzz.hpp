@@ -78,6 +78,7 @@ inline Seeds seeds() {
   add("empirical", made<Linear>(Empirical(standard_normals(2, 3, 1)), 6, 1));
   add("custom", made<Linear>(CustomMeasure{2, {}}, 6, 1));
   add("forward", made<Forward>(one, 2, 2, 3, forward()));
+  add("forward_without_samples", made<Forward>(one, 2, 1, 0, forward()));  // which is refused
   return all;
 }
 
