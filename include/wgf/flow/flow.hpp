@@ -48,8 +48,11 @@ struct CustomMeasure {
 /// P_0 of a flow: a measure of the library, which files keep, or the user's own.
 using InitialMeasure = std::variant<Gaussian, GaussianMixture, UniformBox, Barenblatt, Empirical, CustomMeasure>;
 
+/// P_0 as flows keep it. \throws std::invalid_argument for a measure without a dimension.
 template <Measure M>
 InitialMeasure initial_measure(M measure) {
+  if (const int d = measure.dim(); d < 1)
+    throw std::invalid_argument("wgf::Flow: P_0 must have at least one dimension, got " + std::to_string(d));
   constexpr bool ours = std::same_as<M, Gaussian> || std::same_as<M, GaussianMixture> || std::same_as<M, UniformBox> ||
                         std::same_as<M, Barenblatt> || std::same_as<M, Empirical> || std::same_as<M, CustomMeasure>;
   if constexpr (ours) {
@@ -252,11 +255,14 @@ class Flow {
         initial);
   }
 
-  /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine.
+  /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine. \throws std::invalid_argument for a stage that is not there.
   AffineForm affine_form(int k) const
     requires(AffineSpecification<Map> && !has_forward)
   {
-    const auto& stage = stages.at(static_cast<std::size_t>(k));
+    if (k < 0 || k >= size())
+      throw std::invalid_argument("wgf::Flow::affine_form: there is no stage " + std::to_string(k) + " in a flow of " +
+                                  std::to_string(size()));
+    const auto& stage = stages[static_cast<std::size_t>(k)];
     const Frame& frame = stage.frame;
     AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(stage.parameters.begin(), stage.parameters.end()));
     const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(dim(), dim());
@@ -264,12 +270,15 @@ class Flow {
     const Eigen::MatrixXd matrix = detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
     return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
   }
-  /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws std::invalid_argument unless P_0 is Gaussian.
+  /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws std::invalid_argument unless P_0 is Gaussian and there
+  /// are k stages.
   Gaussian gaussian(int k = -1) const
     requires(AffineSpecification<Map> && !has_forward)
   {
     const auto* p0 = std::get_if<Gaussian>(&initial);
     if (!p0) throw std::invalid_argument("wgf::Flow::gaussian: P_0 is not Gaussian");
+    if (k > size())
+      throw std::invalid_argument("wgf::Flow::gaussian: there is no P_" + std::to_string(k) + " in a flow of " + std::to_string(size()));
     Gaussian p = *p0;
     for (int i = 0; i < (k < 0 ? size() : k); ++i) p = affine_form(i).push_forward(p);
     return p;

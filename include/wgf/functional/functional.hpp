@@ -78,12 +78,16 @@ template <class... A, class... B>
 Functional<A..., B...> operator+(Functional<A...> a, Functional<B...> b) {
   return {hana::concat(std::move(a.terms), std::move(b.terms))};
 }
-/// \throws std::invalid_argument unless the weight is positive and finite.
+/// \throws std::invalid_argument unless the weight, and its products with those of the terms, are positive and finite.
 template <class... A>
 Functional<A...> operator*(double weight, Functional<A...> a) {
   if (!(weight > 0) || !std::isfinite(weight))
     throw std::invalid_argument("wgf::Functional: a weight must be positive, got " + std::to_string(weight));
-  hana::for_each(a.terms, [&](auto& t) { t.weight *= weight; });
+  hana::for_each(a.terms, [&](auto& t) {
+    t.weight *= weight;
+    if (!(t.weight > 0) || !std::isfinite(t.weight))
+      throw std::invalid_argument("wgf::Functional: a product of weights must be positive, got " + std::to_string(t.weight));
+  });
   return a;
 }
 

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <wgf/network/icnn.hpp>
+#include <wgf/scheme/forward_backward.hpp>
+#include <wgf/scheme/midpoint.hpp>
+
+#include "solver.hpp"
+
+using namespace wgf;
+using wgf::test::NaN, wgf::test::inf;
+
+namespace {
+int check(const RunOptions& options) { return options.check(), 0; }
+template <class Policy>
+int check(const Policy& policy) {
+  return policy.check(), 0;
+}
+}  // namespace
+
+TEST_CASE("errors of RunOptions") {
+  REFUSED(std::invalid_argument, "wgf::RunOptions: steps must not be negative, got -1", check({.steps = -1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: iterations must be positive, got 0", check({.iterations = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: a step must not have more than 10^9 iterations, got 4294967294.000000",
+          check({.iterations = std::numeric_limits<int>::max()}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: dual_steps must be positive, got 0", check({.dual_steps = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: batch must be positive, got 0", check({.batch = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: map_rate must be positive, got 0.000000", check({.map_rate = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: dual_rate must be positive, got inf", check({.dual_rate = inf}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: final_rate must be in (0, 1], got 0.000000", check({.final_rate = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: average must be in [0, 1], got nan", check({.average = NaN}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: first_step must be positive, got -1.000000", check({.first_step = -1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: beta1 must be in [0, 1), got 1.000000", check({.beta1 = 1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: beta2 must be in [0, 1), got -0.100000", check({.beta2 = -0.1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: pool must be positive, got 0", check({.pool = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: refresh_pool must not be negative, got -1", check({.refresh_pool = -1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: forward_samples must be positive, got 0", check({.forward_samples = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: reports must be positive, got 0", check({.reports = 0}));
+}
+
+TEST_CASE("errors of schemes") {
+  REFUSED(std::invalid_argument, "wgf::Backward: step_size must be positive, got 0.000000", check(Backward{.step_size = 0}));
+  REFUSED(std::invalid_argument, "wgf::Backward: step_size must be positive, got nan", check(Backward{.step_size = NaN}));
+  REFUSED(std::invalid_argument, "wgf::ForwardBackward: step_size must be positive, got -1.000000",
+          check(ForwardBackward{.step_size = -1}));
+  REFUSED(std::invalid_argument, "wgf::Forward: step_size must be positive, got inf", check(Forward{.step_size = inf}));
+  REFUSED(std::invalid_argument, "wgf::Midpoint: step_size must be positive, got 0.000000", check(Midpoint{.step_size = 0}));
+}
+
+TEST_CASE("errors of networks' specifications") {
+  REFUSED(std::invalid_argument, "wgf::Mlp: dropout must be in [0, 1), got 1.000000", check(Mlp<16, 2>{.dropout = 1}));
+  REFUSED(std::invalid_argument, "wgf::Mlp: input_scale must be positive, got 0.000000", check(Mlp<16, 2>{.input_scale = 0}));
+  REFUSED(std::invalid_argument, "wgf::ResidualMlp: input_scale must be positive, got inf", check(ResidualMlp<16, 2>{.input_scale = inf}));
+  REFUSED(std::invalid_argument, "wgf::ResidualMlp: input_scale must be positive, got nan", check(DeepLinear<16, 2>{.input_scale = NaN}));
+  REFUSED(std::invalid_argument, "wgf::IcnnGradient: strong_convexity must be in (0, 1), got 1.000000",
+          check(IcnnGradient<16, 2>{.strong_convexity = 1}));
+  REFUSED(std::invalid_argument, "wgf::IcnnGradient: input_scale must be positive, got -1.000000",
+          check(IcnnGradient<16, 2>{.input_scale = -1}));
+}
+
+TEST_CASE("errors of backends") {
+  REFUSED(std::invalid_argument, "wgf::EigenBackend: threads must be positive, or 0 for all cores, got -1",
+          EigenBackend<float>{.threads = -1}.start());
+  REFUSED(std::invalid_argument, "wgf::EigenBackend: threads must be at most 1024, got 2147483647",
+          EigenBackend<float>{.threads = std::numeric_limits<int>::max()}.start());
+  // More points than bytes can be counted of.
+  const auto runtime = test::backend.start();
+  CHECK_THROWS_AS(runtime.points(2, std::numeric_limits<long>::max()), std::bad_alloc);
+  CHECK_THROWS_AS(runtime.points(2, std::numeric_limits<long>::max() / 64), std::bad_alloc);
+  CHECK_THROWS_AS(runtime.points(2, -1), std::bad_alloc);
+}
