@@ -10,14 +10,14 @@ struct Nowhere {  // a measure of the user's own without a dimension
   int dim() const { return 0; }
   Particles sample(long n, std::uint64_t) const { return Particles(0, n); }
 };
-struct Target {  // log-density and gradient at every point alike
+struct Everywhere {  // log-density and gradient at every point alike
   double value = 0;
   VectorXd slope = VectorXd::Zero(2);
   int dim() const { return 2; }
   double log_density(const VectorXd&) const { return value; }
   VectorXd gradient(const VectorXd&) const { return slope; }
 };
-auto of_target(Target target) { return JkoSolver{kl(target, Quadratic{}), ResidualMlp<16, 2>{}, Backward{}, backend}; }
+auto of_target(Everywhere target) { return JkoSolver{kl(target, Quadratic{}), ResidualMlp<16, 2>{}, Backward{}, backend}; }
 auto pairs() { return JkoSolver{interaction(QuadraticKernel{}), ResidualMlp<16, 2>{}, Backward{}, backend}; }
 auto boxed() { return JkoSolver{generalized_entropy(2, Mlp<16, 2>{}), Affine{}, Backward{}, backend}; }
 CustomMeasure custom(long rows) {
@@ -65,7 +65,7 @@ TEST_CASE("errors of steps") {
           solver().run(Empirical(Particles::Ones(2, 5)), tiny));
   REFUSED(StepError, "wgf::JkoSolver: step 1, iteration 1: the gradient at a point must have 2 coordinates, got 1",
           of_target({.slope = VectorXd::Zero(1)}).run(normal, tiny));
-  const auto begins = [](const Target& target) {
+  const auto begins = [](const Everywhere& target) {
     const auto what = message_of<StepError>([&] { of_target(target).run(normal, tiny); });
     return what.substr(0, what.find(" at x = "));
   };
