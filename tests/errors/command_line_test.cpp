@@ -43,7 +43,7 @@ TEST_CASE("errors of the examples' options") {
 }
 
 TEST_CASE("errors of the output folder") {
-  const Folder here;
+  const OwnFolder here;
   put("mine", "");
   REFUSED(std::runtime_error, "the output folder's name is empty", (examples::OutputFolder(""), 0));
   REFUSED(std::runtime_error, "mine: is a file, not a folder to write to", (examples::OutputFolder("mine"), 0));

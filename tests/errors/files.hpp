@@ -10,11 +10,11 @@
 namespace wgf::test {
 
 /// A new folder that is the process's own as long as this lives, so that messages name files without it.
-struct Folder {
+struct OwnFolder {
   std::filesystem::path before = std::filesystem::current_path(),
                         path = std::filesystem::temp_directory_path() / ("wgf_errors_" + std::to_string(std::random_device{}()));
-  Folder() { std::filesystem::create_directory(path), std::filesystem::current_path(path); }
-  ~Folder() { std::filesystem::current_path(before), std::filesystem::remove_all(path); }
+  OwnFolder() { std::filesystem::create_directory(path), std::filesystem::current_path(path); }
+  ~OwnFolder() { std::filesystem::current_path(before), std::filesystem::remove_all(path); }
 };
 inline void put(const std::string& file, const std::string& bytes) { std::ofstream(file, std::ios::binary) << bytes; }
 inline std::string contents(const std::string& file) {

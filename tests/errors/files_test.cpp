@@ -28,7 +28,7 @@ std::string array(const std::string& header, std::size_t bytes) {
 }  // namespace
 
 TEST_CASE("errors of read_npy and write_npy") {
-  const Folder here;
+  const OwnFolder here;
   REFUSED(FileError, "wgf::write_npy: cannot write no/where.npy: No such file or directory",
           (write_npy("no/where.npy", Particles::Zero(2, 3)), 0));
   REFUSED(FileError, "wgf::write_npy: cannot write /dev/null: it exists and is not a regular file",
@@ -50,7 +50,7 @@ TEST_CASE("errors of read_npy and write_npy") {
 }
 
 TEST_CASE("errors of the examples' data") {
-  const Folder here;
+  const OwnFolder here;
   REFUSED(std::runtime_error, "data.json: no such file", read_json("data.json"));
   REFUSED(std::runtime_error, ".: is a folder, not a file", read_json("."));
   REFUSED(std::runtime_error, "/dev/zero: is not a regular file", read_json("/dev/zero"));

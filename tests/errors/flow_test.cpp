@@ -37,6 +37,8 @@ TEST_CASE("errors of Flow") {
           linear(normal, {-1, 0, 0, 0, 0, 0}).push_with_log_density(x, VectorXd::Zero(4)));
   REFUSED(std::invalid_argument, "wgf::Flow::affine_form: there is no stage 1 in a flow of 1", flow.affine_form(1));
   REFUSED(std::invalid_argument, "wgf::Flow::affine_form: there is no stage -1 in a flow of 1", flow.affine_form(-1));
+  REFUSED(std::invalid_argument, "wgf::Flow::step_size_of: there is no stage 1 in a flow of 1", flow.step_size_of(1));
+  REFUSED(std::invalid_argument, "wgf::Flow::step_size_of: there is no stage 1 in a flow of 1", flow.time(2));
   REFUSED(std::invalid_argument, "wgf::Flow::gaussian: there is no P_2 in a flow of 1", flow.gaussian(2));
   REFUSED(std::invalid_argument, "wgf::Flow::gaussian: P_0 is not Gaussian", linear(Empirical(x)).gaussian());
   REFUSED(std::invalid_argument, "wgf: a network of 6 parameters was given 5", linear(normal, std::vector<double>(5)).push(x));
@@ -46,7 +48,7 @@ TEST_CASE("errors of save and load") {
   REFUSED(FileError, "wgf::save: cannot write /no/where.wgf: No such file or directory", (save(linear(), "/no/where.wgf"), 0));
   REFUSED(FileError, "wgf::save: cannot write /dev/null: it exists and is not a regular file", (save(linear(), "/dev/null"), 0));
   REFUSED(FileError, "wgf::load: /no/where.wgf: cannot be read: No such file or directory", load<Linear>("/no/where.wgf"));
-  const Folder here;  // the process's folder for the time of this test
+  const OwnFolder here;  // the process's folder for the time of this test
   put("text.wgf", "some text, and more of it");
   REFUSED(FileError, "wgf::load: text.wgf: this is not a file of a wgf flow", load<Linear>("text.wgf"));
   save(linear(), "flow.wgf");
@@ -71,7 +73,7 @@ TEST_CASE("errors of files of flows with forward halves") {
   using Forward = Flow<Affine, EigenBackend<double>, std::remove_const_t<decltype(terms)>>;
   Forward flow(normal, {}, 0.1, backend, terms);
   flow.stages.push_back({Frame::none(2), std::vector<double>(6)});
-  const Folder here;
+  const OwnFolder here;
   save(flow, "flow.wgf");
   REFUSED(std::invalid_argument, "wgf::load: a flow with forward halves needs their terms, wgf::forward_terms<Scheme>(functional)",
           load<Forward>("flow.wgf"));

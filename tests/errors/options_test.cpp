@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <wgf/network/icnn.hpp>
+#include <wgf/scheme/adaptive.hpp>
 #include <wgf/scheme/forward_backward.hpp>
 #include <wgf/scheme/midpoint.hpp>
 
@@ -34,6 +35,15 @@ TEST_CASE("errors of RunOptions") {
   REFUSED(std::invalid_argument, "wgf::RunOptions: refresh_pool must not be negative, got -1", check({.refresh_pool = -1}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: forward_samples must be positive, got 0", check({.forward_samples = 0}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: reports must be positive, got 0", check({.reports = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.retries must not be negative, got -1",
+          check({.divergence = {.retries = -1}}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.rate must be in (0, 1], got 0.000000", check({.divergence = {.rate = 0}}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.explosion must be positive, got nan",
+          check({.divergence = {.explosion = NaN}}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.collapse must be in [0, 1), got 1.000000",
+          check({.divergence = {.collapse = 1}}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.saturation must be positive, got 0.000000",
+          check({.divergence = {.saturation = 0}}));
 }
 
 TEST_CASE("errors of schemes") {
@@ -43,6 +53,13 @@ TEST_CASE("errors of schemes") {
           check(ForwardBackward{.step_size = -1}));
   REFUSED(std::invalid_argument, "wgf::Forward: step_size must be positive, got inf", check(Forward{.step_size = inf}));
   REFUSED(std::invalid_argument, "wgf::Midpoint: step_size must be positive, got 0.000000", check(Midpoint{.step_size = 0}));
+  REFUSED(std::invalid_argument, "wgf::Adaptive: step_size must be positive, got inf", check(Adaptive{.step_size = inf}));
+  REFUSED(std::invalid_argument, "wgf::Adaptive: tolerance must be positive, got 0.000000", check(Adaptive{.tolerance = 0}));
+  REFUSED(std::invalid_argument, "wgf::Adaptive: least must be at most step_size, or 0 for a hundredth of it, got 1.000000",
+          check(Adaptive{.least = 1}));
+  REFUSED(std::invalid_argument, "wgf::Adaptive: most must be at least step_size, or 0 for a hundred times it, got 0.010000",
+          check(Adaptive{.most = 0.01}));
+  REFUSED(std::invalid_argument, "wgf::Adaptive: until must be positive, got nan", check(Adaptive{.until = NaN}));
 }
 
 TEST_CASE("errors of networks' specifications") {

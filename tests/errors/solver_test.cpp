@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <wgf/solver/checkpoint.hpp>
+
+#include "files.hpp"
 #include "solver.hpp"
 
 using namespace wgf;
@@ -79,7 +82,27 @@ TEST_CASE("errors of steps") {
 TEST_CASE("errors of dual_log_density") {
   auto state = solver().start(normal, tiny);
   REFUSED(std::logic_error, "wgf::JkoSolver: dual_log_density needs a step to be done", state.dual_log_density(Particles::Zero(2, 1)));
+  REFUSED(std::logic_error, "wgf::JkoSolver: dual_values needs a step to be done", state.dual_values());
   solver().step(state);
+  REFUSED(std::invalid_argument, "wgf::JkoSolver: dual_values needs at least 2 batches, got 1", state.dual_values(1));
   REFUSED(std::invalid_argument, "wgf::JkoSolver: dual_log_density was given points of dimension 3, the flow has 2",
           state.dual_log_density(Particles::Zero(3, 1)));
+}
+
+TEST_CASE("errors of checkpoints") {
+  const OwnFolder here;
+  REFUSED(FileError, "wgf::Checkpoint: cannot write .: it is a folder", Checkpoint("."));
+  REFUSED(FileError, "wgf::JkoSolver::resume: run.ckpt: cannot be read: No such file or directory",
+          solver().resume("run.ckpt", normal, tiny));
+  put("run.ckpt", "some text");
+  REFUSED(FileError, "wgf::JkoSolver::resume: run.ckpt: this is not a file of a wgf run", solver().resume("run.ckpt", normal, tiny));
+  auto state = solver().start(normal, tiny);
+  state.save("run.ckpt");
+  const auto whole = contents("run.ckpt");
+  put("cut.ckpt", whole.substr(0, whole.size() / 2));
+  REFUSED(FileError, "wgf::JkoSolver::resume: cut.ckpt: the checksum is wrong: the file is damaged or truncated",
+          solver().resume("cut.ckpt", normal, tiny));
+  REFUSED(FileError, "wgf::save: cannot write no/where: No such file or directory", (state.save("no/where"), 0));
+  const auto other = message_of<FileError>([&] { solver(ResidualMlp<16, 2>{.input_scale = 2}).resume("run.ckpt", normal, tiny); });
+  CHECK(other.find("wgf::JkoSolver::resume: run.ckpt: it was saved by a run with another map: ") == 0);
 }

@@ -143,12 +143,13 @@ class Flow {
   }
   /// Number of stages, K.
   int size() const { return static_cast<int>(stages.size()); }
-  /// The a of stage k = 0, 1, ….
+  /// The a of stage k = 0, 1, …. \throws std::invalid_argument for a stage that is not there.
   double step_size_of(int k) const {
-    const double own = stages.at(static_cast<std::size_t>(k)).step_size;
+    const double own = stage(k, "step_size_of").step_size;
     return own > 0 ? own : step_size;
   }
   /// The time of the gradient flow at which P_k stands, the sum of the first k step sizes (k = −1: all).
+  /// \throws std::invalid_argument for more steps than there are.
   double time(int k = -1) const {
     double t = 0;
     bool same = true;
@@ -259,14 +260,11 @@ class Flow {
   AffineForm affine_form(int k) const
     requires(AffineSpecification<Map> && !has_forward)
   {
-    if (k < 0 || k >= size())
-      throw std::invalid_argument("wgf::Flow::affine_form: there is no stage " + std::to_string(k) + " in a flow of " +
-                                  std::to_string(size()));
-    const auto& stage = stages[static_cast<std::size_t>(k)];
-    const Frame& frame = stage.frame;
-    AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(stage.parameters.begin(), stage.parameters.end()));
+    const auto& own = stage(k, "affine_form");
+    const Frame& frame = own.frame;
+    AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(own.parameters.begin(), own.parameters.end()));
     const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(dim(), dim());
-    inner.matrix = identity + stage.stretch * (inner.matrix - identity), inner.offset *= stage.stretch;
+    inner.matrix = identity + own.stretch * (inner.matrix - identity), inner.offset *= own.stretch;
     const Eigen::MatrixXd matrix = detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
     return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
   }
@@ -285,6 +283,12 @@ class Flow {
   }
 
  private:
+  const StageType& stage(int k, const char* who) const {
+    if (k < 0 || k >= size())
+      throw std::invalid_argument(std::string("wgf::Flow::") + who + ": there is no stage " + std::to_string(k) + " in a flow of " +
+                                  std::to_string(size()));
+    return stages[static_cast<std::size_t>(k)];
+  }
   void check(const Particles& x, const char* who) const {
     if (x.rows() != dim())
       throw std::invalid_argument(std::string("wgf::Flow::") + who + ": the particles have dimension " + std::to_string(x.rows()) +

@@ -875,10 +875,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
   }
   /// Iterations of all the steps that the options ask for.
   long total_iterations() const {
-    if (!trains) return 0;
-    long n = 0;
-    for (int k = 0; k < options_.steps; ++k) n += options_.iterations_of(k);
-    return n;
+    if (!trains || options_.steps == 0) return 0;
+    return options_.iterations_of(0) + (options_.steps - 1L) * options_.iterations;
   }
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
