@@ -21,6 +21,7 @@
 #include <Eigen/Cholesky>
 #include <boost/core/demangle.hpp>
 
+#include "../certificate/dual_gap.hpp"
 #include "../flow/file.hpp"
 #include "../frame.hpp"
 #include "jko_solver.hpp"
@@ -87,7 +88,7 @@ std::string describe_term(const Weighted<Term>& t, const Particles& points) {
       char value[32] = "none";
       try {
         std::snprintf(value, sizeof value, "%.6g", static_cast<double>(t.term.target.log_density(Eigen::VectorXd(points.col(i)))));
-      } catch (const std::exception&) {  // outside of its support
+      } catch (...) {  // outside of its support
       }
       text += std::string(i ? ", " : " with log-density ") + value;
     }
@@ -160,27 +161,19 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
     }
   }
 
-  /// Values of a dual term's bound E_P[A(u)] − E_base[B(u)], as averages over batches of particles and of the base's samples.
-  struct DualValue {
-    double seen;      ///< particles of the pool, on which the map and the dual network were trained
-    double held_out;  ///< fresh draws of P_0, pushed through all maps
-    double error;     ///< standard error of their difference
-    /// By how much the bound is better on what it was trained on. Far above its error: the networks have learnt the pool by heart.
-    double gap() const { return seen - held_out; }
-  };
   /// For each dual term, its value where it was trained and on samples that training never saw, after a step.
   /// \param batches how many batches of fresh samples. In Gaussian flows all samples are fresh, and the gap is noise.
   /// \throws std::logic_error where dual_log_density does for the same reason; std::invalid_argument unless batches ≥ 2.
-  std::vector<DualValue> dual_values(int batches = 50) {
-    if (batches < 2) throw std::invalid_argument("wgf::JkoSolver: dual_values needs at least 2 batches, got " + std::to_string(batches));
-    need_duals("dual_values");
+  std::vector<DualGap> dual_gaps(int batches = 50) {
+    if (batches < 2) throw std::invalid_argument("wgf::JkoSolver: dual_gaps needs at least 2 batches, got " + std::to_string(batches));
+    need_duals("dual_gaps");
     const long n = options_.batch;
     const auto seed = [&](int use) {
       return detail::mixed_seed(backend_.seed + detail::held_out_stream + 1000003u * static_cast<std::uint64_t>(use) + draws_);
     };
     const Particles fresh = flow_.sample(batches * n, seed(0)), pool = particles();
     const auto picked = standard_uniforms(1, batches * n, seed(1));
-    std::vector<DualValue> values;
+    std::vector<DualGap> values;
     auto y = runtime_.points(flow_.dim(), n);
     each_dual<R>(memory_.terms, [&](auto& dual, double weight) {
       Eigen::ArrayXd seen(batches), held_out(batches);

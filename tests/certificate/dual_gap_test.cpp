@@ -27,15 +27,15 @@ double divergence(const Gaussian& p, const Gaussian& q) {
 TEST_CASE("in a Gaussian flow both dual values are the divergence from the base, and there is no gap") {
   const JkoSolver solver{kl(target, Quadratic{}), Affine{}, Backward{0.5}, EigenBackend<double>{.seed = 1, .threads = 1}};
   auto state = solver.start(start, {.steps = 1, .iterations = 600, .batch = 1000, .map_rate = 5e-3, .dual_rate = 5e-3});
-  CHECK(message_of<std::logic_error>([&] { state.dual_values(); }) == "wgf::JkoSolver: dual_values needs a step to be done");
+  CHECK(message_of<std::logic_error>([&] { state.dual_gaps(); }) == "wgf::JkoSolver: dual_gaps needs a step to be done");
   REQUIRE(solver.step(state));
-  const auto values = state.dual_values(100);
+  const auto values = state.dual_gaps(100);
   REQUIRE(values.size() == 1);
   const double exact = divergence(state.flow().gaussian(), start);  // the base has the moments of the law before the step
   CHECK(values[0].seen == Approx(exact).margin(0.01));
   CHECK(values[0].held_out == Approx(exact).margin(0.01));
   CHECK(std::abs(values[0].gap()) < 4 * values[0].error);
-  CHECK(message_of<std::invalid_argument>([&] { state.dual_values(1); }) == "wgf::JkoSolver: dual_values needs at least 2 batches, got 1");
+  CHECK(message_of<std::invalid_argument>([&] { state.dual_gaps(1); }) == "wgf::JkoSolver: dual_gaps needs at least 2 batches, got 1");
 }
 
 TEST_CASE("a pool that the networks learn by heart shows as a gap, a large one does not") {
@@ -44,12 +44,16 @@ TEST_CASE("a pool that the networks learn by heart shows as a gap, a large one d
                            EigenBackend<float>{.seed = 1, .threads = 1}};
     auto state = solver.start(start, {.steps = 3, .iterations = 800, .batch = 100, .dual_rate = 3e-3, .pool = pool});
     for (int k = 0; k < 3; ++k) solver.step(state);
-    return state.dual_values(100).at(0);
+    return state.dual_gaps(100).at(0);
   };
   const auto by_heart = values(100), sound = values(50'000);
   INFO(by_heart.gap() << " +- " << by_heart.error << ", " << sound.gap() << " +- " << sound.error);
   CHECK(by_heart.gap() > 10 * by_heart.error);
   CHECK(by_heart.gap() > 0.3);
+  CHECK(by_heart.finding() == Finding::fault);
+  CHECK(by_heart.verdict().find("the networks have learnt the pool by heart") != std::string::npos);
+  CHECK(sound.finding() == Finding::none);
+  CHECK(sound.verdict().find(": no sign that the pool was learnt by heart") != std::string::npos);
   CHECK(std::abs(sound.gap()) < 4 * sound.error);
 }
 
@@ -57,8 +61,8 @@ TEST_CASE("a functional without a dual term has no dual values; after a failed s
   const JkoSolver solver{potential(target), Affine{}, Backward{0.5}, EigenBackend<double>{.seed = 1, .threads = 1}};
   auto state = solver.start(start, {.iterations = 20, .batch = 50});
   solver.step(state);
-  CHECK(state.dual_values().empty());
+  CHECK(state.dual_gaps().empty());
   CHECK_THROWS_AS(solver.step(state, [](const Progress&) { throw std::runtime_error("stop"); }), std::runtime_error);
-  CHECK(message_of<std::logic_error>([&] { state.dual_values(); }) ==
-        "wgf::JkoSolver: dual_values needs a step to be done since the run was resumed, or since a step failed");
+  CHECK(message_of<std::logic_error>([&] { state.dual_gaps(); }) ==
+        "wgf::JkoSolver: dual_gaps needs a step to be done since the run was resumed, or since a step failed");
 }
