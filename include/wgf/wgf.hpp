@@ -7,6 +7,7 @@
 #endif
 
 #include "backend/eigen/backend.hpp"
+#include "certificate/certify.hpp"
 #include "concepts.hpp"
 #include "flow/file.hpp"
 #include "flow/flow.hpp"

@@ -82,9 +82,9 @@ TEST_CASE("errors of steps") {
 TEST_CASE("errors of dual_log_density") {
   auto state = solver().start(normal, tiny);
   REFUSED(std::logic_error, "wgf::JkoSolver: dual_log_density needs a step to be done", state.dual_log_density(Particles::Zero(2, 1)));
-  REFUSED(std::logic_error, "wgf::JkoSolver: dual_values needs a step to be done", state.dual_values());
+  REFUSED(std::logic_error, "wgf::JkoSolver: dual_gaps needs a step to be done", state.dual_gaps());
   solver().step(state);
-  REFUSED(std::invalid_argument, "wgf::JkoSolver: dual_values needs at least 2 batches, got 1", state.dual_values(1));
+  REFUSED(std::invalid_argument, "wgf::JkoSolver: dual_gaps needs at least 2 batches, got 1", state.dual_gaps(1));
   REFUSED(std::invalid_argument, "wgf::JkoSolver: dual_log_density was given points of dimension 3, the flow has 2",
           state.dual_log_density(Particles::Zero(3, 1)));
 }
