@@ -110,7 +110,8 @@ void run(const Options& options) {
   const auto initial = wgf::Gaussian::isotropic(options.dim, 1.5);
   const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
                               examples::backend(options)};
-  const auto flow = examples::train(solver, initial, training.run, options, report).flow;
+  const auto trained = examples::train(solver, initial, training.run, options, report);
+  const auto& flow = trained.flow;
 
   const auto x = flow.sample(options.samples, examples::derived_seed(options, 0));
   const auto langevin = report.timed("langevin", [&] {
@@ -139,6 +140,7 @@ void run(const Options& options) {
     summary.metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y), "that of Langevin");
     summary.metric("langevin_sliced_w2", "... of Langevin", wgf::sliced_wasserstein(langevin, y), "");
     summary.metric("sliced_w2_noise", "... of target samples", wgf::sliced_wasserstein(y2, y), "what chance alone makes");
+    summary.certify(trained, target, options);
     summary.training_seconds();
   });
   report.list("mode_masses", ours);

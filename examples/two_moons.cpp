@@ -95,7 +95,8 @@ void run(const Options& options) {
   const auto target = examples::two_moons();
   const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
                               examples::backend(options)};
-  const auto flow = examples::train(solver, wgf::Gaussian::isotropic(2, 1.5), training.run, options, report).flow;
+  const auto trained = examples::train(solver, wgf::Gaussian::isotropic(2, 1.5), training.run, options, report);
+  const auto& flow = trained.flow;
 
   const auto start = flow.draw_initial(samples, examples::derived_seed(options, 0));
   const auto path = flow.trajectory(start);
@@ -119,6 +120,7 @@ void run(const Options& options) {
       for (long i = 0; i < samples; ++i) sum += log_p[i] - target.log_density(y_k.col(i));
       summary.metric("kl", "KL divergence from the target", sum / static_cast<double>(samples), "0");
     }
+    summary.certify(trained, target, options);
     summary.training_seconds();
   });
 

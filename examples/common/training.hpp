@@ -230,6 +230,16 @@ class Summary {
   }
   /// The seconds that the report has under "training".
   void training_seconds() { metric("seconds", "seconds of training", report_.content()["seconds"]["training"]); }
+  /// What certificates say of a flow to a target: lines below the others, and "certificates" in the report.
+  template <class Flow, class Target>
+  void certify(const Trained<Flow>& trained, const Target& target, const CommonOptions& options) {
+    const auto certificate = wgf::certify(trained.flow, target, {.samples = 4000, .seed = options.seed, .history = trained.history});
+    certificate_ = certificate.text();
+    nlohmann::ordered_json all{{"overall", certificate.overall}, {"lines", certificate.lines}};
+    if (certificate.importance) all["pareto_k"] = certificate.importance->pareto_k;
+    if (certificate.stein) all["stein_p_value"] = certificate.stein->p_value;
+    report_.metric("certificates", std::move(all));
+  }
   /// A line for people alone.
   void row(std::string what, double value, std::string good = {}) {
     rows_.push_back({std::move(what), fmt::format("{:.4g}", value), std::move(good)});
@@ -241,6 +251,7 @@ class Summary {
     const auto pad = [](std::size_t width, const std::string& text) { return std::string(width - text.size(), ' '); };
     for (const auto& r : rows_)
       fmt::print("  {}{}  {}{}{}\n", r.what, pad(what, r.what), pad(value, r.value), r.value, r.good.empty() ? "" : "   (" + r.good + ")");
+    if (!certificate_.empty()) fmt::print("certificates: {}", certificate_);
   }
 
  private:
@@ -249,6 +260,7 @@ class Summary {
   };
   Report& report_;
   std::vector<Row> rows_;
+  std::string certificate_;
 };
 
 /// Writes the report beside the other files, moves all of them into place, and says where they are.
