@@ -132,7 +132,7 @@ inline nlohmann::ordered_json identity(const Report& report) {
   for (const char* free : {"steps", "threads", "device", "samples"}) all.erase(free);
   return all;
 }
-/// It is kept beside the checkpoints: the solver's own checks do not see into a target or a dual network.
+/// It is kept beside the checkpoints: the solver's own checks see neither a kernel's parameters nor the samples of a law.
 inline std::filesystem::path identity_file(std::filesystem::path checkpoint) { return checkpoint += ".json"; }
 inline void write_identity(const std::filesystem::path& checkpoint, const Report& report) {
   wgf::detail::write_atomically("checkpoint", identity_file(checkpoint),
