@@ -48,6 +48,7 @@ TEST_CASE("errors of save and load") {
   REFUSED(FileError, "wgf::save: cannot write /no/where.wgf: No such file or directory", (save(linear(), "/no/where.wgf"), 0));
   REFUSED(FileError, "wgf::save: cannot write /dev/null: it exists and is not a regular file", (save(linear(), "/dev/null"), 0));
   REFUSED(FileError, "wgf::load: /no/where.wgf: cannot be read: No such file or directory", load<Linear>("/no/where.wgf"));
+  REFUSED(FileError, "wgf::load: /dev/zero: cannot be read: it is not a regular file", load<Linear>("/dev/zero"));
   const OwnFolder here;  // the process's folder for the time of this test
   put("text.wgf", "some text, and more of it");
   REFUSED(FileError, "wgf::load: text.wgf: this is not a file of a wgf flow", load<Linear>("text.wgf"));

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <climits>
+
 #include <wgf/network/icnn.hpp>
 #include <wgf/scheme/adaptive.hpp>
 #include <wgf/scheme/forward_backward.hpp>
@@ -32,6 +34,8 @@ TEST_CASE("errors of RunOptions") {
   REFUSED(std::invalid_argument, "wgf::RunOptions: beta1 must be in [0, 1), got 1.000000", check({.beta1 = 1}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: beta2 must be in [0, 1), got -0.100000", check({.beta2 = -0.1}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: pool must be positive, got 0", check({.pool = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: pool must be at most 10^12, got 9223372036854775807", check({.pool = LONG_MAX}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: batch must be at most 10^12, got 9223372036854775807", check({.batch = LONG_MAX}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: refresh_pool must not be negative, got -1", check({.refresh_pool = -1}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: forward_samples must be positive, got 0", check({.forward_samples = 0}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: reports must be positive, got 0", check({.reports = 0}));

@@ -138,7 +138,8 @@ class OpenedFile {
   /// \throws FileError for a file that is missing, truncated, damaged, of another kind or another version.
   OpenedFile(const FileKind& kind, const std::filesystem::path& path) : who_(std::string(kind.reader) + ": " + path.string() + ": ") {
     std::error_code error;
-    if (std::filesystem::is_directory(path, error)) fail("cannot be read: it is a folder");
+    const auto status = std::filesystem::status(path, error);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) fail("cannot be read: it is not a regular file");
     errno = 0;
     std::ifstream file(path, std::ios::binary);
     if (!file) fail(std::string("cannot be read: ") + std::strerror(errno));

@@ -103,6 +103,8 @@ struct RunOptions {
     need(beta1 >= 0 && beta1 < 1, "beta1 must be in [0, 1)", beta1);
     need(beta2 >= 0 && beta2 < 1, "beta2 must be in [0, 1)", beta2);
     need(pool > 0, "pool must be positive", pool);
+    need(batch <= 1'000'000'000'000, "batch must be at most 10^12", batch);
+    need(pool <= 1'000'000'000'000, "pool must be at most 10^12", pool);
     need(refresh_pool >= 0, "refresh_pool must not be negative", refresh_pool);
     need(forward_samples > 0, "forward_samples must be positive", forward_samples);
     need(reports > 0, "reports must be positive", reports);
