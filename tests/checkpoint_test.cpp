@@ -190,8 +190,12 @@ TEST_CASE("the newest checkpoint and the one before it are kept, and nothing els
   Checkpoint checkpoint(folder / "run.ckpt", {.seconds = 0});
   const auto whole = plain().run(start, small, checkpoint);
   CHECK(folder.entries() == 2);
-  CHECK(same_flow(plain().resume(folder / "run.ckpt", start, small), whole));           // the end
-  CHECK(same_flow(plain().resume(folder / "run.ckpt.previous", start, small), whole));  // one iteration before it
+  CHECK(same_flow(plain().resume(folder / "run.ckpt", start, small), whole));  // the end
+  auto before = plain().start(start, small);
+  before.restore(folder / "run.ckpt.previous");  // one iteration before it
+  CHECK(before.steps_done() == small.steps - 1);
+  CHECK(before.iteration() == small.iterations - 1);
+  CHECK(same_flow(plain().resume(folder / "run.ckpt.previous", start, small), whole));
 }
 
 TEST_CASE("a checkpoint that cannot be written: a sentence, the old one stays, the run goes on") {

@@ -27,13 +27,19 @@ class InterruptGuard {
  public:
   InterruptGuard() {
     detail::interrupt_requested = 0;
-    before_int_ = std::signal(SIGINT, note), before_term_ = std::signal(SIGTERM, note);
+    before_int_ = watch(SIGINT), before_term_ = watch(SIGTERM);
   }
   ~InterruptGuard() { std::signal(SIGINT, before_int_), std::signal(SIGTERM, before_term_); }
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
  private:
+  /// A signal that is ignored, as in a script's background, stays so.
+  static auto watch(int signal) -> void (*)(int) {
+    const auto before = std::signal(signal, note);
+    if (before == SIG_IGN) std::signal(signal, SIG_IGN);
+    return before;
+  }
   static void note(int signal) {
     detail::interrupt_requested = 1;
     std::signal(signal, SIG_DFL);
@@ -79,7 +85,8 @@ class Checkpoint {
   }
   /// \returns false after an interruption. \throws FileError if it cannot be saved then.
   bool after_iteration(const Run& run) {
-    if (interrupted() && !run.finished()) {
+    if (run.finished()) return true;  // saved when that was told
+    if (interrupted()) {
       save(run);
       say("interrupted in step " + std::to_string(run.steps_done() + 1) + ", after iteration " + std::to_string(run.iteration()) + "; " +
           (options_.how_to_resume.empty() ? "JkoSolver::resume(\"" + file_.string() + "\", …) goes on from there"
