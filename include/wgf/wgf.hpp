@@ -7,6 +7,11 @@
 #endif
 
 #include "backend/eigen/backend.hpp"
+#include "certificate/certify.hpp"
+#include "certificate/energy.hpp"
+#include "certificate/importance.hpp"
+#include "certificate/missed_mass.hpp"
+#include "certificate/stein.hpp"
 #include "concepts.hpp"
 #include "flow/file.hpp"
 #include "flow/flow.hpp"

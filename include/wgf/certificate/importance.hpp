@@ -133,18 +133,20 @@ inline ImportanceSampling importance(const Eigen::VectorXd& log_target, const Ei
   const double cutoff = result.log_weights[order[static_cast<std::size_t>(tail)]] - largest;
   if (cutoff > -infinity) {
     Eigen::VectorXd exceeding(tail);
-    for (Eigen::Index i = 0; i < tail; ++i)
-      exceeding[i] = std::expm1(result.log_weights[order[static_cast<std::size_t>(tail - 1 - i)]] - largest - cutoff);  // over the cutoff
+    for (Eigen::Index i = 0; i < tail; ++i) {
+      const double log = result.log_weights[order[static_cast<std::size_t>(tail - 1 - i)]] - largest;
+      exceeding[i] = -std::exp(log) * std::expm1(cutoff - log);  // in units of the largest weight
+    }
     // What is equal to rounding has no tail to be fitted.
     if (exceeding[tail - 1] < 1e-9) {
       result.pareto_k = 0;
     } else {
-      exceeding = exceeding.cwiseMax(1e-12 * exceeding[tail - 1]);
+      exceeding = exceeding.cwiseMax(1e-100 * exceeding[tail - 1]);  // of equal weights, or far below the largest
       const auto law = GeneralisedPareto::fit(exceeding);
       result.pareto_k = law.shape;
       for (Eigen::Index i = 0; i < tail; ++i) {
         const double above = law.quantile((static_cast<double>(i) + 0.5) / static_cast<double>(tail));
-        result.log_weights[order[static_cast<std::size_t>(tail - 1 - i)]] = largest + std::min(0.0, cutoff + std::log1p(above));
+        result.log_weights[order[static_cast<std::size_t>(tail - 1 - i)]] = largest + std::min(0.0, std::log(std::exp(cutoff) + above));
       }
     }
   }

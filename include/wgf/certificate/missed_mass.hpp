@@ -19,8 +19,8 @@ namespace wgf {
 struct MissedMassOptions {
   /// Draws of the wider proposal; each takes one log-density.
   long draws = 20'000;
-  /// How many times as wide as the samples the proposal is; 0: as wide as the draws allow, (draws/200)^{1/d} and at most 3, so that some
-  /// 200 of them fall where the samples are.
+  /// How many times as wide as the samples the proposal is; 0: at most 3, and as wide as the draws allow: s with draws·(√(2s² − 1)/s²)^d =
+  /// 200, the effective sample size of N(0, s²I) for N(0, I).
   double widening = 0;
   /// Degrees of freedom of its Student law.
   int degrees = 5;
@@ -90,9 +90,10 @@ MissedMass missed_mass(const ImportanceSampling& own, const Particles& x, const 
     throw std::invalid_argument("wgf::MissedMassOptions: draws must be at least 400, degrees at least 1, widening 0 or at least 1");
   MissedMass result;
   result.least = options.least;
-  result.widening = options.widening > 0 ? options.widening : std::min(3.0, std::pow(static_cast<double>(options.draws) / 200, 1.0 / dim));
-  if (own.finding() != Finding::none) {
-    result.unknown = own.unknown.empty() ? detail::text("the samples' own weights are unreliable (k̂ = %.2f)", own.pareto_k) : own.unknown;
+  const double r = std::pow(200 / static_cast<double>(options.draws), 2.0 / dim), widest = std::sqrt((1 + std::sqrt(1 - r)) / r);
+  result.widening = options.widening > 0 ? options.widening : std::min(3.0, widest);
+  if (!own.unknown.empty()) {
+    result.unknown = own.unknown;
     return result;
   }
   if (own.size() != x.cols())
@@ -104,11 +105,14 @@ MissedMass missed_mass(const ImportanceSampling& own, const Particles& x, const 
   result.wide = importance(detail::log_densities(density, drawn), wider.log_density(drawn));
   result.wide.particles = std::move(drawn);
   const double ratio = std::exp(own.log_normaliser - result.wide.log_normaliser);
-  result.share = 1 - ratio, result.error = ratio * std::hypot(own.standard_error, result.wide.standard_error);
+  result.share = 1 - ratio, result.error = ratio > 0 ? ratio * std::hypot(own.standard_error, result.wide.standard_error) : 0;
   if (result.wide.finding() != Finding::none)
     result.unknown = detail::text("the wider proposal's weights are themselves unreliable (k̂ = %.2f)", result.wide.pareto_k);
   else if (result.share < -result.least && result.share < -4 * result.error)
     result.unknown = detail::text("the wider proposal sees less than the samples do (log Z lower by %.2f)", std::log(ratio));
+  else if (result.error > 0.1 && result.finding() == Finding::none)
+    result.unknown = detail::text("too few draws of the wider proposal fall where there is mass (%.0f ± %.0f %%)", 100 * result.share,
+                                  100 * result.error);
   return result;
 }
 
