@@ -131,17 +131,18 @@ TEST_CASE("weights without a tail, without a target, and of enormous range") {
 }
 
 TEST_CASE("a flow's own weights") {
-  // x → 2x + 1 of N(0, I), a stage in closed form.
+  // An affine stage, so that P_1 is known in closed form.
   const EigenBackend<double> backend{.seed = 3, .threads = 1};
   Flow<Affine, EigenBackend<double>> flow(Gaussian::isotropic(2, 1.0), Affine{}, 0.1, backend);
-  const auto parameters = backend.start().network(Affine{}, 2, 1, 0, Keep::tile).parameters();  // the identity
+  auto parameters = backend.start().network(Affine{}, 2, 1, 0, Keep::tile).parameters();
+  parameters[0] += 1;
   flow.stages.push_back({{VectorXd::Ones(2), Eigen::MatrixXd::Identity(2, 2)}, parameters, 1});
   const auto exact = importance(flow, flow.gaussian(), 1000, 4);
   CHECK(exact.pareto_k == 0);  // the weights are equal, but for rounding
   CHECK(exact.log_normaliser == Approx(0).margin(1e-12));
   CHECK(exact.particles.cols() == 1000);
   CHECK(exact.particles == importance(flow, flow.gaussian(), 1000, 4).particles);
-  CHECK(importance(flow, Gaussian::isotropic(2, 3.0), 1000, 4).finding() == Finding::fault);
+  CHECK(importance(flow, Gaussian::isotropic(2, 9.0), 10'000, 4).finding() == Finding::fault);
 
   // A residual map that folds has no density, and one says so.
   const ResidualMlp<16, 2, Silu> map;

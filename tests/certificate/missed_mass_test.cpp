@@ -51,19 +51,20 @@ TEST_CASE("a missed mode: weights and Stein discrepancy do not see it, the wider
   for (const int dim : {1, 2, 3}) {
     for (const double share : {0.5, 0.2}) {
       INFO("d = " << dim << ", share " << share);
-      const GaussianMixture target = two_modes(dim, 9, share);
+      const GaussianMixture target = two_modes(dim, 12, share);
       const auto [x, weights] = own(target.components()[0], target);  // sits on the first mode, exactly
       CHECK(weights.finding() == Finding::none);
       CHECK(stein_discrepancy(x, target).finding() == Finding::none);
-      const MissedMass missed = missed_mass(weights, x, target, {.seed = 5});
+      const MissedMass missed = missed_mass(weights, x, target, {.draws = dim < 3 ? 50'000 : 500'000, .seed = 5});
       CHECK(missed.finding() == Finding::fault);
       CHECK(std::abs(missed.share - share) < 4 * missed.error);
-      CHECK(missed.error < 0.1);
+      CHECK(missed.error < 0.06);
       CHECK(missed.widening == 3);
     }
   }
   const GaussianMixture target = two_modes(2, 9, 0.5);
   const auto [x, weights] = own(target.components()[0], target);
+  CHECK(weights.finding() == Finding::fault);  // nearer: the other mode's tail is seen in a few weights that grow out of all measure
   CHECK(missed_mass(weights, x, target).verdict().find("missed mass: log Z by the samples is 0.") == 0);
 }
 
@@ -104,11 +105,18 @@ TEST_CASE("the missed mass cannot be told where weights are unreliable") {
   const auto wide = missed_mass(weights, x, target, {.widening = 3});
   CHECK(wide.finding() == Finding::unknown);
   CHECK(wide.verdict().find("cannot tell: the wider proposal's weights are themselves unreliable (k̂ = ") != std::string::npos);
-  // The samples' own weights.
-  const auto [narrow, heavy] = own(Gaussian::isotropic(2, 0.4), Gaussian::isotropic(2, 1.0));
-  const auto untrue = missed_mass(heavy, narrow, Gaussian::isotropic(2, 1.0));
-  CHECK(untrue.finding() == Finding::unknown);
-  CHECK(untrue.verdict().find("cannot tell: the samples' own weights are unreliable") != std::string::npos);
+  // Without weights of the samples' own there is nothing to compare.
+  ImportanceSampling none;
+  none.unknown = "a map folds";
+  CHECK(missed_mass(none, x, target).verdict() == "missed mass: cannot tell: a map folds");
+}
+
+TEST_CASE("tails that narrow samples have missed are missed mass") {
+  // P(|x| > 1.3) of N(0, I) is 43 %; 10,000 draws of N(0, 0.3²I) reach |x| = 0.3·√(2 log 10⁴) = 1.3.
+  const auto [x, weights] = own(Gaussian::isotropic(2, 0.3), Gaussian::isotropic(2, 1.0));
+  const auto missed = missed_mass(weights, x, Gaussian::isotropic(2, 1.0), {.widening = 6});
+  CHECK(missed.finding() == Finding::fault);
+  CHECK(missed.share > 0.1);
 }
 
 TEST_CASE("the missed mass refuses what makes no sense") {
