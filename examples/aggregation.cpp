@@ -118,7 +118,7 @@ void run(const Options& options) {
 
   const double a = training.step_size;
   const wgf::JkoSolver solver{wgf::interaction(Case::kernel(options)), map, Scheme{.step_size = a}, examples::backend(options)};
-  const auto flow = report.timed("training", [&] { return solver.run(Case::initial(), training.run, examples::observer(options)); });
+  const auto flow = examples::train(solver, Case::initial(), training.run, options, report).flow;
 
   examples::Summary summary(report);
   const auto path =
@@ -176,7 +176,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
   examples::add_training_options(app, options.training);
-  return examples::run_main(app, argc, argv, [&] {
+  return examples::run_main(app, options, argc, argv, [&] {
     if (options.law == "semicircle") run<SemicircleLaw>(options);
     else run<Ring>(options);
   });

@@ -152,8 +152,7 @@ void run(const Options& options, const Map& map) {
   const auto entropy = wgf::generalized_entropy(exponent, dual(options), wgf::OwnBound{});
   const wgf::JkoSolver solver{options.mass * wgf::interaction(wgf::GaussianKernel{}) + diffusion(options.mass) * entropy, map,
                               Scheme{.step_size = a}, examples::backend(options)};
-  const auto flow =
-      report.timed("training", [&] { return solver.run(wgf::UniformBox::cube(2, half_width), training.run, examples::observer(options)); });
+  const auto flow = examples::train(solver, wgf::UniformBox::cube(2, half_width), training.run, options, report).flow;
   Solution ours;
   report.timed("push", [&] { ours.samples = flow.trajectory(even_points(options.samples)); });
   report.timed("energy", [&] { ours.energy = energies(flow, options, std::min(options.samples, 1000L)); });
@@ -239,7 +238,7 @@ int main(int argc, char** argv) {
   app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
-  return examples::run_main(app, argc, argv, [&] {
+  return examples::run_main(app, options, argc, argv, [&] {
     if (options.scheme == "forward_backward") run<wgf::ForwardBackward>(options);
     else run<wgf::Backward>(options);
   });

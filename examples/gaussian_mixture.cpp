@@ -110,7 +110,8 @@ void run(const Options& options) {
   const auto initial = wgf::Gaussian::isotropic(options.dim, 1.5);
   const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
                               examples::backend(options)};
-  const auto flow = report.timed("training", [&] { return solver.run(initial, training.run, examples::observer(options)); });
+  const auto trained = examples::train(solver, initial, training.run, options, report);
+  const auto& flow = trained.flow;
 
   const auto x = flow.sample(options.samples, examples::derived_seed(options, 0));
   const auto langevin = report.timed("langevin", [&] {
@@ -139,6 +140,7 @@ void run(const Options& options) {
     summary.metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y), "that of Langevin");
     summary.metric("langevin_sliced_w2", "... of Langevin", wgf::sliced_wasserstein(langevin, y), "");
     summary.metric("sliced_w2_noise", "... of target samples", wgf::sliced_wasserstein(y2, y), "what chance alone makes");
+    summary.certify(trained, target, options);
     summary.training_seconds();
   });
   report.list("mode_masses", ours);
@@ -182,7 +184,7 @@ int main(int argc, char** argv) {
   app.add_option("--dt", options.dt, "time step of Langevin dynamics")->check(examples::positive())->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
-  return examples::run_main(app, argc, argv, [&] {
+  return examples::run_main(app, options, argc, argv, [&] {
     if (options.map == "icnn" && options.preset != "ours") throw CLI::ValidationError("--map", "icnn goes with --preset ours");
     if (options.map == "icnn") run<OursIcnn>(options);
     else if (options.preset == "paper-8") run<Paper8>(options);

@@ -109,15 +109,12 @@ void run(const Options& options, const std::string& along, const Divergence& div
   const double variance = initial.covariance().trace() / initial.dim();
   const wgf::JkoSolver solver{wgf::divergence_to(data.seen, divergence, u), map(),
                               wgf::Backward{.step_size = training.step_size * variance}, examples::backend(options)};
+  const auto trained = examples::train(solver, initial, training.run, options, report);
+  const auto& flow = trained.flow;
   double bound = 0;
   int reports = 0;  // of the last step
-  const auto show = examples::observer(options);
-  const auto flow = report.timed("training", [&] {
-    return solver.run(initial, training.run, [&](const wgf::Progress& p) {
-      if (p.step == p.steps && !p.step_done) bound += p.dual, ++reports;
-      show(p);
-    });
-  });
+  for (const auto& p : trained.history)
+    if (p.step == flow.size() && !p.step_done) bound += p.dual, ++reports;
 
   const auto start = flow.draw_initial(options.samples, examples::derived_seed(options, 2));
   const auto x = flow.push(start);
@@ -175,7 +172,7 @@ int main(int argc, char** argv) {
   examples::add_training_options(app, options.training);
   app.get_option("--step-size")->description("a, the time of a JKO step, in units of the data's mean variance");
   examples::add_dropout(app, options.training);
-  return examples::run_main(app, argc, argv, [&] {
+  return examples::run_main(app, options, argc, argv, [&] {
     if (options.divergence == "kl") run(options, "the KL divergence", wgf::KullbackLeibler{});
     else if (options.divergence == "reverse_kl") run(options, "the reverse KL divergence", wgf::ReverseKullbackLeibler{});
     else if (options.divergence == "hellinger") run(options, "the squared Hellinger distance", wgf::SquaredHellinger{});

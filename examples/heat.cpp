@@ -122,7 +122,7 @@ void run(const Options& options) {
 
   const auto start = random_gaussian(options.dim, options.seed);
   const wgf::JkoSolver solver{wgf::entropy(Preset::dual()), Preset::map(), wgf::Backward{.step_size = a}, examples::backend(options)};
-  const auto flow = report.timed("training", [&] { return solver.run(start, training.run, examples::observer(options)); });
+  const auto flow = examples::train(solver, start, training.run, options, report).flow;
 
   constexpr bool affine = wgf::AffineSpecification<decltype(Preset::map())>;
   std::vector<wgf::Gaussian> laws, iterates, solutions;
@@ -178,7 +178,7 @@ int main(int argc, char** argv) {
   app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(1))->capture_default_str();
   app.add_option("--samples", options.samples, "samples to write")->check(examples::at_least(1))->capture_default_str();
   examples::add_training_options(app, options.training);
-  return examples::run_main(app, argc, argv, [&] {
+  return examples::run_main(app, options, argc, argv, [&] {
     if (options.map == "icnn") run<Icnn>(options);
     else run<Affine>(options);
   });

@@ -172,6 +172,7 @@ void run(const Options& options) {
   std::vector<Errors> all;
   std::vector<double> seconds;
   bool picture = false;
+  examples::RunNumber which{.number = 0, .of = static_cast<int>(dims.size()) * options.repeats};
   for (const int dim : dims) {
     auto& errors = all.emplace_back(dim, steps, options.repeats);
     seconds.push_back(0);
@@ -180,8 +181,8 @@ void run(const Options& options) {
       const auto process = wgf::OrnsteinUhlenbeck::random(dim, seed);
       const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual(), Preset::fit()), Preset::map(), scheme,
                                   examples::backend(options, seed)};
-      const auto flow =
-          report.timed("training", [&] { return solver.run(wgf::Gaussian::isotropic(dim, 1), training.run, examples::observer(options)); });
+      ++which.number;
+      const auto flow = examples::train(solver, wgf::Gaussian::isotropic(dim, 1), training.run, options, report, which).flow;
       seconds.back() += report.content()["seconds"]["training"].template get<double>();
       for (int k = 1; k <= steps; ++k) {
         const auto p = flow.gaussian(k), iterate = exact_iterate(process, scheme, k), pde = process.at(k * scheme.step_size);
@@ -245,7 +246,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--samples", options.samples, "samples to write")->check(examples::at_least(1))->capture_default_str();
   examples::add_training_options(app, options.training);
-  return examples::run_main(app, argc, argv, [&] {
+  return examples::run_main(app, options, argc, argv, [&] {
     const auto with = [&](auto preset) {
       if (options.scheme == "midpoint") run<decltype(preset), wgf::Midpoint>(options);
       else run<decltype(preset), wgf::Backward>(options);

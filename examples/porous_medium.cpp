@@ -254,7 +254,7 @@ void run(const Options& options, const Map& map) {
   using Term = wgf::GeneralizedEntropy<std::remove_const_t<decltype(dual)>, wgf::OwnBound>;
   const wgf::JkoSolver solver{wgf::functional(Term{.exponent = m, .dual = dual, .margin = options.margin}), map,
                               wgf::Backward{.step_size = a}, examples::backend(options)};
-  const auto flow = report.timed("training", [&] { return solver.run(start, training.run, examples::observer(options)); });
+  const auto flow = examples::train(solver, start, training.run, options, report).flow;
 
   std::vector<Step> all;
   std::vector<VectorXd> quantiles;
@@ -341,7 +341,7 @@ int main(int argc, char** argv) {
   app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
-  return examples::run_main(app, argc, argv, [&] {
+  return examples::run_main(app, options, argc, argv, [&] {
     const auto with = [&](auto preset) {
       using Preset = decltype(preset);
       if (options.map == "icnn") run<Preset>(options, Preset::icnn());

@@ -105,9 +105,8 @@ void run(const Options& options) {
   const examples::Standardised target(posterior, report.timed("gaussian_fit", [&] { return Model::fit(posterior); }));
   const wgf::JkoSolver solver{wgf::kl(target, Model::dual(training.dropout), wgf::LogisticLoss{}, options.inflation), Model::map(),
                               wgf::Backward{.step_size = training.step_size}, examples::backend(options)};
-  const auto flow = report.timed("training", [&] {
-    return solver.run(wgf::Gaussian::isotropic(target.dim(), options.spread), training.run, examples::observer(options));
-  });
+  const auto trained = examples::train(solver, wgf::Gaussian::isotropic(target.dim(), options.spread), training.run, options, report);
+  const auto& flow = trained.flow;
 
   const wgf::Particles sampled = target.to_sampled(flow.sample(options.samples, examples::derived_seed(options, 0)));
   const wgf::Particles x = Posterior::constrain(sampled);
@@ -146,6 +145,7 @@ void run(const Options& options) {
     }
     report.note("no reference_moments.json beside the data: nothing to compare with");
   }
+  summary.certify(trained, target, options);
   summary.training_seconds();
   report.metric("parameters", std::move(parameters));
 
@@ -194,7 +194,7 @@ int main(int argc, char** argv) {
       ->check(examples::positive())
       ->capture_default_str()
       ->group("Training");
-  return examples::run_main(app, argc, argv, [&] {
+  return examples::run_main(app, options, argc, argv, [&] {
     if (options.model == "eight_schools") run<EightSchools>(options);
     else run<TestScores>(options);
   });

@@ -95,8 +95,8 @@ void run(const Options& options) {
   const auto target = examples::two_moons();
   const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
                               examples::backend(options)};
-  const auto flow =
-      report.timed("training", [&] { return solver.run(wgf::Gaussian::isotropic(2, 1.5), training.run, examples::observer(options)); });
+  const auto trained = examples::train(solver, wgf::Gaussian::isotropic(2, 1.5), training.run, options, report);
+  const auto& flow = trained.flow;
 
   const auto start = flow.draw_initial(samples, examples::derived_seed(options, 0));
   const auto path = flow.trajectory(start);
@@ -120,6 +120,7 @@ void run(const Options& options) {
       for (long i = 0; i < samples; ++i) sum += log_p[i] - target.log_density(y_k.col(i));
       summary.metric("kl", "KL divergence from the target", sum / static_cast<double>(samples), "0");
     }
+    summary.certify(trained, target, options);
     summary.training_seconds();
   });
 
@@ -145,7 +146,7 @@ int main(int argc, char** argv) {
   app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
-  return examples::run_main(app, argc, argv, [&] {
+  return examples::run_main(app, options, argc, argv, [&] {
     const bool paper = options.preset == "paper";
     if (options.map == "icnn") paper ? run<PaperIcnn>(options) : run<OursIcnn>(options);
     else paper ? run<Paper>(options) : run<Ours>(options);

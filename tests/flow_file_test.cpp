@@ -13,28 +13,14 @@
 #include <sstream>
 
 #include "catch.hpp"
+#include "folder.hpp"
 #include "support.hpp"
 
 using namespace wgf;
-using wgf::test::message_of;
+using wgf::test::Folder, wgf::test::message_of, wgf::test::read, wgf::test::write;
 namespace fs = std::filesystem;
 
 namespace {
-// A folder of its own, removed at the end.
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("wgf_flow_file_test_" + std::to_string(std::random_device{}()));
-  Folder() { fs::create_directory(path); }
-  ~Folder() { fs::remove_all(path); }
-  fs::path operator/(const std::string& name) const { return path / name; }
-  long entries() const { return std::distance(fs::directory_iterator(path), {}); }
-};
-std::string read(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
-void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
-
 using Map = ResidualMlp<16, 2>;
 template <class Scalar>
 using MapFlow = Flow<Map, EigenBackend<Scalar>>;
@@ -95,7 +81,7 @@ std::string with_header(std::string bytes, const std::string& from, const std::s
 }  // namespace
 
 TEMPLATE_TEST_CASE("a flow comes back from its file bit for bit", "", float, double) {
-  const Folder folder;
+  const Folder folder("flow_file");
   const std::vector<InitialMeasure> initials{
       Gaussian::fit(standard_normals(2, 9, 5)), mixture(),
       UniformBox((Eigen::VectorXd(2) << -1, 0.1).finished(), (Eigen::VectorXd(2) << 1, 0.3).finished()),
@@ -127,7 +113,7 @@ TEMPLATE_TEST_CASE("a flow comes back from its file bit for bit", "", float, dou
 }
 
 TEST_CASE("a mixture's weights come back bit for bit") {
-  const Folder folder;
+  const Folder folder("flow_file");
   for (std::uint64_t k = 0; k < 100; ++k) {
     const auto n = static_cast<int>(2 + k % 15);
     const Eigen::VectorXd u = standard_uniforms(n, 1, k);
@@ -139,7 +125,7 @@ TEST_CASE("a mixture's weights come back bit for bit") {
 }
 
 TEST_CASE("of a measure of the user's own a file keeps the dimension") {
-  const Folder folder;
+  const Folder folder("flow_file");
   const auto draw = [](long n, std::uint64_t seed) -> Particles { return standard_normals(2, n, seed, 77); };
   const auto flow = make_flow<float>(CustomMeasure{2, draw});
   save(flow, folder / "a.wgf");
@@ -153,7 +139,7 @@ TEST_CASE("of a measure of the user's own a file keeps the dimension") {
 }
 
 TEST_CASE("a flow of another map or scalar is refused with a sentence that names both") {
-  const Folder folder;
+  const Folder folder("flow_file");
   bytes_of_small(folder);
   const auto path = folder / "small.wgf";
   const std::string start = "wgf::load: " + path.string() + ": the file's ";
@@ -172,7 +158,7 @@ TEST_CASE("a flow of another map or scalar is refused with a sentence that names
 }
 
 TEST_CASE("a file cut short at any byte is refused") {
-  const Folder folder;
+  const Folder folder("flow_file");
   const std::string bytes = bytes_of_small(folder);
   REQUIRE(bytes.size() < 3000);
   for (std::size_t n = 0; n < bytes.size(); ++n) {
@@ -187,7 +173,7 @@ TEST_CASE("a file cut short at any byte is refused") {
 }
 
 TEST_CASE("a file with any byte changed is refused") {
-  const Folder folder;
+  const Folder folder("flow_file");
   const std::string bytes = bytes_of_small(folder);
   for (std::size_t n = 0; n < bytes.size(); ++n)
     for (const int flip : {0x01, 0xff}) {
@@ -200,7 +186,7 @@ TEST_CASE("a file with any byte changed is refused") {
 }
 
 TEST_CASE("a file whose checksum is right but whose claims are not is refused, and no byte of it crashes the reader") {
-  const Folder folder;
+  const Folder folder("flow_file");
   const std::string bytes = bytes_of_small(folder);
   const auto path = folder / "wrong.wgf";
   const auto why = [&](const std::string& content) {
@@ -213,7 +199,7 @@ TEST_CASE("a file whose checksum is right but whose claims are not is refused, a
   CHECK(why("") == "this is not a file of a wgf flow");
   std::string later = bytes;
   later[8] = 9;
-  CHECK(why(later) == "the file has version 9, this library reads version 2");
+  CHECK(why(later) == "the file has version 9, this library reads version 3");
   CHECK(why(with_header(bytes, "stages: 2", "stages: 3")) == "the file is shorter than its header says");
   CHECK(why(with_header(bytes, "stages: 2", "stages: 1")) == "the file is longer than its header says");
   CHECK(why(with_header(bytes, "stages: 2", "stages: -2")) == "the header's \"stages\" is \"-2\"");
@@ -271,7 +257,7 @@ TEST_CASE("a file whose checksum is right but whose claims are not is refused, a
 }
 
 TEST_CASE("files that cannot be read or written are named with the reason") {
-  const Folder folder;
+  const Folder folder("flow_file");
   const auto missing = folder / "missing.wgf";
   CHECK(message_of<FileError>([&] { load_small(missing); }) ==
         "wgf::load: " + missing.string() + ": cannot be read: No such file or directory");
@@ -284,7 +270,7 @@ TEST_CASE("files that cannot be read or written are named with the reason") {
 }
 
 TEST_CASE("the old file stays whole when a new one cannot be written") {
-  const Folder folder;
+  const Folder folder("flow_file");
   const std::string before = bytes_of_small(folder);
   // As on a full disk: no file may grow beyond 100 bytes.
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);

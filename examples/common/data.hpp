@@ -22,6 +22,8 @@ inline std::string read_text(const std::filesystem::path& file) {
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored)) throw std::runtime_error(fmt::format("{}: no such file", file.string()));
   if (std::filesystem::is_directory(file, ignored)) throw std::runtime_error(fmt::format("{}: is a folder, not a file", file.string()));
+  if (!std::filesystem::is_regular_file(file, ignored))  // a device may have no end
+    throw std::runtime_error(fmt::format("{}: is not a regular file", file.string()));
   std::ifstream in(file, std::ios::binary);
   std::ostringstream text;
   text << in.rdbuf();
@@ -29,12 +31,13 @@ inline std::string read_text(const std::filesystem::path& file) {
   return text.str();
 }
 
-/// A parsed JSON file. \throws std::runtime_error naming the file, and the line and column of a syntax error.
+/// A parsed JSON file. \throws std::runtime_error naming the file, and the line and column of a syntax error, or the number that no double
+/// holds.
 inline nlohmann::json read_json(const std::filesystem::path& file) {
   const std::string text = read_text(file);
   try {
     return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
+  } catch (const nlohmann::json::exception& error) {
     const std::string_view what = error.what();  // "[json.exception.…] parse error at line 3, column 5: …"
     const auto bracket = what.find("] ");
     throw std::runtime_error(fmt::format("{}: {}", file.string(), bracket == what.npos ? what : what.substr(bracket + 2)));

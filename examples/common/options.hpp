@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The command line that every example shares, and a main() that turns what goes wrong into one line on stderr.
+// The command line that every example shares, and a main() that turns what goes wrong, and Ctrl-C, into one line on stderr.
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,11 +8,14 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+#include <wgf/solver/checkpoint.hpp>
 
 namespace examples {
 
@@ -24,6 +27,9 @@ struct CommonOptions {
   std::string out;
   bool quiet = false;
   std::string device = "cpu";  ///< of programs built on LibTorch
+  /// Files, or empty. Once parsed, checkpoints of a resumed run go to where it was resumed from, unless given.
+  std::string checkpoint, resume;
+  double checkpoint_seconds = 30;
 };
 
 /// A check for an option's value: a number of at least `least`.
@@ -46,7 +52,7 @@ inline CLI::Validator positive() {
   return CLI::Validator(check, "");
 }
 
-/// Adds --seed, --threads, --steps, --out and --quiet to an example's command line.
+/// Adds the options that every example has to its command line.
 inline void add_common_options(CLI::App& app, CommonOptions& options) {
   app.add_option("--seed", options.seed, "seed of every random number")->check(at_least(0))->capture_default_str();
   app.add_option("--threads", options.threads, "threads; 0: as many as the machine has")->check(at_least(0))->capture_default_str();
@@ -56,15 +62,50 @@ inline void add_common_options(CLI::App& app, CommonOptions& options) {
   app.add_option("--device", options.device, "who computes: cpu, cuda, cuda:1, …")->capture_default_str();
 #endif
   app.add_flag("--quiet", options.quiet, "print the result alone, no progress");
+  const auto add = [&app](const char* name, auto& value, const char* what) {
+    return app.add_option(name, value, what)->group("Checkpoints");
+  };
+  add("--checkpoint", options.checkpoint, "save the run there now and then, at its end, and at Ctrl-C")->type_name("FILE");
+  add("--resume", options.resume, "go on from a checkpoint, with the options of the run that made it; --steps may be more")
+      ->type_name("FILE");
+  add("--checkpoint-seconds", options.checkpoint_seconds, "time from one to the next; 0: after every iteration")
+      ->check(at_least(0))
+      ->capture_default_str();
   app.parse_complete_callback([&options] {
+    if (options.checkpoint.empty()) options.checkpoint = options.resume;
     if (options.threads == 0) options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   });
 }
 
-/// Parses the command line and runs `body()`; the exit status is 0, 2 for a wrong command line or 1 for anything thrown, which becomes one
-/// line on stderr: "name: what happened".
+/// Thrown after Ctrl-C or kill, where a program can tidy up.
+class Interrupted : public std::runtime_error {
+ public:
+  explicit Interrupted(const std::string& where) : std::runtime_error("interrupted " + where) {}
+};
+
+/// A word as a shell reads it back.
+inline std::string shell_quoted(std::string_view word) {
+  constexpr auto plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  if (!word.empty() && word.find_first_not_of(plain) == word.npos) return std::string(word);
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+/// The command line, with --resume FILE in place of another one that it may have.
+inline std::string resume_command(int argc, char** argv, const std::string& file) {
+  std::string line;
+  for (int i = 0; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--resume") ++i;
+    else if (!word.starts_with("--resume=")) line += shell_quoted(word) + ' ';
+  }
+  return line + "--resume " + shell_quoted(file);
+}
+
+/// Parses the command line and runs `body()`; the exit status is 0, 2 for a wrong command line, 130 after Ctrl-C or kill, or 1 for anything
+/// else thrown. What is thrown becomes one line on stderr: "name: what happened".
 template <class Body>
-int run_main(CLI::App& app, int argc, char** argv, Body&& body) {
+int run_main(CLI::App& app, const CommonOptions& options, int argc, char** argv, Body&& body) {
   const auto fail = [&app](std::string what, int status) {
     std::replace(what.begin(), what.end(), '\n', ' ');
     if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r\033[K");  // over a progress bar that has not come to its end
@@ -73,11 +114,15 @@ int run_main(CLI::App& app, int argc, char** argv, Body&& body) {
   };
   try {
     app.parse(argc, argv);
+    const wgf::InterruptGuard guard;
     body();
     return std::fflush(stdout) == 0 ? 0 : fail("cannot write to standard output", 1);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     return fail(fmt::format("{} (--help lists the options)", error.what()), 2);
+  } catch (const Interrupted& error) {
+    const std::string how = options.checkpoint.empty() ? "" : "; to go on: " + resume_command(argc, argv, options.checkpoint);
+    return fail(error.what() + how, 130);
   } catch (const std::bad_alloc&) {
     return fail("out of memory", 1);
   } catch (const std::exception& error) {

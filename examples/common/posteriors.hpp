@@ -45,15 +45,23 @@ class TestScores {
                                            file.string(), score.size(), hs.size(), iq.size()));
     Eigen::MatrixXd design(score.size(), 4);
     design << Eigen::VectorXd::Ones(score.size()), hs, iq, hs.cwiseProduct(iq);
-    return {design, score};
+    try {
+      return {design, score};
+    } catch (const std::invalid_argument& error) {
+      throw std::runtime_error(fmt::format("{}: {}", file.string(), error.what()));
+    }
   }
 
   /// \param design n × 4, \param y n; at least five data that determine β
   TestScores(const Eigen::MatrixXd& design, const Eigen::VectorXd& y) : count_(static_cast<double>(y.size())) {
-    const Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(design);
-    if (design.cols() != 4 || design.rows() != y.size() || y.size() < 5 || qr.rank() < 4)
+    const auto need = [&](bool good) {
+      if (good) return;
       throw std::invalid_argument(
           fmt::format("TestScores: {} data with {} columns do not determine 4 coefficients", y.size(), design.cols()));
+    };
+    need(design.cols() == 4 && design.rows() == y.size() && y.size() >= 5 && design.allFinite() && y.allFinite());
+    const Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(design);
+    need(qr.rank() == 4);
     gram_ = design.transpose() * design;
     fit_ = qr.solve(y);
     residual_ = (y - design * fit_).squaredNorm();
@@ -192,6 +200,9 @@ struct Reference {
                                            fmt::join(Posterior::constrained_names(), ",")));
     reference.draws = std::move(table.values);
     reference.sampled_draws = Posterior::unconstrain(reference.draws);
+    if (!reference.sampled_draws.allFinite())
+      throw std::runtime_error(
+          fmt::format("{}: {} must be positive in every row", (folder / "draws.csv").string(), Posterior::constrained_names().back()));
     return reference;
   }
 };

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What the programs that run a flow share: the training's options, presets of them, progress, and the summary at the end.
+// What the programs that run a flow share: the training's options, presets of them, runs with progress and checkpoints, and the summary
+// at the end.
 #include <algorithm>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <wgf/wgf.hpp>
 
+#include "data.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "report.hpp"
@@ -109,24 +113,109 @@ inline void report_training(Report& report, const std::string& preset, const Tra
   report.setting("dropout", training.dropout);
 }
 
-/// Set by the first Ctrl-C (or kill), after which a program tidies up and ends; a second one ends it at once.
-inline volatile std::sig_atomic_t interrupted = 0;
-inline void check_interrupt() {
-  if (!interrupted) return;
-  throw std::runtime_error("interrupted");
+/// Which of a program's runs: from 1.
+struct RunNumber {
+  int number = 1, of = 1;
+};
+/// Where a run's checkpoint is: FILE itself, or of several runs run-07.ckpt for run.ckpt.
+inline std::filesystem::path numbered(const std::filesystem::path& file, RunNumber run) {
+  if (run.of == 1) return file;
+  const auto digits = fmt::format("{}", run.of).size();
+  return file.parent_path() / fmt::format("{}-{:0{}}{}", file.stem().string(), run.number, digits, file.extension().string());
 }
 
-/// An observer for the solver: progress on stderr unless --quiet, and an end at Ctrl-C.
-inline auto observer(const CommonOptions& options) {
-  for (const int signal : {SIGINT, SIGTERM})
-    std::signal(signal, [](int which) {
-      interrupted = 1;
-      std::signal(which, SIG_DFL);
-    });
-  return [quiet = options.quiet](const wgf::Progress& p) {
-    if (!quiet) wgf::print_progress(p);
-    check_interrupt();
-  };
+/// What a run's numbers depend on, as the report has it.
+inline nlohmann::ordered_json identity(const Report& report) {
+  const auto& content = report.content();
+  nlohmann::ordered_json all{{"program", content["program"]}, {"seed", content["seed"]}};
+  for (const auto& [name, value] : content["settings"].items()) all[name] = value;
+  for (const char* free : {"steps", "threads", "device", "samples"}) all.erase(free);
+  return all;
+}
+/// It is kept beside the checkpoints: the solver's own checks see neither a kernel's parameters nor the samples of a law.
+inline std::filesystem::path identity_file(std::filesystem::path checkpoint) { return checkpoint += ".json"; }
+inline void write_identity(const std::filesystem::path& checkpoint, const Report& report) {
+  wgf::detail::write_atomically("checkpoint", identity_file(checkpoint),
+                                [&](std::ostream& out) { out << identity(report).dump(2) << '\n'; });
+}
+/// \throws std::runtime_error naming the first setting that is another one
+inline void check_identity(const std::filesystem::path& checkpoint, const Report& report) {
+  if (!std::filesystem::exists(identity_file(checkpoint))) return;
+  const auto saved = read_json(identity_file(checkpoint));
+  const auto now = identity(report);
+  for (const auto& [name, value] : now.items()) {
+    const std::string was = saved.contains(name) ? saved.at(name).dump() : "none", is = value.dump();
+    if (was != is)
+      throw std::runtime_error(
+          fmt::format("{}: it was saved by a run with another {}: {}, this one has {}", checkpoint.string(), name, was, is));
+  }
+}
+
+/// \throws Interrupted after a Ctrl-C. \param where it came
+inline void check_interrupt(const std::string& where = "after the training") {
+  if (wgf::interrupted()) throw Interrupted(where);
+}
+
+/// The observer of a run: progress on stderr unless quiet, checkpoints if there are any, and an end after the iteration of a Ctrl-C.
+struct Watch {
+  bool quiet;
+  wgf::Checkpoint* checkpoint;
+  std::string where = "after the training";  ///< where a Ctrl-C came
+
+  void operator()(const wgf::Progress& progress, const wgf::Run& run) {
+    if (!quiet) wgf::print_progress(progress);
+    if (checkpoint) (*checkpoint)(progress, run);
+  }
+  bool after_iteration(const wgf::Run& run) {
+    if (!wgf::interrupted()) return !checkpoint || checkpoint->after_iteration(run);
+    if (run.finished()) return false;
+    if (checkpoint) checkpoint->save(run);
+    where = run.iteration() > 0 ? fmt::format("in step {}, after iteration {}", run.steps_done() + 1, run.iteration())
+                                : fmt::format("after step {}", run.steps_done());
+    return false;
+  }
+};
+
+/// What a run made, and what it said of itself on the way.
+template <class Flow>
+struct Trained {
+  Flow flow;
+  std::vector<wgf::Progress> history;
+};
+
+/// Runs the solver, or goes on with what --resume names: the outcome is the same. Its seconds, those before it was resumed among them, go
+/// to the report, whose settings must be complete. Where a program has several runs they are called in order; on --resume those that have
+/// no checkpoint yet start anew. \throws Interrupted after Ctrl-C, the run being saved where --checkpoint says
+template <class Solver, class Initial>
+Trained<typename Solver::Flow> train(const Solver& solver, const Initial& initial, const wgf::RunOptions& run, const CommonOptions& options,
+                                     Report& report, RunNumber which = {}) {
+  namespace fs = std::filesystem;
+  std::optional<wgf::Checkpoint> checkpoint;
+  if (!options.checkpoint.empty())
+    checkpoint.emplace(numbered(options.checkpoint, which), wgf::CheckpointOptions{.seconds = options.checkpoint_seconds});
+  const fs::path from = options.resume.empty() ? fs::path() : numbered(options.resume, which);
+  const bool resumes = !from.empty() && (which.number == 1 || fs::exists(from));
+  if (resumes) {
+    if (!fs::exists(from)) throw std::runtime_error(fmt::format("{}: there is no such checkpoint to resume from", from.string()));
+    check_identity(options.resume, report);
+  }
+
+  auto state = solver.start(initial, run);
+  if (resumes) state.restore(from);
+  if (state.steps_done() > run.steps)
+    throw std::runtime_error(fmt::format("{}: it has {} steps, more than --steps {}", from.string(), state.steps_done(), run.steps));
+  if (checkpoint && !(resumes && from == checkpoint->file())) {  // there is one from the beginning
+    checkpoint->save(state);
+    write_identity(options.checkpoint, report);
+    if (options.resume.empty())  // later ones are of another time
+      for (int k = which.number + 1; k <= which.of; ++k) fs::remove(numbered(options.checkpoint, {k, which.of}));
+  }
+  Watch watch{options.quiet, checkpoint ? &*checkpoint : nullptr};
+  while (!state.finished() && solver.step(state, watch)) {
+  }
+  check_interrupt(which.of == 1 ? watch.where : fmt::format("in run {} of {}, {}", which.number, which.of, watch.where));
+  report.seconds("training", state.history().back().seconds);
+  return {state.flow(), state.history()};
 }
 
 /// What was measured: for the report, and for people a line for every number, with what a good value would be.
@@ -141,6 +230,16 @@ class Summary {
   }
   /// The seconds that the report has under "training".
   void training_seconds() { metric("seconds", "seconds of training", report_.content()["seconds"]["training"]); }
+  /// What certificates say of a flow to a target: lines below the others, and "certificates" in the report.
+  template <class Flow, class Target>
+  void certify(const Trained<Flow>& trained, const Target& target, const CommonOptions& options) {
+    const auto certificate = wgf::certify(trained.flow, target, {.samples = 4000, .seed = options.seed, .history = trained.history});
+    certificate_ = certificate.text();
+    nlohmann::ordered_json all{{"overall", certificate.overall}, {"lines", certificate.lines}};
+    if (certificate.importance) all["pareto_k"] = certificate.importance->pareto_k;
+    if (certificate.stein) all["stein_p_value"] = certificate.stein->p_value;
+    report_.metric("certificates", std::move(all));
+  }
   /// A line for people alone.
   void row(std::string what, double value, std::string good = {}) {
     rows_.push_back({std::move(what), fmt::format("{:.4g}", value), std::move(good)});
@@ -152,6 +251,7 @@ class Summary {
     const auto pad = [](std::size_t width, const std::string& text) { return std::string(width - text.size(), ' '); };
     for (const auto& r : rows_)
       fmt::print("  {}{}  {}{}{}\n", r.what, pad(what, r.what), pad(value, r.value), r.value, r.good.empty() ? "" : "   (" + r.good + ")");
+    if (!certificate_.empty()) fmt::print("certificates: {}", certificate_);
   }
 
  private:
@@ -160,6 +260,7 @@ class Summary {
   };
   Report& report_;
   std::vector<Row> rows_;
+  std::string certificate_;
 };
 
 /// Writes the report beside the other files, moves all of them into place, and says where they are.

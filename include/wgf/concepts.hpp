@@ -77,6 +77,7 @@ concept Network = requires(N& net, typename R::Slice s, typename R::Window& x, c
   net.reset_optimiser();                               // forgets Adam's moments
   net.set_parameters(net.parameters());                // to and from the host, in the specification's order
   net.clear_gradient();                                // of a step that is given up
+  net.set_training_state(net.training_state());        // all that training has left, bit for bit: see network/training_state.hpp
 };
 
 /// Dual network: it is fitted with dropout, a function of the draw, where it has any, and can go back to its start.

@@ -23,7 +23,8 @@ function(help)
   if(NOT status EQUAL 0 OR NOT stderr STREQUAL "")
     wrong("--help must succeed")
   endif()
-  foreach(option IN ITEMS --seed --threads --steps --out --quiet --step-size --iterations --batch --rate --dual-rate --dual-steps ${ARGN})
+  foreach(option IN ITEMS --seed --threads --steps --out --quiet --step-size --iterations --batch --rate --dual-rate --dual-steps --checkpoint
+                       --resume --checkpoint-seconds ${ARGN})
     string(FIND "${stdout}" "${option} " found)
     if(found EQUAL -1)
       wrong("--help must name ${option}")
@@ -113,6 +114,98 @@ function(writes)
   file(REMOVE_RECURSE ${out})
 endfunction()
 
+# Runs the command given after the signal in the background and sends it the signal once FILE is there.
+set(interrupt_at [=[
+  file=$1 signal=$2
+  shift 2
+  "$@" &
+  program=$!
+  while [ ! -e "$file" ] && kill -0 $program 2>/dev/null; do sleep 0.01; done
+  sleep 0.3
+  kill -$signal $program
+  wait $program]=])
+macro(run_until file signal)
+  execute_process(COMMAND sh -c "${interrupt_at}" sh ${file} ${signal} ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE stdout
+                  ERROR_VARIABLE stderr)
+  string(JOIN " " arguments ${ARGN})
+endmacro()
+function(must_say_how_to_go_on)
+  set(where "in step ([0-9]+), after iteration [0-9]+|after step ([0-9]+)")
+  if(NOT status EQUAL 130 OR NOT stdout STREQUAL "" OR NOT stderr MATCHES "^${name}: interrupted (${where}); to go on: ([^\n]+)\n$")
+    wrong("must end with status 130 and say how to go on")
+  endif()
+  set(step "${CMAKE_MATCH_2}${CMAKE_MATCH_3}" PARENT_SCOPE)
+  set(command "${CMAKE_MATCH_4}" PARENT_SCOPE)
+endfunction()
+# What the report says, but for the seconds that it took.
+function(read_report file result)
+  file(READ ${file} report)
+  string(JSON report REMOVE "${report}" seconds)
+  string(REGEX REPLACE "\"seconds[a-z0-9_]*\" : [0-9.e+-]+" "" report "${report}")
+  set(${result} "${report}" PARENT_SCOPE)
+endfunction()
+# The results in OUT/whole and in OUT/out, which then are removed.
+function(must_be_the_same)
+  foreach(file IN ITEMS samples.npy flow.wgf)
+    file(SHA256 ${OUT}/whole/${file} whole)
+    file(SHA256 ${out}/${file} pieces)
+    if(NOT pieces STREQUAL whole)
+      wrong("${file} must be that of a run without interruption")
+    endif()
+  endforeach()
+  read_report(${OUT}/whole/report.json whole)
+  read_report(${out}/report.json pieces)
+  if(NOT pieces STREQUAL whole)
+    wrong("report.json must be that of a run without interruption:\n${whole}\n${pieces}")
+  endif()
+  file(REMOVE_RECURSE ${OUT}/whole ${out})
+endfunction()
+
+# resumes(argument …): a run in pieces, by Ctrl-C and by SIGKILL, comes to the same as one without interruption. The first pieces have steps
+# without end, so that none is over before it is interrupted; how many were done then, the last piece learns from what was said.
+function(resumes)
+  file(MAKE_DIRECTORY ${data})
+  set(checkpoint "${data}/the run.ckpt")
+  set(pieces ${PROGRAM} ${ARGN} --quiet --out ${out} --checkpoint ${checkpoint} --checkpoint-seconds 0 --steps 100000)
+  run_until(${checkpoint}.previous INT ${pieces})
+  must_say_how_to_go_on()
+  if(EXISTS ${out})
+    wrong("must leave no results behind")
+  endif()
+  file(REMOVE ${checkpoint}.previous)
+  run_until(${checkpoint}.previous KILL ${pieces} --resume ${checkpoint})
+  if(NOT status EQUAL 137)
+    wrong("must have been killed")
+  endif()
+  file(REMOVE_RECURSE ${checkpoint}.previous ${out})  # a killed program leaves its unfinished files
+  run_until(${checkpoint}.previous INT sh -c "exec ${command}")
+  must_say_how_to_go_on()
+  math(EXPR steps "${step} + 1")
+  string(REPLACE "--steps 100000" "--steps ${steps}" command "${command}")
+  execute_process(COMMAND sh -c "${command}" RESULT_VARIABLE status OUTPUT_VARIABLE stdout ERROR_VARIABLE stderr)
+  set(arguments "${command}")
+  if(NOT status EQUAL 0)
+    wrong("must succeed")
+  endif()
+  run_program(${ARGN} --quiet --out ${OUT}/whole --steps ${steps})
+  must_be_the_same()
+
+  set(resume ${ARGN} --resume ${checkpoint} --steps)
+  fails("the run.ckpt: it was saved by a run with another seed: 1, this one has 2" ${resume} ${steps} --seed 2)
+  fails("the run.ckpt: it was saved by a run with another final_rate: [0-9.]+, this one has 0.5" ${resume} ${steps} --final-rate 0.5)
+  fails("the run.ckpt: it has ${steps} steps, more than --steps ${step}" ${resume} ${step})
+  file(REMOVE_RECURSE ${data})
+  file(MAKE_DIRECTORY ${data})
+  fails("the run.ckpt: there is no such checkpoint" ${resume} 1)
+  fails("cannot write /dev/null/run.ckpt" ${ARGN} --checkpoint /dev/null/run.ckpt)
+  file(REMOVE_RECURSE ${data})
+
+  run_until(${out} INT ${PROGRAM} ${ARGN} --quiet --out ${out} --steps 100000)
+  if(NOT status EQUAL 130 OR NOT stderr MATCHES "^${name}: interrupted (in|after) step [^;\n]*\n$" OR EXISTS ${out})
+    wrong("must end with status 130, and leave nothing behind")
+  endif()
+endfunction()
+
 # What every example refuses. Paths below files cannot be made, whoever asks.
 function(refuses_nonsense)
   fails("--no-such-option" --no-such-option)
@@ -120,6 +213,7 @@ function(refuses_nonsense)
   fails("--seed" --seed -1)
   fails("--iterations" --iterations many)
   fails("--rate" --rate 0)
+  fails("--checkpoint-seconds" --checkpoint-seconds -1)
   fails("--final-rate: must be above 0 and at most 1, got 2" --final-rate 2)
   if(NOT name MATCHES "^(ornstein_uhlenbeck|heat)$")  # their flows are Gaussian and have no pool
     fails("pool must hold at least a batch" --batch 200 --pool 100)

@@ -40,6 +40,7 @@ fails("cannot read .*numbers.npy: it is not a .npy file" --data ${data}/numbers.
 fails("cannot read .*missing.npy" --data ${data}/missing.npy)
 fails("--data" --data ${data}/samples.npy --target ring)
 
+resumes(--iterations 10 --pool 2000 --batch 64 --samples 200 --target-samples 500)
 refuses_nonsense()
 fails("--divergence: must be one of chi2, hellinger, js, kl, reverse_kl, got tv" --divergence tv)
 fails("--target" --target circle)

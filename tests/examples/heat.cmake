@@ -8,6 +8,7 @@ writes(arguments ${tiny} shape 50,2 metrics ${metrics} settings preset=affine di
 writes(arguments ${tiny} --dim 1 --seed 3 shape 50,1 metrics ${metrics} settings dim=1)
 writes(arguments ${tiny} --map icnn shape 50,2 metrics ${metrics} log_density_error settings preset=icnn)
 writes(arguments ${tiny} --map icnn --dim 5 --batch 64 shape 50,5 metrics ${metrics} log_density_error settings dim=5 batch=64)
+resumes(--iterations 20 --samples 50)
 refuses_nonsense()
 fails("--dim" --dim 0)
 fails("--samples" --samples 0)

@@ -48,8 +48,11 @@ struct CustomMeasure {
 /// P_0 of a flow: a measure of the library, which files keep, or the user's own.
 using InitialMeasure = std::variant<Gaussian, GaussianMixture, UniformBox, Barenblatt, Empirical, CustomMeasure>;
 
+/// P_0 as flows keep it. \throws std::invalid_argument for a measure without a dimension.
 template <Measure M>
 InitialMeasure initial_measure(M measure) {
+  if (const int d = measure.dim(); d < 1)
+    throw std::invalid_argument("wgf::Flow: P_0 must have at least one dimension, got " + std::to_string(d));
   constexpr bool ours = std::same_as<M, Gaussian> || std::same_as<M, GaussianMixture> || std::same_as<M, UniformBox> ||
                         std::same_as<M, Barenblatt> || std::same_as<M, Empirical> || std::same_as<M, CustomMeasure>;
   if constexpr (ours) {
@@ -72,6 +75,7 @@ struct Stage {
   std::vector<Scalar> parameters;  ///< empty: the step has no map
   double stretch = 1;              ///< particles move by so many times T(x) − x: 2 where a midpoint step was extrapolated
   Particles samples{};             ///< d × N, of the law before the step; none where no interaction energy goes forward
+  double step_size = 0;            ///< the step's own a, where steps differ; 0: the flow's
 };
 
 /// x ← x + stretch·(T(x) − x), T in the stage's coordinates: mean + factor·net(factor⁻¹(x − mean)). `inside` is scratch of x's size.
@@ -129,7 +133,7 @@ class Flow {
 
   InitialMeasure initial;             ///< P_0
   Map map;                            ///< what every stage's parameters mean
-  double step_size;                   ///< the scheme's a: stage k ends at time k·a of the gradient flow
+  double step_size;                   ///< the scheme's a, of every stage that has none of its own
   Backend backend;                    ///< evaluates the maps
   ForwardTerms forward;               ///< what moves the particles in the forward half of every step
   std::vector<Stage<Scalar>> stages;  ///< T_1, …, T_K
@@ -139,6 +143,20 @@ class Flow {
   }
   /// Number of stages, K.
   int size() const { return static_cast<int>(stages.size()); }
+  /// The a of stage k = 0, 1, …. \throws std::invalid_argument for a stage that is not there.
+  double step_size_of(int k) const {
+    const double own = stage(k, "step_size_of").step_size;
+    return own > 0 ? own : step_size;
+  }
+  /// The time of the gradient flow at which P_k stands, the sum of the first k step sizes (k = −1: all).
+  /// \throws std::invalid_argument for more steps than there are.
+  double time(int k = -1) const {
+    double t = 0;
+    bool same = true;
+    const int n = k < 0 ? size() : k;
+    for (int i = 0; i < n; ++i) t += step_size_of(i), same = same && stages[static_cast<std::size_t>(i)].step_size == 0;
+    return same ? n * step_size : t;  // without the rounding of a sum
+  }
 
   /// n fresh draws of P_0, pushed through all maps: d × n samples of P_K. The same seed gives the same samples; without one, the seed is
   /// derived from the backend's, and differs from those of training.
@@ -238,30 +256,39 @@ class Flow {
         initial);
   }
 
-  /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine.
+  /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine. \throws std::invalid_argument for a stage that is not there.
   AffineForm affine_form(int k) const
     requires(AffineSpecification<Map> && !has_forward)
   {
-    const auto& stage = stages.at(static_cast<std::size_t>(k));
-    const Frame& frame = stage.frame;
-    AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(stage.parameters.begin(), stage.parameters.end()));
+    const auto& own = stage(k, "affine_form");
+    const Frame& frame = own.frame;
+    AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(own.parameters.begin(), own.parameters.end()));
     const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(dim(), dim());
-    inner.matrix = identity + stage.stretch * (inner.matrix - identity), inner.offset *= stage.stretch;
+    inner.matrix = identity + own.stretch * (inner.matrix - identity), inner.offset *= own.stretch;
     const Eigen::MatrixXd matrix = detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
     return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
   }
-  /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws std::invalid_argument unless P_0 is Gaussian.
+  /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws std::invalid_argument unless P_0 is Gaussian and there
+  /// are k stages.
   Gaussian gaussian(int k = -1) const
     requires(AffineSpecification<Map> && !has_forward)
   {
     const auto* p0 = std::get_if<Gaussian>(&initial);
     if (!p0) throw std::invalid_argument("wgf::Flow::gaussian: P_0 is not Gaussian");
+    if (k > size())
+      throw std::invalid_argument("wgf::Flow::gaussian: there is no P_" + std::to_string(k) + " in a flow of " + std::to_string(size()));
     Gaussian p = *p0;
     for (int i = 0; i < (k < 0 ? size() : k); ++i) p = affine_form(i).push_forward(p);
     return p;
   }
 
  private:
+  const StageType& stage(int k, const char* who) const {
+    if (k < 0 || k >= size())
+      throw std::invalid_argument(std::string("wgf::Flow::") + who + ": there is no stage " + std::to_string(k) + " in a flow of " +
+                                  std::to_string(size()));
+    return stages[static_cast<std::size_t>(k)];
+  }
   void check(const Particles& x, const char* who) const {
     if (x.rows() != dim())
       throw std::invalid_argument(std::string("wgf::Flow::") + who + ": the particles have dimension " + std::to_string(x.rows()) +
@@ -284,7 +311,7 @@ class Flow {
       if constexpr (has_forward) {
         auto samples = runtime.points(dim(), stage.samples.cols());
         if (stage.samples.cols() > 0) runtime.upload(stage.samples, samples);
-        push_forward(runtime, forward, step_size, samples, x, drift, inside, n);
+        push_forward(runtime, forward, step_size_of(k), samples, x, drift, inside, n);
       }
       if (!stage.parameters.empty()) {
         net.set_parameters(stage.parameters);
@@ -349,14 +376,14 @@ class Flow {
         const auto value = [&](const Particles& at) -> Particles {
           const auto now = x.window(0, at.cols());
           runtime.upload(at, now);
-          push_forward(runtime, forward, step_size, samples, now, drift.window(0, at.cols()), y.window(0, at.cols()), at.cols());
+          push_forward(runtime, forward, step_size_of(k), samples, now, drift.window(0, at.cols()), y.window(0, at.cols()), at.cols());
           return runtime.download(now);
         };
         const auto derivative = [&](const Particles& at) {
           std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(at.cols()), Eigen::MatrixXd::Identity(d, d));
           hana::for_each(forward, [&](const auto& t) {
             const auto drift_slopes = t.term.drift_slopes(runtime, at, samples);
-            for (std::size_t i = 0; i < slopes.size(); ++i) slopes[i] -= step_size * t.weight * drift_slopes[i];
+            for (std::size_t i = 0; i < slopes.size(); ++i) slopes[i] -= step_size_of(k) * t.weight * drift_slopes[i];
           });
           return slopes;
         };

@@ -78,12 +78,16 @@ template <class... A, class... B>
 Functional<A..., B...> operator+(Functional<A...> a, Functional<B...> b) {
   return {hana::concat(std::move(a.terms), std::move(b.terms))};
 }
-/// \throws std::invalid_argument unless the weight is positive and finite.
+/// \throws std::invalid_argument unless the weight, and its products with those of the terms, are positive and finite.
 template <class... A>
 Functional<A...> operator*(double weight, Functional<A...> a) {
   if (!(weight > 0) || !std::isfinite(weight))
     throw std::invalid_argument("wgf::Functional: a weight must be positive, got " + std::to_string(weight));
-  hana::for_each(a.terms, [&](auto& t) { t.weight *= weight; });
+  hana::for_each(a.terms, [&](auto& t) {
+    t.weight *= weight;
+    if (!(t.weight > 0) || !std::isfinite(t.weight))
+      throw std::invalid_argument("wgf::Functional: a product of weights must be positive, got " + std::to_string(t.weight));
+  });
   return a;
 }
 
@@ -169,13 +173,13 @@ auto backward_part(const Functional<Terms...>& f) {
 template <class R, class Terms, class F>
 void each_dual(Terms& terms, F&& f) {
   hana::for_each(terms, [&](auto& t) {
-    if constexpr (DualTerm<std::remove_reference_t<decltype(t.term)>, R>) f(t.term, t.weight);
+    if constexpr (DualTerm<std::remove_cvref_t<decltype(t.term)>, R>) f(t.term, t.weight);
   });
 }
 template <class R, class Terms, class F>
 void each_direct(Terms& terms, F&& f) {
   hana::for_each(terms, [&](auto& t) {
-    if constexpr (DirectTerm<std::remove_reference_t<decltype(t.term)>, R>) f(t.term, t.weight);
+    if constexpr (DirectTerm<std::remove_cvref_t<decltype(t.term)>, R>) f(t.term, t.weight);
   });
 }
 

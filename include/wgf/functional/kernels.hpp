@@ -213,6 +213,7 @@ Eigen::VectorXd kernel_gradient(const K& kernel, const Eigen::VectorXd& x) {
 }
 
 /// ∇²W(x), d × d; of kernels that are not radial and have no Hessian, by differences of fourth order of the gradient.
+/// \throws std::invalid_argument if the kernel's own has another size.
 template <InteractionKernel K>
 Eigen::MatrixXd kernel_hessian(const K& kernel, const Eigen::VectorXd& x) {
   const Eigen::Index d = x.size();
@@ -222,7 +223,11 @@ Eigen::MatrixXd kernel_hessian(const K& kernel, const Eigen::VectorXd& x) {
   } else if constexpr (requires {
                          { kernel.hessian(x) } -> std::convertible_to<Eigen::MatrixXd>;
                        }) {
-    return kernel.hessian(x);
+    Eigen::MatrixXd hessian = kernel.hessian(x);
+    if (hessian.rows() != d || hessian.cols() != d)
+      throw std::invalid_argument("a kernel's Hessian at a point must be " + std::to_string(d) + " x " + std::to_string(d) + ", got " +
+                                  std::to_string(hessian.rows()) + " x " + std::to_string(hessian.cols()));
+    return hessian;
   } else {
     return detail::jacobian_by_differences([&](const Eigen::VectorXd& at) { return kernel_gradient(kernel, at); }, x);
   }

@@ -92,6 +92,8 @@ class Barenblatt {
       throw std::invalid_argument("wgf::Barenblatt: the exponent must be above 1, got " + std::to_string(exponent));
     if (!(radius > 0) || !std::isfinite(radius))
       throw std::invalid_argument("wgf::Barenblatt: the radius must be positive, got " + std::to_string(radius));
+    if (!(radius * radius > 0) || !std::isfinite(radius * radius))
+      throw std::invalid_argument("wgf::Barenblatt: the radius must have a square that is a number, neither 0 nor infinite");
     log_peak_ = -log_unit_integral(dim(), exponent) - dim() * std::log(radius);
   }
   static Eigen::VectorXd origin(int dim) {

@@ -17,8 +17,8 @@ namespace wgf {
 /// A finite mixture of Gaussians. The weights may have any sum: they are normalised.
 class GaussianMixture {
  public:
-  /// \throws std::invalid_argument for no components, another number of weights, a weight that is not positive, or components of different
-  /// dimensions.
+  /// \throws std::invalid_argument for no components, another number of weights, a weight that is not positive or vanishes beside the
+  /// others, or components of different dimensions.
   GaussianMixture(std::vector<double> weights, std::vector<Gaussian> components)
       : weights_(std::move(weights)), components_(std::move(components)) {
     if (components_.empty()) throw std::invalid_argument("wgf::GaussianMixture: at least one component is needed, got none");
@@ -36,9 +36,11 @@ class GaussianMixture {
         throw std::invalid_argument("wgf::GaussianMixture: the components must have the same dimension, got " + std::to_string(dim()) +
                                     " and " + std::to_string(c.dim()));
     // Weights that are normalised already stay as they are, to the bit: rounding makes their sum differ from 1 by this much.
+    if (!std::isfinite(sum)) throw std::invalid_argument("wgf::GaussianMixture: the weights' sum must be finite");
     if (std::abs(sum - 1) <= static_cast<double>(weights_.size()) * std::numeric_limits<double>::epsilon()) sum = 1;
     for (std::size_t k = 0; k < weights_.size(); ++k) {
       weights_[k] /= sum;
+      if (!(weights_[k] > 0)) throw std::invalid_argument("wgf::GaussianMixture: a weight vanishes beside the others");
       log_scale_.push_back(std::log(weights_[k]) + components_[k].log_normaliser());
     }
   }

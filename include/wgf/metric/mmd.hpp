@@ -15,7 +15,7 @@ namespace wgf {
 /// positive.
 inline double mmd(const Particles& x, const Particles& y, double bandwidth) {
   detail::check_clouds("wgf::mmd", x, y, 2);
-  if (!(bandwidth > 0) || !std::isfinite(bandwidth))
+  if (!(bandwidth > 0) || !std::isfinite(bandwidth) || !std::isfinite(0.5 / bandwidth / bandwidth))  // k(x, x) would be no number
     throw std::invalid_argument("wgf::mmd: the bandwidth must be positive, got " + std::to_string(bandwidth));
   const detail::PairMeans p(x), q(y);
   const auto kernel = [rate = -0.5 / bandwidth / bandwidth](const auto& squares) { return (rate * squares).exp(); };

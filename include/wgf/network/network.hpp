@@ -23,6 +23,12 @@ enum class Output { scalar, point };
 enum class Keep { tile, batch };
 
 namespace detail {
+/// The shortest text that reads back as this number.
+template <class T>
+std::string shortest(T value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, +value).ptr};
+}
 inline void check_input_scale(const char* name, double scale) {
   if (!(scale > 0) || !std::isfinite(scale))
     throw std::invalid_argument(std::string("wgf::") + name + ": input_scale must be positive, got " + std::to_string(scale));
@@ -139,9 +145,7 @@ template <NetworkSpecification S>
 std::string describe(const S& spec) {
   std::string text;
   hana::for_each(S::fields(), [&](const auto& field) {
-    char number[32];  // the shortest text that reads back as this number
-    const auto end = std::to_chars(number, number + sizeof number, spec.*hana::second(field)).ptr;
-    text += (text.empty() ? "" : ", ") + std::string(hana::first(field)) + " = " + std::string(number, end);
+    text += (text.empty() ? "" : ", ") + std::string(hana::first(field)) + " = " + detail::shortest(spec.*hana::second(field));
   });
   if constexpr (requires { spec.first, spec.second; }) return describe(spec.first) + " + " + describe(spec.second);
   else return text.empty() ? S::name() : S::name() + "{" + text + "}";

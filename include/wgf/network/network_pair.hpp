@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "adam.hpp"
+#include "training_state.hpp"
 
 namespace wgf {
 
@@ -31,6 +32,12 @@ class NetworkPair {
     first_.set_parameters(values.first(n));
     second_.set_parameters(values.subspan(n));
   }
+  std::vector<double> training_state() const { return joined(first_.training_state(), second_.training_state()); }
+  void set_training_state(std::span<const double> state) {
+    const std::size_t n = std::min(detail::training_state_size(first_.parameters().size()), state.size());
+    first_.set_training_state(state.first(n));
+    second_.set_training_state(state.subspan(n));
+  }
   std::vector<Scalar> gradient() { return joined(first_.gradient(), second_.gradient()); }
   void clear_gradient() { first_.clear_gradient(), second_.clear_gradient(); }
 
@@ -40,7 +47,8 @@ class NetworkPair {
   Second second_;
 
  private:
-  static std::vector<Scalar> joined(std::vector<Scalar> a, const std::vector<Scalar>& b) {
+  template <class T>
+  static std::vector<T> joined(std::vector<T> a, const std::vector<T>& b) {
     a.insert(a.end(), b.begin(), b.end());
     return a;
   }

@@ -25,8 +25,14 @@ struct CellGrid {
   Eigen::VectorXd lower, upper;
   Eigen::VectorXi cells;
 
-  /// [−half_width, half_width]^dim with `cells` cells a side.
+  /// [−half_width, half_width]^dim with `cells` cells a side. \throws std::invalid_argument unless dim is 1 or 2, half_width positive and
+  /// there are at least 2 cells.
   static CellGrid cube(int dim, double half_width, int cells) {
+    if (dim != 1 && dim != 2)
+      throw std::invalid_argument("wgf::CellGrid: the grid must have one or two dimensions, got " + std::to_string(dim));
+    if (!(half_width > 0) || !std::isfinite(half_width))
+      throw std::invalid_argument("wgf::CellGrid: half_width must be positive, got " + std::to_string(half_width));
+    if (cells < 2) throw std::invalid_argument("wgf::CellGrid: a side must have at least 2 cells, got " + std::to_string(cells));
     return {Eigen::VectorXd::Constant(dim, -half_width), Eigen::VectorXd::Constant(dim, half_width), Eigen::VectorXi::Constant(dim, cells)};
   }
   int dim() const { return static_cast<int>(cells.size()); }
@@ -42,9 +48,11 @@ struct CellGrid {
     if (dim() == 2) x(1) += (j + 0.5) * width()(1);
     return x;
   }
-  /// The field of f's means over the cells, by the midpoints of `parts` parts of a cell's side.
+  /// The field of f's means over the cells, by the midpoints of `parts` parts of a cell's side. \throws std::invalid_argument for parts
+  /// < 1.
   template <class F>
   Eigen::ArrayXXd means(F&& f, int parts = 4) const {
+    if (parts < 1) throw std::invalid_argument("wgf::CellGrid::means: parts must be positive, got " + std::to_string(parts));
     Eigen::ArrayXXd field(rows(), cols());
     for (Eigen::Index j = 0; j < cols(); ++j)
       for (Eigen::Index i = 0; i < rows(); ++i) field(i, j) = mean(f, static_cast<double>(i), static_cast<double>(j), parts);
@@ -87,6 +95,7 @@ class FiniteVolume {
     fft_.SetFlag(Eigen::FFT<double>::Unscaled);
     external_ = Eigen::ArrayXXd::Zero(grid_.rows(), grid_.cols());
     if (equation_.potential) external_ = grid_.means(equation_.potential, 1);
+    if (!external_.allFinite()) throw std::invalid_argument("wgf::FiniteVolume: the potential must be finite at the cells' centres");
     if (equation_.interaction) prepare_kernel();
   }
 

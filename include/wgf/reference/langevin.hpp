@@ -22,13 +22,15 @@ namespace wgf {
 /// all columns at once, that is used.
 /// \param start d × n. \param time in units of the flow's time, 0 or more.
 /// \param dt the longest step; stable below 2 divided by the greatest curvature of −log q.
-/// \throws std::invalid_argument for another dimension than the target's, or for times that make no sense.
+/// \throws std::invalid_argument for another dimension than the target's, particles that are not finite, times that make no sense, or a
+/// gradient of another size.
 /// \throws std::runtime_error if the particles leave the finite numbers, since dt is too long.
 template <class Target>
 Particles langevin(const Target& target, Particles start, double time, double dt, std::uint64_t seed) {
   if (start.rows() != target.dim())
     throw std::invalid_argument("wgf::langevin: the particles must have the target's dimension " + std::to_string(target.dim()) + ", got " +
                                 std::to_string(start.rows()));
+  if (!start.allFinite()) throw std::invalid_argument("wgf::langevin: the particles must be finite");
   if (!(time >= 0) || !std::isfinite(time))
     throw std::invalid_argument("wgf::langevin: the time must not be negative, got " + std::to_string(time));
   if (!(dt > 0)) throw std::invalid_argument("wgf::langevin: dt must be positive, got " + std::to_string(dt));
@@ -43,12 +45,18 @@ Particles langevin(const Target& target, Particles start, double time, double dt
   const double h = time / steps, noise = std::sqrt(2 * h);
   const int dim = static_cast<int>(start.rows());
   Particles drift(start.rows(), start.cols());
+  const auto checked = [dim](Eigen::VectorXd gradient) {
+    if (gradient.size() != dim)
+      throw std::invalid_argument("wgf::langevin: the target's gradient must have " + std::to_string(dim) + " coordinates, got " +
+                                  std::to_string(gradient.size()));
+    return gradient;
+  };
   for (std::uint32_t k = 0; k < steps; ++k) {
     if constexpr (requires { target.gradients(start, drift); }) target.gradients(start, drift);
     else if constexpr (requires { target.gradient(start.col(0)); })
-      for (Eigen::Index i = 0; i < start.cols(); ++i) drift.col(i) = target.gradient(start.col(i));
+      for (Eigen::Index i = 0; i < start.cols(); ++i) drift.col(i) = checked(target.gradient(start.col(i)));
     else
-      for (Eigen::Index i = 0; i < start.cols(); ++i) drift.col(i) = log_density_gradient(target, start.col(i));
+      for (Eigen::Index i = 0; i < start.cols(); ++i) drift.col(i) = checked(log_density_gradient(target, start.col(i)));
     start += h * drift;
     Random{seed}.fill<double, true>(stream, k, 0, static_cast<long>(start.cols()), dim, [&](long i, int first, const double* four) {
       const int last = std::min(4, dim - first);

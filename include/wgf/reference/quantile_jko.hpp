@@ -48,17 +48,24 @@ class QuantileJko {
 
   double step_size() const { return step_size_; }
 
-  /// The quantiles F⁻¹((i − ½)/n), i = 1 … n, in ascending order.
+  /// The quantiles F⁻¹((i − ½)/n), i = 1 … n, in ascending order. \throws std::invalid_argument for n < 1.
   template <class InverseCdf>
   static Eigen::VectorXd quantiles(InverseCdf&& inverse_cdf, int n) {
+    if (n < 1) throw std::invalid_argument("wgf::QuantileJko::quantiles: at least one must be asked for, got " + std::to_string(n));
     Eigen::VectorXd q(n);
     for (int i = 0; i < n; ++i) q(i) = inverse_cdf((i + 0.5) / n);
     return q;
   }
-  /// P in the middle of each of the N − 1 gaps.
-  static Eigen::VectorXd density(const Eigen::VectorXd& q) { return (static_cast<double>(q.size()) * gaps(q)).cwiseInverse(); }
-  /// The points of density().
-  static Eigen::VectorXd midpoints(const Eigen::VectorXd& q) { return 0.5 * (q.head(q.size() - 1) + q.tail(q.size() - 1)); }
+  /// P in the middle of each of the N − 1 gaps. \throws std::invalid_argument for fewer than two quantiles.
+  static Eigen::VectorXd density(const Eigen::VectorXd& q) {
+    check_two(q, "density");
+    return (static_cast<double>(q.size()) * gaps(q)).cwiseInverse();
+  }
+  /// The points of density(). \throws std::invalid_argument likewise.
+  static Eigen::VectorXd midpoints(const Eigen::VectorXd& q) {
+    check_two(q, "midpoints");
+    return 0.5 * (q.head(q.size() - 1) + q.tail(q.size() - 1));
+  }
 
   /// The quantiles of P_{k+1} from those of P_k, by Newton's method, damped so that no gap closes.
   /// \param p at least two numbers in strictly ascending order. \throws std::invalid_argument for others.
@@ -102,6 +109,11 @@ class QuantileJko {
   }
 
  private:
+  static void check_two(const Eigen::VectorXd& q, const char* who) {
+    if (q.size() < 2)
+      throw std::invalid_argument(std::string("wgf::QuantileJko::") + who + ": at least two quantiles are needed, got " +
+                                  std::to_string(q.size()));
+  }
   static Eigen::VectorXd gaps(const Eigen::VectorXd& q) { return q.tail(q.size() - 1) - q.head(q.size() - 1); }
   // The explicit half (12): p_i − a (1/N) Σ_j W'(p_i − p_j).
   Eigen::VectorXd forward(const Eigen::VectorXd& p) const {

@@ -32,6 +32,10 @@ inline constexpr bool goes_forward = requires { requires Scheme::template forwar
 template <class Scheme>
 inline constexpr bool extrapolates = requires { requires Scheme::extrapolate; };
 
+/// Whether a scheme chooses the step size as it goes: see Adaptive.
+template <class Scheme>
+inline constexpr bool adapts = requires { requires Scheme::adapts; };
+
 namespace detail {
 inline void check_step_size(const char* scheme, double step_size) {
   if (!(step_size > 0) || !std::isfinite(step_size))

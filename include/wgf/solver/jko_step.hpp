@@ -60,6 +60,7 @@ class Transport {
 /// Sample estimates of an iteration, averages over the batch; and whether all gradients up to it were finite.
 struct Estimates {
   double transport = 0, direct = 0, dual = 0;
+  double dual_size = 0;  ///< |u|, root mean square over particles and dual networks
   bool finite = true;
 };
 
@@ -104,28 +105,30 @@ void descend(Network& network, Adam rule, const Share& share, const Finite& fini
 }
 
 /// Trains the step's map. The state's terms have entered the step.
+/// \param iterations of the whole training, of which those from `begin` on are run. \param share_of_rates what all rates are multiplied by.
 /// \param draw draw(k) gives the batch of iteration k in the frame's coordinates. \param first_draw number of the first iteration's random
 /// numbers.
 /// \param observe observe(k, finite, estimates) is called in every iteration: whether gradients were finite as far as is known, and figures
 /// on request, which may mean to wait for a device. It may stop the step by returning false.
 /// \returns whether the step was finished.
 template <Runtime R, class State, class Draw, class Observe>
-bool jko_step(const R& runtime, State& state, const Transport<R>& transport, const RunOptions& options, int iterations,
-              std::uint32_t first_draw, Draw draw, Observe observe) {
+bool jko_step(const R& runtime, State& state, const Transport<R>& transport, const RunOptions& options, int begin, int iterations,
+              double share_of_rates, std::uint32_t first_draw, Draw draw, Observe observe) {
   using Slice = typename R::Slice;
   auto& [map, terms, y, g, difference, watched] = state;
   const long n = options.batch;
   const auto inverse_n = static_cast<typename R::Scalar>(1.0 / static_cast<double>(n));
   const int averaged_from = iterations - static_cast<int>(std::lround(options.average * iterations));
-  const Adam map_rule{options.map_rate, options.beta1, options.beta2}, dual_rule{options.dual_rate, options.beta1, options.beta2};
-  auto loop = loop_of(runtime, options.shares(iterations));
+  const Adam map_rule{share_of_rates * options.map_rate, options.beta1, options.beta2},
+      dual_rule{share_of_rates * options.dual_rate, options.beta1, options.beta2};
+  auto loop = loop_of(runtime, options.shares(begin, iterations));
 
-  for (int k = 0; k < iterations; ++k) {
+  for (int k = begin; k < iterations; ++k) {
     const auto now = first_draw + static_cast<std::uint32_t>(k);
     const bool averages = k >= averaged_from;
     const auto x = loop.batch(draw(k));
     bool known_finite = true;
-    loop.run(k, averages, [&](const auto& share) {
+    loop.run(k - begin, averages, [&](const auto& share) {
       runtime.parallel(n, [&](Slice s) { y(s) = map.forward(s, x(s)); });  // T stays fixed while the duals ascend
       show_batch(runtime, terms, y);
 
@@ -179,8 +182,10 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport, con
     });
 
     const auto estimates = [&] {
-      auto sums = std::tuple{runtime.sum(), runtime.sum(), runtime.sum()};
-      auto& [moved, direct, dual_sum] = sums;
+      auto sums = std::tuple{runtime.sum(), runtime.sum(), runtime.sum(), runtime.sum()};
+      auto& [moved, direct, dual_sum, square] = sums;
+      int networks = 0;
+      each_dual<R>(terms, [&](auto&, double) { ++networks; });
       show_batch(runtime, watched, y);
       runtime.parallel(n, [&](Slice s) {
         transport.set_gradient(x(s), y(s), difference(s), g(s));
@@ -188,12 +193,15 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport, con
         each_direct<R>(terms, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
         each_direct<R>(watched, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
         each_dual<R>(terms, [&](auto& dual, double weight) {
-          dual_sum.add(s, weight * dual.gain(dual.network.forward(s, y(s))).sum());
+          const auto u = dual.network.forward(s, y(s));
+          dual_sum.add(s, weight * dual.gain(u).sum());
+          square.add(s, (u * u).sum());
           dual_sum.add(s, -weight * dual.cost(dual.network.forward(s, dual.base_batch(s))).sum());
         });
       });
       const double per_point = 1.0 / static_cast<double>(n);
-      return Estimates{per_point * moved.value(), per_point * direct.value(), per_point * dual_sum.value(), loop.sound(known_finite)};
+      return Estimates{per_point * moved.value(), per_point * direct.value(), per_point * dual_sum.value(),
+                       networks > 0 ? std::sqrt(per_point * square.value() / networks) : 0.0, loop.sound(known_finite)};
     };
     if (!observe(k, known_finite, estimates)) return false;
   }

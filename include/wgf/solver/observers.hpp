@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Observers: any callable that takes a Progress. It may return false to stop the run.
+// Observers: any callable that takes a Progress, or a Progress and the Run. It may return false to stop the run.
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <tuple>
+#include <utility>
 #include <vector>
 
-#include "options.hpp"
+#include "run.hpp"
 
 namespace wgf {
 
@@ -40,10 +42,37 @@ class ProgressPrinter {
 /// Progress on the standard error stream.
 inline const ProgressPrinter print_progress{};
 
-/// Keeps every Progress it is told. Pass it by std::ref, or as an lvalue.
+/// Keeps every Progress it is told; of a run that is resumed also what was told before. Pass it by std::ref, or as an lvalue.
 struct Recorder {
   std::vector<Progress> history;
   void operator()(const Progress& p) { history.push_back(p); }
+  void operator()(const Progress& p, const Run& run) {
+    if (history.empty()) history = run.history();
+    else history.push_back(p);
+  }
+};
+
+/// Several observers as one: `wgf::Observers{std::ref(recorder), wgf::print_progress, std::ref(checkpoint)}`. All are told; the run stops
+/// if one of them wants it to.
+template <class... Observer>
+class Observers {
+ public:
+  explicit Observers(Observer... observers) : observers_(std::move(observers)...) {}
+  bool operator()(const Progress& progress, const Run& run) {
+    return all([&](auto& observer) { return detail::tell(observer, progress, run); });
+  }
+  bool after_iteration(const Run& run) {
+    return all([&](auto& observer) { return detail::after_iteration(observer, run); });
+  }
+
+ private:
+  template <class Ask>
+  bool all(Ask ask) {
+    bool go_on = true;
+    std::apply([&](auto&... observer) { ((go_on = ask(observer) && go_on), ...); }, observers_);
+    return go_on;
+  }
+  std::tuple<Observer...> observers_;
 };
 
 }  // namespace wgf

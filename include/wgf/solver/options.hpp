@@ -8,8 +8,25 @@
 #include <vector>
 
 #include "../network/adam.hpp"
+#include "../network/network.hpp"
 
 namespace wgf {
+
+/// What counts as divergence of a step, and what then happens.
+struct DivergencePolicy {
+  /// A step that diverges is rolled back and solved again with smaller rates, at most so many times; then it is a StepError. (What a
+  /// user's function throws is one at once.)
+  int retries = 0;
+  /// Each time, the step's rates are multiplied by this.
+  double rate = 0.3;
+  /// Exploded: transport cost plus functional are so many times 1 + |their value when the step began| above that value. +∞: never.
+  double explosion = 1e3;
+  /// Collapsed: in some direction the step shrinks the cloud's standard deviation by more than this factor. 0: never.
+  double collapse = 1e-5;
+  /// Saturated: |u| of the dual networks is, in root mean square over a batch of particles, above this at a step's end. They call particles
+  /// e^|u| times likelier than the base does, and e⁻¹⁶ is where a loss has no slope left in single precision. +∞: never.
+  double saturation = 16;
+};
 
 /// Options of a run, for designated initialisers: `{.steps = 10, .batch = 512}`. The defaults of J₁, J₂, M and the rates are the paper's
 /// (appendix D); what the paper lacks (decay, average, whitening, longer first step) is on where it was measured to win.
@@ -51,6 +68,21 @@ struct RunOptions {
   bool coupled_base = false;
   /// How often in a step the observer is called with figures.
   int reports = 10;
+  /// What counts as divergence, and whether it ends the run.
+  DivergencePolicy divergence = {};
+
+  /// The options that shape a run's numbers, with their names: all but `steps`, `reports` and how divergence is met.
+  static constexpr auto fields() {
+    const auto field = [](const char* name, auto member) { return hana::make_pair(name, member); };
+    using O = RunOptions;
+    return hana::make_tuple(field("iterations", &O::iterations), field("dual_steps", &O::dual_steps), field("batch", &O::batch),
+                            field("map_rate", &O::map_rate), field("dual_rate", &O::dual_rate), field("final_rate", &O::final_rate),
+                            field("average", &O::average), field("first_step", &O::first_step), field("beta1", &O::beta1),
+                            field("beta2", &O::beta2), field("whiten", &O::whiten), field("carry_dual", &O::carry_dual),
+                            field("carry_optimiser", &O::carry_optimiser), field("pool", &O::pool), field("refresh_pool", &O::refresh_pool),
+                            field("stratified", &O::stratified), field("forward_samples", &O::forward_samples),
+                            field("coupled_base", &O::coupled_base));
+  }
 
   /// \throws std::invalid_argument naming the first option that makes no sense.
   void check() const {
@@ -71,9 +103,16 @@ struct RunOptions {
     need(beta1 >= 0 && beta1 < 1, "beta1 must be in [0, 1)", beta1);
     need(beta2 >= 0 && beta2 < 1, "beta2 must be in [0, 1)", beta2);
     need(pool > 0, "pool must be positive", pool);
+    need(batch <= 1'000'000'000'000, "batch must be at most 10^12", batch);
+    need(pool <= 1'000'000'000'000, "pool must be at most 10^12", pool);
     need(refresh_pool >= 0, "refresh_pool must not be negative", refresh_pool);
     need(forward_samples > 0, "forward_samples must be positive", forward_samples);
     need(reports > 0, "reports must be positive", reports);
+    need(divergence.retries >= 0, "divergence.retries must not be negative", divergence.retries);
+    need(divergence.rate > 0 && divergence.rate <= 1, "divergence.rate must be in (0, 1]", divergence.rate);
+    need(divergence.explosion > 0, "divergence.explosion must be positive", divergence.explosion);
+    need(divergence.collapse >= 0 && divergence.collapse < 1, "divergence.collapse must be in [0, 1)", divergence.collapse);
+    need(divergence.saturation > 0, "divergence.saturation must be positive", divergence.saturation);
   }
 
   /// Iterations of step k = 0, 1, ….
@@ -82,10 +121,10 @@ struct RunOptions {
   int report_every(int n) const { return 1 + (n - 1) / reports; }
   /// The share of the rates that iteration k of n uses.
   double rate_at(int k, int n) const { return final_rate + (1 - final_rate) * 0.5 * (1 + std::cos(std::numbers::pi * k / n)); }
-  /// The same for all n of them.
-  std::vector<double> shares(int n) const {
-    std::vector<double> all(static_cast<std::size_t>(n));
-    for (int k = 0; k < n; ++k) all[static_cast<std::size_t>(k)] = rate_at(k, n);
+  /// The same for all of them from `begin` on.
+  std::vector<double> shares(int begin, int n) const {
+    std::vector<double> all;
+    for (int k = begin; k < n; ++k) all.push_back(rate_at(k, n));
     return all;
   }
 };
@@ -100,6 +139,11 @@ struct Progress {
   double seconds;             ///< since the run began
   long done, left;            ///< iterations of the whole run, before and after this report
   bool step_done;             ///< the step's map has just been appended to the flow
+  double time = 0;            ///< of the gradient flow, at the end of this step
+  double step_size = 0;       ///< a of this step
+  double error = 0;           ///< where the scheme controls the step size, at step_done: the estimated error of this step
+  int rejected = 0;           ///< how many steps were refused in the whole run, being too long
+  int rolled_back = 0;        ///< how many steps were begun again in the whole run, having diverged
 
   /// The functional F(P) as far as it can be seen in samples.
   double functional() const { return direct + dual; }

@@ -248,6 +248,9 @@ class EigenRuntime {
 
 }  // namespace eigen
 
+/// The most worker threads that a backend can be asked for.
+inline constexpr int most_threads = 1024;
+
 /// Backend policy: the CPU, with our own kernels, in float (the default) or double.
 /// The same seed gives the same bits on any number of threads.
 template <class S = float>
@@ -259,11 +262,14 @@ struct EigenBackend {
 
   /// The same in double precision.
   EigenBackend<double> precise() const { return {seed, threads}; }
-  /// \throws std::invalid_argument for a negative number of threads.
+  /// \throws std::invalid_argument for a number of threads that is negative or above most_threads.
   eigen::EigenRuntime<S> start() const {
     if (threads < 0)
       throw std::invalid_argument("wgf::EigenBackend: threads must be positive, or 0 for all cores, got " + std::to_string(threads));
-    return {seed, threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
+    if (threads > most_threads)  // each would take memory, and the system gives them out one by one
+      throw std::invalid_argument("wgf::EigenBackend: threads must be at most " + std::to_string(most_threads) + ", got " +
+                                  std::to_string(threads));
+    return {seed, threads > 0 ? threads : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, most_threads)};
   }
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../../network/adam.hpp"
+#include "../../network/training_state.hpp"
 #include "tiles.hpp"
 
 namespace wgf::eigen {
@@ -82,6 +83,21 @@ class Parameters {
     visit([&](std::size_t i, std::size_t at) { value_.data()[at] = values[i]; });
     averaged_ = 0;  // an average under way was of other iterates
   }
+  /// All that training has left here: the number of Adam's steps, that of the iterates in the average, and four lists in the host's order:
+  /// the parameters, Adam's moments, the average.
+  std::vector<double> training_state() const {
+    std::vector<double> state{static_cast<double>(time_), static_cast<double>(averaged_)};
+    for (const auto* b : {&value_, &first_, &second_, &average_})
+      visit([&](std::size_t, std::size_t at) { state.push_back(b->data()[at]); });
+    return state;
+  }
+  void set_training_state(std::span<const double> state) {
+    wgf::detail::check_training_state(count_, state.size());
+    time_ = static_cast<long>(state[0]), averaged_ = static_cast<long>(state[1]);
+    const double* next = state.data() + 2;
+    for (auto* b : {&value_, &first_, &second_, &average_})
+      visit([&](std::size_t, std::size_t at) { b->data()[at] = static_cast<Scalar>(*next++); });
+  }
   std::vector<Scalar> gradient_values() const {
     std::vector<Scalar> total(count_);
     for (const auto& g : gradient_) {
@@ -135,6 +151,11 @@ class ParametricNetwork {
   std::vector<Scalar> parameters() const { return parameters_.values(); }
   void set_parameters(std::span<const Scalar> values) {
     parameters_.set_values(values);
+    refresh();
+  }
+  std::vector<double> training_state() const { return parameters_.training_state(); }
+  void set_training_state(std::span<const double> state) {
+    parameters_.set_training_state(state);
     refresh();
   }
   std::vector<Scalar> gradient() {

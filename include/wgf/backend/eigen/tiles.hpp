@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <new>
 #include <vector>
@@ -24,6 +25,7 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t n) : size_(n) {
+    if (n > most) throw std::bad_alloc();  // or the bytes would be counted modulo 2^64
     const std::size_t bytes = (n * sizeof(Scalar) + 2 * line - 1) / line * line;
     data_.reset(static_cast<Scalar*>(std::aligned_alloc(line, bytes)));
     if (!data_) throw std::bad_alloc();
@@ -33,7 +35,7 @@ class Buffer {
   std::size_t size() const { return size_; }
 
  private:
-  static constexpr std::size_t line = 64;
+  static constexpr std::size_t line = 64, most = (std::numeric_limits<std::ptrdiff_t>::max() - 2 * line) / sizeof(Scalar);
   struct Free {
     void operator()(Scalar* p) const { std::free(p); }
   };
@@ -93,9 +95,14 @@ template <class Scalar>
 class Points : public Window<Scalar> {
  public:
   Points() = default;
-  Points(int dim, long count) : Points(Buffer<Scalar>(static_cast<std::size_t>(simd::padded<Scalar>(dim)) * count), dim, count) {}
+  Points(int dim, long count) : Points(Buffer<Scalar>(numbers(simd::padded<Scalar>(dim), count)), dim, count) {}
 
  private:
+  static std::size_t numbers(long padded, long count) {
+    long n = 0;
+    if (__builtin_mul_overflow(padded, count, &n) || n < 0) throw std::bad_alloc();
+    return static_cast<std::size_t>(n);
+  }
   Points(Buffer<Scalar> memory, int dim, long count) : Window<Scalar>(memory.data(), dim, count), memory_(std::move(memory)) {}
   Buffer<Scalar> memory_;
 };

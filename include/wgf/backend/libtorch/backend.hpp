@@ -226,7 +226,11 @@ struct LibTorchBackend {
   libtorch::Runtime<S> start() const {
     if (threads < 0)
       throw std::invalid_argument("wgf::LibTorchBackend: threads must be positive, or 0 for all cores, got " + std::to_string(threads));
-    return {seed, checked_device(), threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency())), record};
+    if (threads > most_threads)  // each would take memory, and the system gives them out one by one
+      throw std::invalid_argument("wgf::LibTorchBackend: threads must be at most " + std::to_string(most_threads) + ", got " +
+                                  std::to_string(threads));
+    return {seed, checked_device(),
+            threads > 0 ? threads : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, most_threads), record};
   }
 
  private:

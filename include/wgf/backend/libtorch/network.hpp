@@ -22,6 +22,7 @@
 #include "../../network/adam.hpp"
 #include "../../network/initial.hpp"
 #include "../../network/network_pair.hpp"
+#include "../../network/training_state.hpp"
 #include "tensor.hpp"
 
 namespace wgf::libtorch {
@@ -243,6 +244,25 @@ class Network {
   std::vector<Scalar> parameters() const { return list(value_); }
   std::vector<Scalar> gradient() const { return list(gradient_); }
   void clear_gradient() { gradient_.zero_(); }
+  /// See network/training_state.hpp. A device that draws its own numbers counts Adam's steps too.
+  std::vector<double> training_state() const {
+    const double steps = device_.draws() ? steps_.template item<double>() : static_cast<double>(time_);
+    std::vector<double> state{steps, averaged_.template item<double>()};
+    for (const Tensor* t : {&value_, &first_, &second_, &average_}) {
+      const auto values = list(*t);
+      state.insert(state.end(), values.begin(), values.end());
+    }
+    return state;
+  }
+  void set_training_state(std::span<const double> state) {
+    wgf::detail::check_training_state(static_cast<std::size_t>(count_), state.size());
+    time_ = static_cast<long>(state[0]), steps_.fill_(state[0]), averaged_.fill_(state[1]);
+    const double* next = state.data() + 2;
+    for (Tensor* t : {&value_, &first_, &second_, &average_}) {
+      t->copy_(at::from_blob(const_cast<double*>(next), {count_}, at::kDouble));
+      next += count_;
+    }
+  }
   void set_parameters(std::span<const Scalar> values) {
     if (static_cast<long>(values.size()) != count_)
       throw std::invalid_argument("wgf: a network of " + std::to_string(count_) + " parameters was given " + std::to_string(values.size()));
