@@ -90,8 +90,9 @@ Certificate certify(const Flow& flow, const T& target, const CertifyOptions& opt
   }
   result.finding = !found.empty() ? Finding::fault : count > 0 ? Finding::none : Finding::unknown;
   result.overall = !found.empty() ? "faults found by: " + found
-                   : count > 0    ? "no fault found by " + std::to_string(count) + " certificates"
+                   : count > 0    ? "no fault found by " + std::to_string(count) + (count > 1 ? " certificates" : " certificate")
                                   : "cannot tell";
+  if (found == "Stein discrepancy" && density && open.empty()) result.overall += ", which the importance weights correct";
   if (!open.empty() && result.finding != Finding::unknown) result.overall += "; cannot tell: " + open;
   return result;
 }

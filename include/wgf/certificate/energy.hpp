@@ -3,6 +3,7 @@
 // Whether a run went downhill as JKO steps must: F(P_{k+1}) + W₂²(P_{k+1}, P_k)/(2a) ≤ F(P_k), for P_k itself competes in (4).
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -39,7 +40,9 @@ struct EnergyDecay {
     if (finding() == Finding::none)
       return detail::text("energy: F + W²/(2a) ≤ F before holds in all %zu steps, within %.2g; F fell by %.3g in them", steps.size(),
                           tolerance, steps.front().functional + steps.front().decrease - steps.back().functional);
-    const auto gap = [](const EnergyStep& s) { return std::isfinite(s.decrease - s.transport) ? s.decrease - s.transport : -INFINITY; };
+    const auto gap = [](const EnergyStep& s) {
+      return std::isfinite(s.decrease - s.transport) ? s.decrease - s.transport : -std::numeric_limits<double>::infinity();
+    };
     const auto worst = *std::min_element(steps.begin(), steps.end(), [&](const auto& s, const auto& t) { return gap(s) < gap(t); });
     return detail::text("energy: F + W²/(2a) ≤ F before fails in %ld of %zu steps, most in step %d, by %.2g (tolerance %.2g)", failures(),
                         steps.size(), worst.step, -gap(worst), tolerance);

@@ -56,8 +56,8 @@ struct ImportanceSampling {
   Eigen::VectorXd log_weights;       ///< n, smoothed and normalised: their exponentials have the sum 1
   double effective_sample_size = 0;  ///< 1/Σw², between 1 and n: as many draws of p would do
   double pareto_k = 0;        ///< k̂, the shape of the weights' tail; +∞ where too few weights are positive, 0 where the tail is flat
-  double log_normaliser = 0;  ///< log Z, estimated by the log of the mean weight
-  double standard_error = 0;  ///< of log_normaliser, (1/ESS − 1/n)^½ by the delta method; in nats
+  double log_normaliser = 0;  ///< log Z, estimated by the log of the mean weight, before smoothing: Z itself without bias
+  double standard_error = 0;  ///< of log_normaliser, by the delta method; in nats
   std::string unknown{};      ///< why there are no weights; empty otherwise
 
   long size() const { return log_weights.size(); }
@@ -123,6 +123,9 @@ inline ImportanceSampling importance(const Eigen::VectorXd& log_target, const Ei
   const double largest = result.log_weights.maxCoeff();
   if (largest == -infinity) return result;
   const double count = static_cast<double>(n);
+  const Eigen::ArrayXd plain = (result.log_weights.array() - largest).exp();
+  result.log_normaliser = largest + std::log(plain.mean());
+  result.standard_error = std::sqrt((plain / plain.mean() - 1).square().sum() / count / (count - 1));
   // The M largest weights become the quantiles of the Pareto law that fits what they exceed the next one by.
   const auto tail = static_cast<Eigen::Index>(std::ceil(std::min(count / 5, 3 * std::sqrt(count))));
   std::vector<Eigen::Index> order(static_cast<std::size_t>(n));
@@ -133,26 +136,26 @@ inline ImportanceSampling importance(const Eigen::VectorXd& log_target, const Ei
   const double cutoff = result.log_weights[order[static_cast<std::size_t>(tail)]] - largest;
   if (cutoff > -infinity) {
     Eigen::VectorXd exceeding(tail);
-    for (Eigen::Index i = 0; i < tail; ++i)
-      exceeding[i] = std::expm1(result.log_weights[order[static_cast<std::size_t>(tail - 1 - i)]] - largest - cutoff);  // over the cutoff
+    for (Eigen::Index i = 0; i < tail; ++i) {
+      const double log = result.log_weights[order[static_cast<std::size_t>(tail - 1 - i)]] - largest;
+      exceeding[i] = -std::exp(log) * std::expm1(cutoff - log);  // in units of the largest weight
+    }
     // What is equal to rounding has no tail to be fitted.
     if (exceeding[tail - 1] < 1e-9) {
       result.pareto_k = 0;
     } else {
-      exceeding = exceeding.cwiseMax(1e-12 * exceeding[tail - 1]);
+      exceeding = exceeding.cwiseMax(1e-100 * exceeding[tail - 1]);  // of equal weights, or far below the largest
       const auto law = GeneralisedPareto::fit(exceeding);
       result.pareto_k = law.shape;
       for (Eigen::Index i = 0; i < tail; ++i) {
         const double above = law.quantile((static_cast<double>(i) + 0.5) / static_cast<double>(tail));
-        result.log_weights[order[static_cast<std::size_t>(tail - 1 - i)]] = largest + std::min(0.0, cutoff + std::log1p(above));
+        result.log_weights[order[static_cast<std::size_t>(tail - 1 - i)]] = largest + std::min(0.0, std::log(std::exp(cutoff) + above));
       }
     }
   }
   const double log_sum = largest + std::log((result.log_weights.array() - largest).exp().sum());
   result.log_weights.array() -= log_sum;
   result.effective_sample_size = 1 / (2 * result.log_weights.array()).exp().sum();
-  result.log_normaliser = log_sum - std::log(count);
-  result.standard_error = std::sqrt(std::max(0.0, 1 / result.effective_sample_size - 1 / count));
   return result;
 }
 

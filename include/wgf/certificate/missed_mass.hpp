@@ -19,8 +19,8 @@ namespace wgf {
 struct MissedMassOptions {
   /// Draws of the wider proposal; each takes one log-density.
   long draws = 20'000;
-  /// How many times as wide as the samples the proposal is; 0: as wide as the draws allow, (draws/200)^{1/d} and at most 3, so that some
-  /// 200 of them fall where the samples are.
+  /// How many times as wide as the samples the proposal is; 0: at most 3, and as wide as the draws allow: s with draws·(√(2s² − 1)/s²)^d =
+  /// 200, the effective sample size of N(0, s²I) for N(0, I).
   double widening = 0;
   /// Degrees of freedom of its Student law.
   int degrees = 5;
@@ -33,12 +33,13 @@ struct MissedMassOptions {
 struct MissedMass {
   ImportanceSampling wide;      ///< of the wider proposal
   double share = 0, error = 0;  ///< 1 − Z_own/Z_wide, and its standard error
+  double significance = 0;      ///< standard errors of (Z_wide − Z_own)/Z_wide between it and 0
   double widening = 0;          ///< times as wide as the samples
   double least = 0;             ///< as the options have it
   std::string unknown{};        ///< why there is no answer; empty otherwise
 
   Finding finding() const {
-    return !unknown.empty() ? Finding::unknown : share > least && share > 3 * error ? Finding::fault : Finding::none;
+    return !unknown.empty() ? Finding::unknown : share > least && significance > 3 ? Finding::fault : Finding::none;
   }
   /// One line.
   std::string verdict() const {
@@ -90,9 +91,10 @@ MissedMass missed_mass(const ImportanceSampling& own, const Particles& x, const 
     throw std::invalid_argument("wgf::MissedMassOptions: draws must be at least 400, degrees at least 1, widening 0 or at least 1");
   MissedMass result;
   result.least = options.least;
-  result.widening = options.widening > 0 ? options.widening : std::min(3.0, std::pow(static_cast<double>(options.draws) / 200, 1.0 / dim));
-  if (own.finding() != Finding::none) {
-    result.unknown = own.unknown.empty() ? detail::text("the samples' own weights are unreliable (k̂ = %.2f)", own.pareto_k) : own.unknown;
+  const double r = std::pow(200 / static_cast<double>(options.draws), 2.0 / dim), widest = std::sqrt((1 + std::sqrt(1 - r)) / r);
+  result.widening = options.widening > 0 ? options.widening : std::min(3.0, widest);
+  if (!own.unknown.empty()) {
+    result.unknown = own.unknown;
     return result;
   }
   if (own.size() != x.cols())
@@ -104,11 +106,19 @@ MissedMass missed_mass(const ImportanceSampling& own, const Particles& x, const 
   result.wide = importance(detail::log_densities(density, drawn), wider.log_density(drawn));
   result.wide.particles = std::move(drawn);
   const double ratio = std::exp(own.log_normaliser - result.wide.log_normaliser);
-  result.share = 1 - ratio, result.error = ratio * std::hypot(own.standard_error, result.wide.standard_error);
+  const double e_own = ratio > 0 ? ratio * own.standard_error : 0, e_wide = result.wide.standard_error;
+  result.share = 1 - ratio, result.error = ratio > 0 ? std::hypot(e_own, ratio * e_wide) : 0;
+  result.significance = result.share / std::hypot(e_own, e_wide);
+  // A few large weights make log Z too low far more often than too high, and one or two of them are not significant: what is flagged so
+  // stands whatever k̂ is; what is not flagged may be missed all the same.
+  if (result.finding() == Finding::fault) return result;
   if (result.wide.finding() != Finding::none)
     result.unknown = detail::text("the wider proposal's weights are themselves unreliable (k̂ = %.2f)", result.wide.pareto_k);
-  else if (result.share < -result.least && result.share < -4 * result.error)
+  else if (result.share < -result.least && result.significance < -4)
     result.unknown = detail::text("the wider proposal sees less than the samples do (log Z lower by %.2f)", std::log(ratio));
+  else if (result.error > 0.1)
+    result.unknown = detail::text("too few draws of the wider proposal fall where there is mass (%.0f ± %.0f %%)", 100 * result.share,
+                                  100 * result.error);
   return result;
 }
 
