@@ -171,3 +171,12 @@ TEST_CASE("dual networks that tell two laws apart with certainty are called satu
   CHECK(end.why.find("the dual networks are saturated: |u| is 2") != std::string::npos);
   CHECK(ending(solver(1), options).kept == -1);
 }
+
+TEST_CASE("a network that gives a power of the ratio is not saturated where the ratio is moderate") {
+  // The network gives (P·|Ω|)², a hundred and more at the centre of a Gaussian in the box of its samples; the log-ratio is 2.4 there.
+  const JkoSolver solver{generalized_entropy(3, Mlp<32, 3>{}, OwnBound{}), ResidualMlp<16, 2>{}, Backward{1},
+                         EigenBackend<float>{.seed = 5, .threads = 1}};
+  RunOptions options = small;
+  options.steps = 1, options.iterations = 300, options.dual_rate = 1e-2, options.pool = 20'000;
+  CHECK(ending(solver, options).why.empty());
+}
