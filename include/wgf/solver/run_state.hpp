@@ -720,7 +720,11 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
       hana::for_each(terms, [&](const auto& t) { header["term " + std::to_string(++number)] = detail::describe_term(t, points); });
     };
     describe_terms(functional_.terms), describe_terms(flow_.forward);
-    if constexpr (adapts<Scheme>) header["tolerance"] = detail::shortest(scheme_.tolerance);
+    if constexpr (adapts<Scheme>) {
+      header["tolerance"] = detail::shortest(scheme_.tolerance);
+      header["least step size"] = detail::shortest(scheme_.least_step()), header["most step size"] = detail::shortest(scheme_.most_step());
+      header["extrapolation"] = scheme_.extrapolate ? "yes" : "no";
+    }
     hana::for_each(RunOptions::fields(), [&](const auto& field) {
       header[std::string("option ") + hana::first(field)] = detail::shortest(options_.*hana::second(field));
     });
