@@ -12,9 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <random>
 #include <string>
 
@@ -84,6 +86,52 @@ TEST_CASE("a run in pieces is the run: the step size follows a tolerance") {
   RunOptions options = small;
   options.steps = 20;
   check_pieces(make, start, options, 6);
+}
+
+TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back") {
+  const auto fall = [](double variance) {
+    return kl(Gaussian(VectorXd::Zero(2), variance * Eigen::MatrixXd::Identity(2, 2)), Quadratic{});
+  };
+  RunOptions options{.steps = 3, .iterations = 60, .batch = 260, .map_rate = 1e-2, .first_step = 1, .pool = 1000, .reports = 3};
+  const auto rolled_back = [&](const auto& solver) {
+    Recorder told;
+    solver.run(start, options, told);
+    return told.history.back().rolled_back;
+  };
+  {
+    const auto make = [&](int threads) {
+      return JkoSolver{fall(0.04), ResidualMlp<16, 2>{}, Backward{0.5}, EigenBackend<float>{.seed = 7, .threads = threads}};
+    };
+    options.stratified = true, options.divergence = {.retries = 6, .rate = 0.2, .collapse = 0.75};
+    CHECK(rolled_back(make(1)) > 0);
+    check_pieces(make, start, options, 2);
+  }
+  {
+    const auto make = [&](int threads) {
+      return JkoSolver{fall(0.25), ResidualMlp<16, 2>{}, Midpoint{0.15}, EigenBackend<float>{.seed = 7, .threads = threads}};
+    };
+    options.stratified = false, options.divergence = {.retries = 6, .rate = 0.2, .collapse = 0.8};
+    CHECK(rolled_back(make(1)) > 0);
+    check_pieces(make, start, options, 2);
+  }
+}
+
+TEST_CASE("a run whose figures are infinite is saved and taken up as well") {
+  struct Disk {  // a log-density of −∞ beyond its edge, where the gradient leads back
+    int dim() const { return 2; }
+    double log_density(const VectorXd& x) const { return x.norm() > 2 ? -std::numeric_limits<double>::infinity() : 0.0; }
+    VectorXd gradient(const VectorXd& x) const { return -0.1 * x; }
+  };
+  const Folder folder("checkpoint");
+  const JkoSolver solver{potential(Disk{}), ResidualMlp<16, 2>{}, Forward{0.2}, EigenBackend<float>{.seed = 7, .threads = 1}};
+  RunOptions two = small;
+  two.steps = 2;
+  Recorder told;
+  Checkpoint checkpoint(folder / "end.ckpt");
+  Observers both{std::ref(told), std::ref(checkpoint)};
+  solver.run(start, two, both);
+  REQUIRE(std::isinf(told.history.back().direct));
+  CHECK(same_flow(solver.resume(folder / "end.ckpt", start, small), solver.run(start, small)));
 }
 
 TEST_CASE("a run that continues a flow is saved and taken up as well, and a finished one can be given more steps") {
@@ -270,6 +318,22 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
             start) ==
         "it was saved by a run with another term 1: 1 with Mlp<16, 2, PRelu>{dropout = 0, input_scale = 1}, this one has 1 with "
         "Mlp<16, 2, PRelu>{dropout = 0.1, input_scale = 1}");
+
+  {
+    const auto adaptive = [](const Adaptive& scheme) {
+      return JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, scheme, EigenBackend<float>{.seed = 7, .threads = 1}};
+    };
+    const auto saved = folder / "adaptive.ckpt";
+    SaveAndStop stop{saved, 9};
+    adaptive({.step_size = 0.2}).run(start, small, stop);
+    const auto ends_with = [&](const Adaptive& scheme, const std::string& end) {
+      return message_of<FileError>([&] { adaptive(scheme).resume(saved, start, small); }).ends_with(end);
+    };
+    CHECK(ends_with({.step_size = 0.2, .tolerance = 0.02}, "it was saved by a run with another tolerance: 0.01, this one has 0.02"));
+    CHECK(ends_with({.step_size = 0.2, .least = 0.1}, "it was saved by a run with another least step size: 0.002, this one has 0.1"));
+    CHECK(ends_with({.step_size = 0.2, .most = 0.3}, "it was saved by a run with another most step size: 20, this one has 0.3"));
+    CHECK(ends_with({.step_size = 0.2, .extrapolate = true}, "it was saved by a run with another extrapolation: no, this one has yes"));
+  }
 
   const std::string whole = wgf::test::read(file);
   std::string bytes = whole;

@@ -102,6 +102,25 @@ TEST_CASE("a roll-back after a target's hiccup: the run that had none") {
   const auto flow = solver(0).run(start, options, told);
   CHECK(told.history.back().rolled_back == 1);
   CHECK(same_flow(flow, solver(1'000'000).run(start, small)));
+
+  // What is not carried from step to step is not carried into the second attempt either.
+  for (bool RunOptions::*carry : {&RunOptions::carry_optimiser, &RunOptions::carry_dual}) {
+    RunOptions plain = small;
+    plain.*carry = false;
+    options = plain, options.divergence = {.retries = 1, .rate = 1};
+    CHECK(same_flow(solver(0).run(start, options), solver(1'000'000).run(start, plain)));
+  }
+}
+
+TEST_CASE("what an observer throws reaches its caller, also if it is the error of another run's step") {
+  RunOptions options = small;
+  options.divergence.retries = 2;
+  int told = 0;
+  const auto observer = [&](const Progress&) {
+    if (++told == 3) throw StepError(7, 1, "of another run", Fault::exploded);
+  };
+  CHECK(message_of<StepError>([&] { residual().run(start, options, observer); }) == "wgf::JkoSolver: step 7, iteration 1: of another run");
+  CHECK(told == 3);
 }
 
 TEST_CASE("what a user's function throws is not tried again") {
@@ -151,4 +170,13 @@ TEST_CASE("dual networks that tell two laws apart with certainty are called satu
   CHECK(end.kept == 0);
   CHECK(end.why.find("the dual networks are saturated: |u| is 2") != std::string::npos);
   CHECK(ending(solver(1), options).kept == -1);
+}
+
+TEST_CASE("a network that gives a power of the ratio is not saturated where the ratio is moderate") {
+  // The network gives (P·|Ω|)², a hundred and more at the centre of a Gaussian in the box of its samples; the log-ratio is 2.4 there.
+  const JkoSolver solver{generalized_entropy(3, Mlp<32, 3>{}, OwnBound{}), ResidualMlp<16, 2>{}, Backward{1},
+                         EigenBackend<float>{.seed = 5, .threads = 1}};
+  RunOptions options = small;
+  options.steps = 1, options.iterations = 300, options.dual_rate = 1e-2, options.pool = 20'000;
+  CHECK(ending(solver, options).why.empty());
 }

@@ -110,6 +110,13 @@ TEST_CASE("bounds of the step size hold, and a step at the least size is taken w
   CHECK(sizes({.step_size = 0.1, .tolerance = 1e-9, .least = 0.05}) == std::vector<double>{0.05, 0.05, 0.05, 0.05});
   CHECK(sizes({.step_size = 0.1, .tolerance = 10, .most = 0.15}) == std::vector<double>{0.1, 0.15, 0.15, 0.15});
   CHECK(sizes({.step_size = 0.25, .tolerance = 10, .most = 0.25, .until = 0.625}) == std::vector<double>{0.25, 0.1875, 0.1875});
+  const Adaptive short_run{.step_size = 0.25, .tolerance = 10, .most = 0.25, .until = 0.5};
+  const JkoSolver solver{kl(target, Quadratic{}), Affine{}, short_run, EigenBackend<double>{.seed = 2, .threads = 1}};
+  auto state = solver.start(Gaussian::isotropic(2, 1), {.steps = 9, .iterations = 60, .batch = 200, .coupled_base = true});
+  while (!state.finished()) solver.step(state);
+  CHECK(state.flow().time() == 0.5);
+  solver.step(state);  // who asks for a step beyond the end gets one, uncut
+  CHECK(state.flow().time() == 0.75);
   const auto why = [](const Adaptive& scheme) { return message_of<std::invalid_argument>([&] { scheme.check(); }); };
   CHECK(why({.step_size = -1}) == "wgf::Adaptive: step_size must be positive, got -1.000000");
   CHECK(why({.tolerance = 0}) == "wgf::Adaptive: tolerance must be positive, got 0.000000");

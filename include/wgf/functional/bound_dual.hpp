@@ -79,6 +79,12 @@ class BoundDual {
   auto fit_slope_base(const U& u) const {
     return normalised(u, [&](const auto& v) { return fit_.slope_base(divergence_, v); });
   }
+  /// log(P / base), of which networks may give something else than itself.
+  template <class U>
+  auto log_ratio(const U& u) const {
+    if constexpr (requires { divergence_.log_ratios(u); }) return divergence_.log_ratios(u);
+    else return normalised(u, [](const auto& v) { return v; });
+  }
   /// log P at ξ, where the network gives u, as a density in the user's coordinates: base density times ratio.
   double log_density(const Eigen::VectorXd& xi, double u) const
     requires requires(const Base& base) { base.log_density(xi); }

@@ -154,6 +154,10 @@ struct PowerOfPressure {
   auto cost_slope(const H& h) const {
     return (scale * exponent / (exponent - 1)) * exp((1 / (exponent - 1)) * log(pressure(h))) / (1.0 + exp(-sharpness * h));
   }
+  template <class H>
+  auto log_ratios(const H& h) const {
+    return evaluated((1 / (exponent - 1)) * log(pressure(h)));
+  }
   double log_ratio(double h) const {
     return std::log((std::max(h, 0.0) + std::log1p(std::exp(-sharpness * std::abs(h))) / sharpness)) / (exponent - 1);
   }

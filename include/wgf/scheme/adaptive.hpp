@@ -39,8 +39,9 @@ struct Adaptive {
     const double factor = error > 0 ? margin * std::sqrt(tolerance / error) : grow;
     return std::clamp(a * std::clamp(factor, shrink, grow), least_step(), most_step());
   }
-  /// a, or less, so that time `until` will be met by steps that are not much shorter than a.
+  /// a, or less, so that time `until` will be met by steps that are not much shorter than a. Where it is past, a.
   double cut(double a, double time) const {
+    if (done(time)) return a;
     const double left = until - time;
     return a >= left ? left : 2 * a > left ? left / 2 : a;
   }

@@ -60,7 +60,7 @@ class Transport {
 /// Sample estimates of an iteration, averages over the batch; and whether all gradients up to it were finite.
 struct Estimates {
   double transport = 0, direct = 0, dual = 0;
-  double dual_size = 0;  ///< |u|, root mean square over particles and dual networks
+  double dual_size = 0;  ///< |u|, u = log(P / base), root mean square over particles and dual networks
   bool finite = true;
 };
 
@@ -195,7 +195,7 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport, con
         each_dual<R>(terms, [&](auto& dual, double weight) {
           const auto u = dual.network.forward(s, y(s));
           dual_sum.add(s, weight * dual.gain(u).sum());
-          square.add(s, (u * u).sum());
+          square.add(s, dual.log_ratio(u).square().sum());
           dual_sum.add(s, -weight * dual.cost(dual.network.forward(s, dual.base_batch(s))).sum());
         });
       });

@@ -363,12 +363,14 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
           done = true;
         } catch (const StepError& error) {
           put_networks_back();
-          if (error.fault() == Fault::failed || course_.rolled_back == options_.divergence.retries) {
+          if (asking_ || error.fault() == Fault::failed || course_.rolled_back == options_.divergence.retries) {
             course_ = {};
             throw;
           }
           course_ = {.step_size = course_.step_size, .rolled_back = course_.rolled_back + 1};
           ++rolled_back_;
+          forget();
+          in_step(step, [&] { enter(stage.frame, now); });  // the push that was refused has written over the batches
         } catch (...) {
           put_networks_back();
           course_ = {};
@@ -391,13 +393,18 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
   /// Before the first training of a step: what a roll-back goes back to, and what a step starts with.
   void begin_step() {
     before_ = networks();
-    if (step_count_ > 0 && !options_.carry_optimiser) {
+    forget();
+    course_.step_size = next_step_size_;
+    if constexpr (adapts<Scheme>) course_.step_size = scheme_.cut(next_step_size_, flow_.time());
+  }
+  /// What does not carry over from step to step.
+  void forget() {
+    if (step_count_ == 0) return;
+    if (!options_.carry_optimiser) {
       memory_.map.reset_optimiser();
       each_dual<R>(memory_.terms, [](auto& dual, double) { dual.network.reset_optimiser(); });
     }
-    if (step_count_ > 0 && !options_.carry_dual) each_dual<R>(memory_.terms, [&](auto& dual, double) { dual.network.restart(); });
-    course_.step_size = next_step_size_;
-    if constexpr (adapts<Scheme>) course_.step_size = scheme_.cut(next_step_size_, flow_.time());
+    if (!options_.carry_dual) each_dual<R>(memory_.terms, [&](auto& dual, double) { dual.network.restart(); });
   }
   /// Solves the step: one training, or two where the scheme extrapolates, or as many as it takes to meet a tolerance. \returns whether it
   /// was finished.
@@ -501,12 +508,13 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
     const Transport<R> transport(runtime_, frame, step_size);
     const int every = options_.report_every(iterations), begin = course_.iteration;
     const double share = std::pow(options_.divergence.rate, course_.rolled_back);
-    bool all_finite = true, finished = false, observing = false;
+    bool all_finite = true, finished = false;
+    asking_ = false;
     std::string blown_up;
     const auto ask = [&](auto&& question) {
-      observing = true;
+      asking_ = true;
       const bool go_on = question();
-      observing = false;
+      asking_ = false;
       return go_on;
     };
     try {
@@ -531,7 +539,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
             return ask([&] { return report.pause(); });
           });
     } catch (const std::exception& error) {
-      if (observing) throw;  // the observer's own, for whoever gave it
+      if (asking_) throw;  // the observer's own, for whoever gave it
       throw StepError(step, course_.iteration + 1, message(error));
     }
     if (!all_finite) throw StepError(step, course_.iteration, diagnosis_or_error(frame), Fault::not_finite);
@@ -712,7 +720,11 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
       hana::for_each(terms, [&](const auto& t) { header["term " + std::to_string(++number)] = detail::describe_term(t, points); });
     };
     describe_terms(functional_.terms), describe_terms(flow_.forward);
-    if constexpr (adapts<Scheme>) header["tolerance"] = detail::shortest(scheme_.tolerance);
+    if constexpr (adapts<Scheme>) {
+      header["tolerance"] = detail::shortest(scheme_.tolerance);
+      header["least step size"] = detail::shortest(scheme_.least_step()), header["most step size"] = detail::shortest(scheme_.most_step());
+      header["extrapolation"] = scheme_.extrapolate ? "yes" : "no";
+    }
     hana::for_each(RunOptions::fields(), [&](const auto& field) {
       header[std::string("option ") + hana::first(field)] = detail::shortest(options_.*hana::second(field));
     });
@@ -788,12 +800,12 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
     const auto entries = in.get<std::uint64_t>();
     in.need(entries, 16 * sizeof(double));
     for (std::uint64_t i = 0; i < entries; ++i) {
-      const auto v = finite_list(in.list<double>(16));
+      const auto v = in.list<double>(16);  // figures need not be finite: a potential may be infinite where no gradient leads
       for (const int j : {0, 1, 2, 3, 14, 15})
-        if (std::abs(v[static_cast<std::size_t>(j)]) > std::numeric_limits<int>::max())
+        if (!(std::abs(v[static_cast<std::size_t>(j)]) <= std::numeric_limits<int>::max()))
           throw std::invalid_argument("a count is out of range");
       for (const int j : {8, 9})
-        if (std::abs(v[static_cast<std::size_t>(j)]) > 1e18) throw std::invalid_argument("a count is out of range");
+        if (!(std::abs(v[static_cast<std::size_t>(j)]) <= 1e18)) throw std::invalid_argument("a count is out of range");
       next.history.push_back({static_cast<int>(v[0]), static_cast<int>(v[1]), static_cast<int>(v[2]), static_cast<int>(v[3]), v[4], v[5],
                               v[6], v[7], static_cast<long>(v[8]), static_cast<long>(v[9]), v[10] != 0, v[11], v[12], v[13],
                               static_cast<int>(v[14]), static_cast<int>(v[15])});
@@ -803,7 +815,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
     };
     sensible(next.next_step_size > 0 && std::isfinite(next.next_step_size), "the step size is not positive");
     sensible(course.step_size >= 0 && std::isfinite(course.step_size), "the step size is negative");
-    sensible(std::abs(elapsed) < 1e12, "the time is out of range");
+    sensible(std::abs(elapsed) < 1e9, "the time is out of range");
     sensible(next.step_count == flow.size() - done_before_, "the number of steps is not that of the flow");
     sensible(course.part <= 1 && course.iteration < std::max(1, options_.iterations_of(next.step_count)), "the iteration is out of range");
     sensible(course.begun() || course.part + course.iteration == 0, "the iteration is of no step");
@@ -966,6 +978,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
   int step_count_ = 0, refreshes_ = 0, rejected_ = 0, rolled_back_ = 0;
   std::uint32_t draws_ = 0;
   Course course_;
+  bool asking_ = false;                      // the observer is being asked: what is thrown is its own
   std::vector<std::vector<double>> before_;  // the networks before the step in progress
   bool duals_known_ = false;                 // dual networks and their bases are those of the last step
   std::vector<Progress> history_;

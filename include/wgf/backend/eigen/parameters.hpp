@@ -92,7 +92,7 @@ class Parameters {
     return state;
   }
   void set_training_state(std::span<const double> state) {
-    wgf::detail::check_training_state(count_, state.size());
+    wgf::detail::check_training_state(count_, state);
     time_ = static_cast<long>(state[0]), averaged_ = static_cast<long>(state[1]);
     const double* next = state.data() + 2;
     for (auto* b : {&value_, &first_, &second_, &average_})

@@ -255,7 +255,7 @@ class Network {
     return state;
   }
   void set_training_state(std::span<const double> state) {
-    wgf::detail::check_training_state(static_cast<std::size_t>(count_), state.size());
+    wgf::detail::check_training_state(static_cast<std::size_t>(count_), state);
     time_ = static_cast<long>(state[0]), steps_.fill_(state[0]), averaged_.fill_(state[1]);
     const double* next = state.data() + 2;
     for (Tensor* t : {&value_, &first_, &second_, &average_}) {
