@@ -335,6 +335,9 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
     CHECK(ends_with({.step_size = 0.2, .extrapolate = true}, "it was saved by a run with another extrapolation: no, this one has yes"));
   }
 
+  CHECK(why(plain(), start,
+            {.steps = 0, .iterations = small.iterations, .batch = small.batch, .first_step = small.first_step, .pool = small.pool}) ==
+        "it has 1 steps, more than the 0 that are asked for");
   const std::string whole = wgf::test::read(file);
   std::string bytes = whole;
   bytes[8] = 9;

@@ -202,8 +202,6 @@ Trained<typename Solver::Flow> train(const Solver& solver, const Initial& initia
 
   auto state = solver.start(initial, run);
   if (resumes) state.restore(from);
-  if (state.steps_done() > run.steps)
-    throw std::runtime_error(fmt::format("{}: it has {} steps, more than --steps {}", from.string(), state.steps_done(), run.steps));
   if (checkpoint && !(resumes && from == checkpoint->file())) {  // there is one from the beginning
     checkpoint->save(state);
     write_identity(options.checkpoint, report);

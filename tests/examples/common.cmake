@@ -161,13 +161,14 @@ function(must_be_the_same)
   file(REMOVE_RECURSE ${OUT}/whole ${out})
 endfunction()
 
-# resumes(argument …): a run in pieces, by Ctrl-C and by SIGKILL, comes to the same as one without interruption. The first pieces have steps
-# without end, so that none is over before it is interrupted; how many were done then, the last piece learns from what was said.
+# resumes(argument …): a run in pieces, by SIGTERM (which does what Ctrl-C does, also in a script's background) and by SIGKILL, comes to
+# the same as one without interruption. The first pieces have steps without end, so that none is over before it is interrupted; how many
+# were done then, the last piece learns from what was said.
 function(resumes)
   file(MAKE_DIRECTORY ${data})
   set(checkpoint "${data}/the run.ckpt")
   set(pieces ${PROGRAM} ${ARGN} --quiet --out ${out} --checkpoint ${checkpoint} --checkpoint-seconds 0 --steps 100000)
-  run_until(${checkpoint}.previous INT ${pieces})
+  run_until(${checkpoint}.previous TERM ${pieces})
   must_say_how_to_go_on()
   if(EXISTS ${out})
     wrong("must leave no results behind")
@@ -178,7 +179,7 @@ function(resumes)
     wrong("must have been killed")
   endif()
   file(REMOVE_RECURSE ${checkpoint}.previous ${out})  # a killed program leaves its unfinished files
-  run_until(${checkpoint}.previous INT sh -c "exec ${command}")
+  run_until(${checkpoint}.previous TERM sh -c "exec ${command}")
   must_say_how_to_go_on()
   math(EXPR steps "${step} + 1")
   string(REPLACE "--steps 100000" "--steps ${steps}" command "${command}")
@@ -193,14 +194,14 @@ function(resumes)
   set(resume ${ARGN} --resume ${checkpoint} --steps)
   fails("the run.ckpt: it was saved by a run with another seed: 1, this one has 2" ${resume} ${steps} --seed 2)
   fails("the run.ckpt: it was saved by a run with another final_rate: [0-9.]+, this one has 0.5" ${resume} ${steps} --final-rate 0.5)
-  fails("the run.ckpt: it has ${steps} steps, more than --steps ${step}" ${resume} ${step})
+  fails("the run.ckpt: it has ${steps} steps, more than the ${step} that are asked for" ${resume} ${step})
   file(REMOVE_RECURSE ${data})
   file(MAKE_DIRECTORY ${data})
   fails("the run.ckpt: there is no such checkpoint" ${resume} 1)
   fails("cannot write /dev/null/run.ckpt" ${ARGN} --checkpoint /dev/null/run.ckpt)
   file(REMOVE_RECURSE ${data})
 
-  run_until(${out} INT ${PROGRAM} ${ARGN} --quiet --out ${out} --steps 100000)
+  run_until(${out} TERM ${PROGRAM} ${ARGN} --quiet --out ${out} --steps 100000)
   if(NOT status EQUAL 130 OR NOT stderr MATCHES "^${name}: interrupted (in|after) step [^;\n]*\n$" OR EXISTS ${out})
     wrong("must end with status 130, and leave nothing behind")
   endif()

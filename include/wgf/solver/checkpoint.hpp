@@ -111,6 +111,8 @@ class Checkpoint {
     }
     fs::rename(fresh, file_, error);
     if (error) throw FileError("wgf::Checkpoint: cannot write " + file_.string() + ": " + error.message());
+    const fs::path folder = file_.parent_path();
+    detail::on_disk(folder.empty() ? fs::path(".") : folder, O_RDONLY);  // the names
   }
 
  private:

@@ -147,6 +147,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
     detail::ByteReader in = file.numbers();
     Flow flow = detail::get_flow<Flow>(file, in, flow_.map, flow_.backend, flow_.forward);
     if (flow.size() < done_before_) file.fail("its flow is shorter than the one that this run continues");
+    if (flow.size() - done_before_ > options_.steps)
+      file.fail("it has " + std::to_string(flow.size() - done_before_) + " steps, more than the " + std::to_string(options_.steps) +
+                " that are asked for");
     flow.initial = flow_.initial;  // to the bit, and with what a file does not keep
     const Saved now = saved();
     try {
