@@ -174,11 +174,13 @@ TEST_CASE("FiniteVolume refuses what makes no sense") {
         "wgf::FiniteVolume: the diffusion must not be negative, got -1.000000");
   CHECK(message_of<Invalid>([&] { FiniteVolume(grid, {.exponent = 0.5}, one); }) ==
         "wgf::FiniteVolume: the exponent must be at least 1, got 0.500000");
-  CHECK(message_of<Invalid>([&] { FiniteVolume(CellGrid::cube(3, 1, 4), {}, one); }) ==
-        "wgf::FiniteVolume: the grid must have one or two dimensions, got 3");
-  CHECK(message_of<Invalid>([&] { FiniteVolume(CellGrid::cube(1, 1, 1), {}, one); }) ==
-        "wgf::FiniteVolume: a side must have at least 2 cells, got 1");
-  CHECK(message_of<Invalid>([&] { FiniteVolume(CellGrid::cube(1, -1, 4), {}, one); }) ==
+  const auto on = [&](int dim, double half_width, int cells) {
+    const VectorXd corner = VectorXd::Constant(dim, half_width);
+    FiniteVolume(CellGrid{-corner, corner, Eigen::VectorXi::Constant(dim, cells)}, {}, one);
+  };
+  CHECK(message_of<Invalid>([&] { on(3, 1, 4); }) == "wgf::FiniteVolume: the grid must have one or two dimensions, got 3");
+  CHECK(message_of<Invalid>([&] { on(1, 1, 1); }) == "wgf::FiniteVolume: a side must have at least 2 cells, got 1");
+  CHECK(message_of<Invalid>([&] { on(1, -1, 4); }) ==
         "wgf::FiniteVolume: the grid's lower corner must be below its upper one, and both finite");
   CHECK(message_of<Invalid>([&] { FiniteVolume(grid, {.interaction = [](const VectorXd&) { return std::nan(""); }}, one); }) ==
         "wgf::FiniteVolume: the interaction must have a finite mean over each cell");
