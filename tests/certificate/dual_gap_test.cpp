@@ -57,7 +57,7 @@ TEST_CASE("a pool that the networks learn by heart shows as a gap, a large one d
   CHECK(std::abs(sound.gap()) < 4 * sound.error);
 }
 
-TEST_CASE("a functional without a dual term has no dual values; after a failed step there are none") {
+TEST_CASE("a functional without a dual term has no dual values, and after a failed step there are none") {
   const JkoSolver solver{potential(target), Affine{}, Backward{0.5}, EigenBackend<double>{.seed = 1, .threads = 1}};
   auto state = solver.start(start, {.iterations = 20, .batch = 50});
   solver.step(state);
