@@ -3,9 +3,6 @@
 #include <wgf/backend/eigen/backend.hpp>
 #include <wgf/flow/file.hpp>
 
-#include <sys/resource.h>
-
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -17,7 +14,7 @@
 #include "support.hpp"
 
 using namespace wgf;
-using wgf::test::Folder, wgf::test::message_of, wgf::test::read, wgf::test::write;
+using wgf::test::Folder, wgf::test::FullDisk, wgf::test::message_of, wgf::test::read, wgf::test::write;
 namespace fs = std::filesystem;
 
 namespace {
@@ -272,20 +269,12 @@ TEST_CASE("files that cannot be read or written are named with the reason") {
 TEST_CASE("the old file stays whole when a new one cannot be written") {
   const Folder folder("flow_file");
   const std::string before = bytes_of_small(folder);
-  // As on a full disk: no file may grow beyond 100 bytes.
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  rlimit limit{};
-  REQUIRE(getrlimit(RLIMIT_FSIZE, &limit) == 0);
-  const rlimit tight{100, limit.rlim_max};
-  REQUIRE(setrlimit(RLIMIT_FSIZE, &tight) == 0);
-  std::string message = "(nothing was thrown)";
-  try {
-    save(make_flow<float>(Gaussian::isotropic(2, 1), 1), folder / "small.wgf");
-  } catch (const FileError& e) {
-    message = e.what();
+  std::string message;
+  {
+    const FullDisk full;
+    REQUIRE(full.good());
+    message = message_of<FileError>([&] { save(make_flow<float>(Gaussian::isotropic(2, 1), 1), folder / "small.wgf"); });
   }
-  setrlimit(RLIMIT_FSIZE, &limit);
-  std::signal(SIGXFSZ, handler);
   CHECK(message == "wgf::save: cannot write " + (folder / "small.wgf").string() + ": File too large");
   CHECK(read(folder / "small.wgf") == before);
   CHECK(folder.entries() == 1);

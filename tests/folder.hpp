@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A folder of a test's own, removed at the end; and whole files as strings.
+// A folder of a test's own, removed at the end; whole files as strings; a full disk.
+#include <sys/resource.h>
+
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -28,5 +31,25 @@ inline std::string read(const std::filesystem::path& path) {
   return text.str();
 }
 inline void write(const std::filesystem::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+/// As long as it lives the disk is full, as far as this process is concerned: no file may grow beyond 100 bytes.
+class FullDisk {
+ public:
+  FullDisk() {
+    good_ = getrlimit(RLIMIT_FSIZE, &before_) == 0;
+    const rlimit tight{100, before_.rlim_max};
+    good_ = good_ && setrlimit(RLIMIT_FSIZE, &tight) == 0;
+  }
+  ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_), std::signal(SIGXFSZ, handler_); }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+  /// Whether the system plays along.
+  bool good() const { return good_; }
+
+ private:
+  void (*handler_)(int) = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before_{};
+  bool good_ = false;
+};
 
 }  // namespace wgf::test

@@ -11,26 +11,14 @@
 #include <string>
 
 #include "catch.hpp"
+#include "folder.hpp"
 #include "support.hpp"
 
 using wgf::Particles;
-using wgf::test::message_of;
+using wgf::test::Folder, wgf::test::message_of, wgf::test::read, wgf::test::write;
 namespace fs = std::filesystem;
 
 namespace {
-// A folder of the test's own, gone afterwards.
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("wgf_npy_test_" + std::to_string(std::random_device{}()));
-  Folder() { fs::create_directory(path); }
-  ~Folder() { fs::remove_all(path); }
-  fs::path operator/(const std::string& name) const { return path / name; }
-  long files() const { return std::distance(fs::directory_iterator(path), fs::directory_iterator()); }
-};
-void put(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
-std::string get(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 template <class T>
 std::string bytes_of(std::initializer_list<T> values, bool big = false) {
   std::string all;
@@ -46,7 +34,7 @@ std::string npy(const std::string& header, const std::string& numbers) {
   return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + std::string(1, '\0') + header + numbers;
 }
 std::string refusal(const fs::path& path, const std::string& bytes) {
-  put(path, bytes);
+  write(path, bytes);
   const std::string message = message_of<std::runtime_error>([&] { wgf::read_npy(path); });
   const std::string start = "wgf::read_npy: cannot read " + path.string() + ": ";
   return message.starts_with(start) ? message.substr(start.size()) : "(the message lacks the path) " + message;
@@ -54,7 +42,7 @@ std::string refusal(const fs::path& path, const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("write_npy and read_npy return the same bits") {
-  const Folder folder;
+  const Folder folder("npy");
   for (const auto& [d, n] : {std::pair{1, 1}, {1, 7}, {3, 1}, {2, 10000}, {13, 5}, {2, 0}}) {
     const Particles x = wgf::standard_normals(d, n, 1);
     wgf::write_npy(folder / "x.npy", x);
@@ -62,70 +50,70 @@ TEST_CASE("write_npy and read_npy return the same bits") {
     REQUIRE(y.rows() == d);
     REQUIRE(y.cols() == n);
     CHECK(y == x);
-    CHECK(folder.files() == 1);
+    CHECK(folder.entries() == 1);
   }
 }
 
 TEST_CASE("write_npy writes the bytes that numpy.save writes") {
-  const Folder folder;
+  const Folder folder("npy");
   wgf::write_npy(folder / "x.npy", (Particles(2, 3) << 1, 3, 5, 2, 4, 6).finished());
   // numpy.save of [[1, 2], [3, 4], [5, 6]].
   std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }";
   header += std::string(117 - header.size(), ' ') + '\n';
-  CHECK(get(folder / "x.npy") == npy(header, bytes_of<double>({1, 2, 3, 4, 5, 6})));
+  CHECK(read(folder / "x.npy") == npy(header, bytes_of<double>({1, 2, 3, 4, 5, 6})));
 }
 
 TEST_CASE("read_npy reads what NumPy may have written") {
-  const Folder folder;
+  const Folder folder("npy");
   const fs::path path = folder / "x.npy";
   const Particles expected = (Particles(2, 3) << 1, 3, 5, 2, 4, 6).finished();
   SECTION("float32 in Fortran order") {
     std::string header = "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2), }";
     header += std::string(117 - header.size(), ' ') + '\n';
-    put(path, npy(header, bytes_of<float>({1, 3, 5, 2, 4, 6})));
+    write(path, npy(header, bytes_of<float>({1, 3, 5, 2, 4, 6})));
     CHECK(wgf::read_npy(path) == expected);
   }
   SECTION("float32 in C order") {
-    put(path, npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }\n", bytes_of<float>({1, 2, 3, 4, 5, 6})));
+    write(path, npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }\n", bytes_of<float>({1, 2, 3, 4, 5, 6})));
     CHECK(wgf::read_npy(path) == expected);
   }
   SECTION("float64 in Fortran order") {
-    put(path, npy("{'descr': '<f8', 'fortran_order': True, 'shape': (3, 2), }\n", bytes_of<double>({1, 3, 5, 2, 4, 6})));
+    write(path, npy("{'descr': '<f8', 'fortran_order': True, 'shape': (3, 2), }\n", bytes_of<double>({1, 3, 5, 2, 4, 6})));
     CHECK(wgf::read_npy(path) == expected);
   }
   SECTION("the most significant byte first") {
-    put(path, npy("{'descr': '>f8', 'fortran_order': False, 'shape': (3, 2), }\n", bytes_of<double>({1, 2, 3, 4, 5, 6}, true)));
+    write(path, npy("{'descr': '>f8', 'fortran_order': False, 'shape': (3, 2), }\n", bytes_of<double>({1, 2, 3, 4, 5, 6}, true)));
     CHECK(wgf::read_npy(path) == expected);
-    put(path, npy("{'descr': '>f4', 'fortran_order': True, 'shape': (3, 2), }\n", bytes_of<float>({1, 3, 5, 2, 4, 6}, true)));
+    write(path, npy("{'descr': '>f4', 'fortran_order': True, 'shape': (3, 2), }\n", bytes_of<float>({1, 3, 5, 2, 4, 6}, true)));
     CHECK(wgf::read_npy(path) == expected);
   }
   SECTION("one dimension: particles on the line") {
-    put(path, npy("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }\n", bytes_of<double>({1, 2, 3})));
+    write(path, npy("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }\n", bytes_of<double>({1, 2, 3})));
     CHECK(wgf::read_npy(path) == (Particles(1, 3) << 1, 2, 3).finished());
   }
   SECTION("entries in another order, other quotes, no last comma") {
-    put(path, npy(R"({"shape":(3,2),"descr":"<f8","fortran_order":False})", bytes_of<double>({1, 2, 3, 4, 5, 6})));
+    write(path, npy(R"({"shape":(3,2),"descr":"<f8","fortran_order":False})", bytes_of<double>({1, 2, 3, 4, 5, 6})));
     CHECK(wgf::read_npy(path) == expected);
   }
   SECTION("versions 2.0 and 3.0, whose header's length has four bytes") {
     for (const char version : {'\x02', '\x03'}) {
       const std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }\n";
-      put(path, "\x93NUMPY" + std::string(1, version) + std::string(1, '\0') + static_cast<char>(header.size()) + std::string(3, '\0') +
-                    header + bytes_of<double>({1, 2, 3, 4, 5, 6}));
+      write(path, "\x93NUMPY" + std::string(1, version) + std::string(1, '\0') + static_cast<char>(header.size()) + std::string(3, '\0') +
+                      header + bytes_of<double>({1, 2, 3, 4, 5, 6}));
       CHECK(wgf::read_npy(path) == expected);
     }
   }
   SECTION("more numbers than are read at a time") {
     std::string numbers;
     for (int i = 0; i < 30001; ++i) numbers += bytes_of<float>({static_cast<float>(i)});
-    put(path, npy("{'descr': '<f4', 'fortran_order': True, 'shape': (30001, 1), }\n", numbers));
+    write(path, npy("{'descr': '<f4', 'fortran_order': True, 'shape': (30001, 1), }\n", numbers));
     const Particles x = wgf::read_npy(path);
     CHECK(x == Eigen::RowVectorXd::LinSpaced(30001, 0, 30000));
   }
 }
 
 TEST_CASE("read_npy refuses malformed files with their path and a reason") {
-  const Folder folder;
+  const Folder folder("npy");
   const fs::path path = folder / "x.npy";
   const std::string good = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }\n";
   const std::string numbers = bytes_of<double>({1, 2, 3, 4, 5, 6}), whole = npy(good, numbers);
@@ -192,7 +180,7 @@ TEST_CASE("read_npy refuses malformed files with their path and a reason") {
 }
 
 TEST_CASE("read_npy and write_npy say which file, and why") {
-  const Folder folder;
+  const Folder folder("npy");
   const std::string missing = (folder / "missing.npy").string(), place = folder.path.string();
   CHECK(message_of<std::runtime_error>([&] { wgf::read_npy(missing); }) ==
         "wgf::read_npy: cannot read " + missing + ": No such file or directory");
@@ -206,21 +194,21 @@ TEST_CASE("read_npy and write_npy say which file, and why") {
 }
 
 TEST_CASE("a write that fails leaves the old file, and nothing else") {
-  const Folder folder;
-  put(folder / "x", "old");
+  const Folder folder("npy");
+  write(folder / "x", "old");
   CHECK_THROWS_AS(wgf::detail::write_atomically("test", folder / "x",
                                                 [](std::ostream& out) {
                                                   out << "half of the new";
                                                   throw std::runtime_error("in the middle");
                                                 }),
                   std::runtime_error);
-  CHECK(get(folder / "x") == "old");
+  CHECK(read(folder / "x") == "old");
   CHECK(message_of<std::runtime_error>([&] {
           wgf::detail::write_atomically("test", folder / "x", [](std::ostream& out) { out.setstate(std::ios::failbit); });
         }).starts_with("test: cannot write " + (folder / "x").string() + ": "));
-  CHECK(get(folder / "x") == "old");
-  CHECK(folder.files() == 1);
+  CHECK(read(folder / "x") == "old");
+  CHECK(folder.entries() == 1);
   wgf::detail::write_atomically("test", folder / "x", [](std::ostream& out) { out << "new"; });
-  CHECK(get(folder / "x") == "new");
-  CHECK(folder.files() == 1);
+  CHECK(read(folder / "x") == "new");
+  CHECK(folder.entries() == 1);
 }

@@ -44,7 +44,7 @@ TEST_CASE("errors of the examples' options") {
 
 TEST_CASE("errors of the output folder") {
   const OwnFolder here;
-  put("mine", "");
+  wgf::test::write("mine", "");
   REFUSED(std::runtime_error, "the output folder's name is empty", (examples::OutputFolder(""), 0));
   REFUSED(std::runtime_error, "mine: is a file, not a folder to write to", (examples::OutputFolder("mine"), 0));
   REFUSED(std::runtime_error, "cannot make the output folder mine/out: Not a directory", (examples::OutputFolder("mine/out"), 0));

@@ -2,10 +2,10 @@
 #pragma once
 // Files for the tests of errors.
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <string>
+
+#include "../folder.hpp"
 
 namespace wgf::test {
 
@@ -16,10 +16,5 @@ struct OwnFolder {
   OwnFolder() { std::filesystem::create_directory(path), std::filesystem::current_path(path); }
   ~OwnFolder() { std::filesystem::current_path(before), std::filesystem::remove_all(path); }
 };
-inline void put(const std::string& file, const std::string& bytes) { std::ofstream(file, std::ios::binary) << bytes; }
-inline std::string contents(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 }  // namespace wgf::test

@@ -14,7 +14,7 @@ namespace {
 /// Writes the file, then reads it.
 template <class Read>
 auto with(const std::string& bytes, Read read) {
-  put("file", bytes);
+  wgf::test::write("file", bytes);
   return read("file");
 }
 const auto npy = [](const char* path) { return read_npy(path); };
@@ -68,6 +68,6 @@ TEST_CASE("errors of the examples' data") {
   REFUSED(std::runtime_error, "file: line 2, column 2: \"x\" is not a number", with("a,b\n1,x\n", csv));
   REFUSED(std::runtime_error, "file: line 2, column 1: \"nan\" is not a number", with("a,b\nnan,1\n", csv));
   REFUSED(std::runtime_error, "file: line 3: 1 values, but the header names 2", with("a,b\n1,2\n3\n", csv));
-  put("reference_moments.json", "{\"constrained\": {\"beta1\": {\"mean\": 1}}}");
+  wgf::test::write("reference_moments.json", "{\"constrained\": {\"beta1\": {\"mean\": 1}}}");
   REFUSED(std::runtime_error, "./reference_moments.json: the field \"sd\" is missing", Reference::read<TestScores>("."));
 }

@@ -50,10 +50,10 @@ TEST_CASE("errors of save and load") {
   REFUSED(FileError, "wgf::load: /no/where.wgf: cannot be read: No such file or directory", load<Linear>("/no/where.wgf"));
   REFUSED(FileError, "wgf::load: /dev/zero: cannot be read: it is not a regular file", load<Linear>("/dev/zero"));
   const OwnFolder here;  // the process's folder for the time of this test
-  put("text.wgf", "some text, and more of it");
+  wgf::test::write("text.wgf", "some text, and more of it");
   REFUSED(FileError, "wgf::load: text.wgf: this is not a file of a wgf flow", load<Linear>("text.wgf"));
   save(linear(), "flow.wgf");
-  put("cut.wgf", contents("flow.wgf").substr(0, 200));
+  wgf::test::write("cut.wgf", wgf::test::read("flow.wgf").substr(0, 200));
   REFUSED(FileError, "wgf::load: cut.wgf: the checksum is wrong: the file is damaged or truncated", load<Linear>("cut.wgf"));
   REFUSED(FileError, "wgf::load: flow.wgf: the file's map is Affine, not ResidualMlp<16, 2, PRelu>{input_scale = 1}",
           load<Residual>("flow.wgf"));

@@ -94,12 +94,12 @@ TEST_CASE("errors of checkpoints") {
   REFUSED(FileError, "wgf::Checkpoint: cannot write .: it is a folder", Checkpoint("."));
   REFUSED(FileError, "wgf::JkoSolver::resume: run.ckpt: cannot be read: No such file or directory",
           solver().resume("run.ckpt", normal, tiny));
-  put("run.ckpt", "some text");
+  wgf::test::write("run.ckpt", "some text");
   REFUSED(FileError, "wgf::JkoSolver::resume: run.ckpt: this is not a file of a wgf run", solver().resume("run.ckpt", normal, tiny));
   auto state = solver().start(normal, tiny);
   state.save("run.ckpt");
-  const auto whole = contents("run.ckpt");
-  put("cut.ckpt", whole.substr(0, whole.size() / 2));
+  const auto whole = wgf::test::read("run.ckpt");
+  wgf::test::write("cut.ckpt", whole.substr(0, whole.size() / 2));
   REFUSED(FileError, "wgf::JkoSolver::resume: cut.ckpt: the checksum is wrong: the file is damaged or truncated",
           solver().resume("cut.ckpt", normal, tiny));
   REFUSED(FileError, "wgf::save: cannot write no/where: No such file or directory", (state.save("no/where"), 0));

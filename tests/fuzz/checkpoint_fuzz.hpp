@@ -42,7 +42,7 @@ std::string saved(const Solver& solver, int iterations) {
   while (iterations > 0 && !state.finished() && solver.step(state, Stop{&iterations})) {
   }
   state.save(folder() / "seed");
-  return contents(folder() / "seed");
+  return test::read(folder() / "seed");
 }
 inline Seeds seeds() {
   Seeds all;

@@ -48,7 +48,7 @@ void run_corpus(const std::string& target, const Seeds& seeds, Feed feed) {
   Seeds inputs = seeds;
   const auto corpus = std::filesystem::path(__FILE__).parent_path() / "corpus" / target;
   for (const auto& entry : std::filesystem::directory_iterator(corpus))
-    inputs.emplace_back(entry.path().filename(), contents(entry.path()));
+    inputs.emplace_back(entry.path().filename(), test::read(entry.path()));
   std::sort(inputs.begin(), inputs.end());
   REQUIRE(inputs.size() > seeds.size());
   for (const auto& [name, bytes] : inputs) {

@@ -35,7 +35,7 @@ void use(const F& flow) {
   const auto once = folder() / "once.wgf", twice = folder() / "twice.wgf";
   save(flow, once);
   save(load<F>(once, flow.map, {.threads = 1}, flow.forward), twice);
-  demand(contents(once) == contents(twice), "a flow changes on its way through a file");
+  demand(test::read(once) == test::read(twice), "a flow changes on its way through a file");
 }
 template <class F>
 void load_and_use(const std::filesystem::path& path, typename F::ForwardType terms = {}) {
@@ -67,7 +67,7 @@ inline Seeds seeds() {
   Seeds all;
   const auto add = [&](const char* name, const auto& flow) {
     save(flow, folder() / "seed.wgf");
-    all.emplace_back(name, contents(folder() / "seed.wgf"));
+    all.emplace_back(name, test::read(folder() / "seed.wgf"));
   };
   const Gaussian one = Gaussian::isotropic(1, 1.5), two = Gaussian::isotropic(2, 1.5);
   add("residual", made<Residual>(two, 3 * 16 + 1 + 17 * 2, 1));

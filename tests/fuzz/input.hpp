@@ -15,6 +15,8 @@
 
 #include <boost/crc.hpp>
 
+#include "../folder.hpp"
+
 namespace wgf::fuzz {
 
 /// Inputs that a reader accepts, by name.
@@ -36,11 +38,6 @@ inline std::filesystem::path file(const std::string& name, std::string_view byte
   const auto path = folder() / name;
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   return path;
-}
-/// All bytes of a file.
-inline std::string contents(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 /// With the CRC-32 of all other bytes as the last four, so that a reader goes on behind it.
 inline std::string sealed(std::string bytes) {

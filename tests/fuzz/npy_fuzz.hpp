@@ -26,7 +26,7 @@ inline Seeds seeds() {
   Particles x(2, 3);
   x << 1, 3, 5, 2, 4, 6;
   write_npy(folder() / "seed.npy", x);
-  const std::string ours = contents(folder() / "seed.npy");
+  const std::string ours = test::read(folder() / "seed.npy");
   const auto array = [](int version, const std::string& header, std::size_t bytes) {
     std::string text = "\x93NUMPY" + std::string(1, static_cast<char>(version)) + '\0' + static_cast<char>(header.size()) + '\0';
     if (version > 1) text += std::string(2, '\0');

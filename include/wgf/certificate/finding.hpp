@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What a certificate says, and how it says it.
+// What certificates share: what one says, how it says it, and what it asks of a target.
 #include <cstdarg>
 #include <cstdio>
+#include <stdexcept>
 #include <string>
 
 namespace wgf {
@@ -19,6 +20,13 @@ namespace detail {
   std::vsnprintf(buffer, sizeof buffer, format, arguments);
   va_end(arguments);
   return buffer;
+}
+/// \throws std::invalid_argument for a target of another dimension than the samples.
+template <class T>
+void check_dimension(const char* who, const T& target, int dim) {
+  if (target.dim() != dim)
+    throw std::invalid_argument(std::string(who) + ": the samples have dimension " + std::to_string(dim) + ", the target " +
+                                std::to_string(target.dim()));
 }
 }  // namespace detail
 }  // namespace wgf

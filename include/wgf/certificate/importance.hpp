@@ -167,12 +167,6 @@ Eigen::VectorXd log_densities(const T& target, const Particles& x) {
   for (Eigen::Index i = 0; i < x.cols(); ++i) log[i] = static_cast<double>(target.log_density(Eigen::VectorXd(x.col(i))));
   return log;
 }
-template <class T>
-void check_dimension(const char* who, const T& target, int dim) {
-  if (target.dim() != dim)
-    throw std::invalid_argument(std::string(who) + ": the samples have dimension " + std::to_string(dim) + ", the target " +
-                                std::to_string(target.dim()));
-}
 }  // namespace detail
 
 /// The weights of n fresh samples of a flow, by flow.push_with_log_density: no map is inverted, so residual maps are served. Such a map

@@ -94,9 +94,7 @@ template <class T>
 SteinDiscrepancy stein_discrepancy(Particles x, const T& target, const SteinOptions& options = {}) {
   constexpr std::uint32_t stream = 0x53544549;  // "STEI"
   const auto& density = Adapt<T>::read(target);
-  if (density.dim() != x.rows())
-    throw std::invalid_argument("wgf::stein_discrepancy: the samples have dimension " + std::to_string(x.rows()) + ", the target " +
-                                std::to_string(density.dim()));
+  detail::check_dimension("wgf::stein_discrepancy", density, static_cast<int>(x.rows()));
   if (x.cols() < 2 || !x.allFinite())
     throw std::invalid_argument("wgf::stein_discrepancy: at least 2 samples are needed, all finite, got " + std::to_string(x.cols()));
   if (!(options.scale >= 0) || !std::isfinite(options.scale) || options.points < 2 || options.bootstraps < 1)

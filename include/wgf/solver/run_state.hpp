@@ -551,9 +551,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
     if (finished && last.dual_size > options_.divergence.saturation)
       throw StepError(step, iterations,
                       "the dual networks are saturated: |u| is " + std::to_string(last.dual_size) +
-                          " in root mean square, they call particles e^|u| times likelier than the base does; a smaller step_size or "
-                          "dual_rate, or a base "
-                          "nearer to the cloud may help",
+                          " in root mean square, they call particles e^|u| times likelier than the base does; "
+                          "a smaller step_size or dual_rate, or a base nearer to the cloud may help",
                       Fault::saturated);
     return finished;
   }
@@ -568,8 +567,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
   }
   /// Root mean square, over particles, of the distance of the map in memory from the extrapolated half step.
   double error_of(const Frame& frame) {
-    constexpr long most = 4096;
-    const long n = std::min(most, exact_ ? most : options_.pool);
+    const long n = exact_ ? cloud_size : std::min(cloud_size, options_.pool);
     const Particles x = particles_inside(n);
     const auto at = runtime_.points(flow_.dim(), n), y = runtime_.points(flow_.dim(), n);
     runtime_.upload(x, at);
@@ -583,14 +581,10 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
     return std::sqrt(detail::product(frame.factor, difference).squaredNorm() / static_cast<double>(n));
   }
   /// n particles in the step's coordinates, from all over the pool: where it is sorted, its beginning is one end of the cloud. In Gaussian
-  /// flows fresh ones.
+  /// flows those that stand for it.
   Particles particles_inside(long n) {
+    if (exact_) return runtime_.download(cloud_.window(0, n));
     const auto x = runtime_.points(flow_.dim(), n);
-    if (exact_) {
-      const Particles draws =
-          exact_->sample(n, detail::mixed_seed(backend_.seed + detail::cloud_stream + static_cast<std::uint64_t>(flow_.size())));
-      return detail::solve_lower(entered_.factor, draws.colwise() - entered_.mean);
-    }
     const auto pool = batches_.window(0, options_.pool);
     runtime_.parallel(n, [&](typename R::Slice s) { runtime_.draw_strata(pool, s, x(s), n, detail::offset_stream, draws_); });
     return runtime_.download(x);
