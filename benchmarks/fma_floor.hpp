@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The machine's limit: how many floating-point operations a second its fused multiply-adds reach with everything in registers.
+// The machine's limit: how many floating-point operations a second its fused multiply-adds reach
+// with everything in registers.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -11,7 +12,9 @@
 
 namespace floor_of_machine {
 
-inline double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+inline double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 /// Independent chains of a·b + c, as many as hide the latency; returns operations.
 inline double multiply_add(long rounds) {
@@ -24,7 +27,8 @@ inline double multiply_add(long rounds) {
   for (long r = 0; r < rounds; ++r) {
     asm volatile("" : "+x"(a), "+x"(b));  // not to be computed beforehand
     WGF_UNROLL for (int i = 0; i < 12; ++i) c[i] = simd::fma(a, c[i], b);
-    if constexpr (chains > 12) WGF_UNROLL for (int i = 12; i < chains; ++i) c[i] = simd::fma(a, c[i], b);
+    if constexpr (chains > 12)
+      WGF_UNROLL for (int i = 12; i < chains; ++i) c[i] = simd::fma(a, c[i], b);
   }
   V total = c[0];
   for (int i = 1; i < chains; ++i) total += c[i];
@@ -53,7 +57,8 @@ inline double flops(int threads, int runs = 30) {
     for (auto& t : others) t.join();
     double sum = 0;
     for (const double d : done) sum += d;
-    best = std::max(best, sum / (*std::max_element(end.begin(), end.end()) - *std::min_element(begin.begin(), begin.end())));
+    best = std::max(best, sum / (*std::max_element(end.begin(), end.end()) -
+                                 *std::min_element(begin.begin(), begin.end())));
   }
   return best;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Time of E_Y ∇W(x − Y) for the Gaussian kernel of section 4.4 in two dimensions, a forward step's share of the work: pair by pair, on a
-// grid, and of a cloud with itself.
+// Time of E_Y ∇W(x − Y) for the Gaussian kernel of section 4.4 in two dimensions, a forward step's
+// share of the work: pair by pair, on a grid, and of a cloud with itself.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -12,8 +12,8 @@
 
 namespace {
 
-using wgf::eigen::Engine;
 using wgf::eigen::Points;
+using wgf::eigen::ThreadTeam;
 using Kernel = wgf::GaussianKernel;
 
 /// Uniform points of the square [−3, 3]².
@@ -39,33 +39,36 @@ void measure(benchmark::State& state, double pairs, F&& f) {
 
 void direct(benchmark::State& state) {
   const long n = state.range(0), m = 10'000;
-  Engine engine(static_cast<int>(state.range(1)), 1);
+  ThreadTeam team(static_cast<int>(state.range(1)), 1);
   const auto x = square(n, 1), y = square(m, 2);
   const Points<float> out(2, n);
-  measure(state, static_cast<double>(n) * m, [&] { wgf::eigen::pair_gradients<Kernel, float>(engine, {}, x, y, out); });
+  measure(state, static_cast<double>(n) * m,
+          [&] { wgf::eigen::pair_gradients<Kernel, float>(team, {}, x, y, out); });
 }
 /// The tolerance is 10^−(third argument).
 void grid(benchmark::State& state) {
   const long n = state.range(0), m = 10'000, checked = 10'000;
   const double tolerance = std::pow(10.0, -static_cast<double>(state.range(2)));
-  Engine engine(static_cast<int>(state.range(1)), 1);
+  ThreadTeam team(static_cast<int>(state.range(1)), 1);
   const auto x = square(n, 1), y = square(m, 2);
   const Points<float> out(2, n), exact(2, checked);
-  measure(state, static_cast<double>(n) * m, [&] { wgf::eigen::fast_pair_gradients<Kernel, float>(engine, {}, x, y, out, tolerance); });
-  wgf::eigen::pair_gradients<Kernel, float>(engine, {}, x.window(0, checked), y, exact);
-  state.counters["error"] = static_cast<double>((out.window(0, checked).all() - exact.all()).abs().maxCoeff());
+  measure(state, static_cast<double>(n) * m,
+          [&] { wgf::eigen::fast_pair_gradients<Kernel, float>(team, {}, x, y, out, tolerance); });
+  wgf::eigen::pair_gradients<Kernel, float>(team, {}, x.window(0, checked), y, exact);
+  state.counters["error"] =
+      static_cast<double>((out.window(0, checked).all() - exact.all()).abs().maxCoeff());
   state.counters["largest"] = static_cast<double>(exact.all().abs().maxCoeff());
 }
 /// A cloud with itself: every pair once, or (symmetric = 0) twice.
 void self(benchmark::State& state) {
   const long n = state.range(0);
-  Engine engine(static_cast<int>(state.range(1)), 1);
+  ThreadTeam team(static_cast<int>(state.range(1)), 1);
   const auto x = square(n, 1);
   const Points<float> out(2, n);
-  wgf::eigen::PairSum<Kernel, float> sum({}, 2, engine.workers.count());
+  wgf::eigen::PairSum<Kernel, float> sum({}, 2, team.workers.count());
   measure(state, static_cast<double>(n) * static_cast<double>(n - 1), [&] {
-    if (state.range(2)) sum.self_gradients(engine, x, out);
-    else sum.gradients(engine, x, x, out, 0);
+    if (state.range(2)) sum.self_gradients(team, x, out);
+    else sum.gradients(team, x, x, out, 0);
   });
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Time of a whole JKO step (50 iterations, the pool's push included) against the number k of steps before it, the batch M and the dimension
-// d.
+// Time of a whole JKO step (50 iterations, the pool's push included) against the number k of steps
+// before it, the batch M and the dimension d.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -15,9 +15,11 @@ namespace {
 /// Milliseconds of a step after `before` others, the best of several.
 void step(benchmark::State& state, int before, long batch, int dim) {
   const auto target = wgf::Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Ones(dim)), 0.5);
-  const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<64, 3>{}), wgf::ResidualMlp<64, 3>{}, wgf::Backward{.step_size = 0.05},
+  const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<64, 3>{}), wgf::ResidualMlp<64, 3>{},
+                              wgf::Backward{.step_size = 0.05},
                               wgf::EigenBackend<float>{.seed = 1, .threads = 1}};
-  wgf::RunOptions options{.iterations = 50, .batch = batch, .first_step = 1, .pool = 20'000, .reports = 1};
+  wgf::RunOptions options{
+      .iterations = 50, .batch = batch, .first_step = 1, .pool = 20'000, .reports = 1};
   auto run = solver.start(wgf::Gaussian::isotropic(dim, 1.0), options);
   for (int k = 0; k < before; ++k) solver.step(run);
   double best = 1e9;
@@ -33,10 +35,26 @@ void step(benchmark::State& state, int before, long batch, int dim) {
 
 void against_k(benchmark::State& state) { step(state, static_cast<int>(state.range(0)), 500, 8); }
 void against_batch(benchmark::State& state) { step(state, 1, state.range(0), 8); }
-void against_dimension(benchmark::State& state) { step(state, 1, 500, static_cast<int>(state.range(0))); }
+void against_dimension(benchmark::State& state) {
+  step(state, 1, 500, static_cast<int>(state.range(0)));
+}
 
-BENCHMARK(against_k)->ArgName("k")->Arg(1)->Arg(10)->Arg(100)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(8);
-BENCHMARK(against_batch)->ArgName("M")->Arg(100)->Arg(1000)->Arg(10000)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(8);
+BENCHMARK(against_k)
+    ->ArgName("k")
+    ->Arg(1)
+    ->Arg(10)
+    ->Arg(100)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(8);
+BENCHMARK(against_batch)
+    ->ArgName("M")
+    ->Arg(100)
+    ->Arg(1000)
+    ->Arg(10000)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(8);
 BENCHMARK(against_dimension)
     ->ArgName("d")
     ->Arg(2)

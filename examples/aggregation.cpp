@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Aggregation: particles that attract and repel each other settle on a ring or a semicircle law, forward or backward (appendix C.2).
+// Aggregation: particles that attract and repel each other settle on a ring or a semicircle law,
+// forward or backward (appendix C.2).
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -8,7 +9,7 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <wgf/reference/aggregation.hpp>
+#include <wgf/exact/aggregation.hpp>
 #include <wgf/wgf.hpp>
 
 #include "common/backend.hpp"
@@ -35,7 +36,12 @@ struct Ring {  // example 1
   static auto initial() { return wgf::Gaussian::isotropic(2, 0.5); }
   static auto map() { return wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 4}; }
   static Training training() {
-    return {.run = {.steps = 30, .iterations = 200, .batch = 256, .map_rate = 3e-3, .first_step = 4, .pool = 20'000},
+    return {.run = {.steps = 30,
+                    .iterations = 200,
+                    .batch = 256,
+                    .map_rate = 3e-3,
+                    .first_step = 4,
+                    .pool = 20'000},
             .step_size = 0.3,
             .dropout = 0};
   }
@@ -43,7 +49,8 @@ struct Ring {  // example 1
   static wgf::Particles steady(long n) {
     wgf::Particles x(2, n);
     for (Eigen::Index i = 0; i < n; ++i) {
-      const double angle = 2 * std::numbers::pi * (static_cast<double>(i) + 0.5) / static_cast<double>(n);
+      const double angle =
+          2 * std::numbers::pi * (static_cast<double>(i) + 0.5) / static_cast<double>(n);
       x.col(i) << std::cos(angle), std::sin(angle);
     }
     return wgf::QuarticRing::radius() * x;
@@ -54,7 +61,13 @@ struct SemicircleLaw {  // example 2
   static auto initial() { return wgf::Gaussian::isotropic(1, 1); }
   static auto map() { return wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 4}; }
   static Training training() {
-    return {.run = {.steps = 12, .iterations = 200, .batch = 512, .map_rate = 3e-3, .first_step = 4, .pool = 20'000, .stratified = true},
+    return {.run = {.steps = 12,
+                    .iterations = 200,
+                    .batch = 512,
+                    .map_rate = 3e-3,
+                    .first_step = 4,
+                    .pool = 20'000,
+                    .stratified = true},
             .step_size = 0.5,
             .dropout = 0};
   }
@@ -62,29 +75,33 @@ struct SemicircleLaw {  // example 2
   static wgf::Particles steady(long n) {
     const wgf::Semicircle law;
     wgf::Particles x(1, n);
-    for (Eigen::Index i = 0; i < n; ++i) x(0, i) = law.quantile((static_cast<double>(i) + 0.5) / static_cast<double>(n));
+    for (Eigen::Index i = 0; i < n; ++i)
+      x(0, i) = law.quantile((static_cast<double>(i) + 0.5) / static_cast<double>(n));
     return x;
   }
 };
 
-bool draw_ring(const std::filesystem::path& file, const std::vector<wgf::Particles>& path, const std::string& scheme, double step_size) {
+bool draw_ring(const std::filesystem::path& file, const std::vector<wgf::Particles>& path,
+               const std::string& scheme, double step_size) {
   std::vector<examples::ScatterPanel> panels;
   for (const int k : examples::steps_to_draw(static_cast<int>(path.size()) - 1))
     panels.push_back(
-        {fmt::format("t = {:.3g}", k * step_size), {{path[static_cast<std::size_t>(k)]}, {Ring::steady(400), examples::colour::target}}});
+        {fmt::format("t = {:.3g}", k * step_size),
+         {{path[static_cast<std::size_t>(k)]}, {Ring::steady(400), examples::colour::target}}});
   examples::ScatterStyle style;
   style.title = fmt::format("Aggregation, {}: particles and the steady ring", scheme);
   style.lower = Eigen::Vector2d::Constant(-1.3), style.upper = Eigen::Vector2d::Constant(1.3);
   return examples::draw_scatter(file, panels, style);
 }
 
-bool draw_semicircle(const std::filesystem::path& file, const std::vector<wgf::Particles>& path, const std::string& scheme,
-                     double step_size) {
+bool draw_semicircle(const std::filesystem::path& file, const std::vector<wgf::Particles>& path,
+                     const std::string& scheme, double step_size) {
   constexpr int bins = 60;
   constexpr double range = 2.4, width = 2 * range / bins;
   const wgf::Semicircle law;
   const Eigen::VectorXd fine = Eigen::VectorXd::LinSpaced(401, -range, range),
-                        middle = Eigen::VectorXd::LinSpaced(bins, -range + width / 2, range - width / 2);
+                        middle =
+                            Eigen::VectorXd::LinSpaced(bins, -range + width / 2, range - width / 2);
   std::vector<examples::CurvePanel> panels;
   for (const int k : examples::steps_to_draw(static_cast<int>(path.size()) - 1)) {
     if (panels.size() == 4) panels.pop_back();
@@ -92,13 +109,17 @@ bool draw_semicircle(const std::filesystem::path& file, const std::vector<wgf::P
     Eigen::VectorXd density = Eigen::VectorXd::Zero(bins);
     for (const double at : x.reshaped())
       if (std::abs(at) < range)
-        density[std::min(static_cast<int>((at + range) / width), bins - 1)] += 1 / (width * static_cast<double>(x.size()));
+        density[std::min(static_cast<int>((at + range) / width), bins - 1)] +=
+            1 / (width * static_cast<double>(x.size()));
     panels.push_back({fmt::format("t = {:.3g}", k * step_size), "", "", {}});
     panels.back().curves = {
         {"particles", middle, density},
-        {"steady state", fine, fine.unaryExpr([&](double at) { return law.density(at); }), examples::colour::target, false, true}};
+        {"steady state", fine, fine.unaryExpr([&](double at) { return law.density(at); }),
+         examples::colour::target, false, true}};
   }
-  return examples::draw_curves(file, panels, fmt::format("Aggregation, {}: histogram of the particles, and the semicircle", scheme));
+  return examples::draw_curves(
+      file, panels,
+      fmt::format("Aggregation, {}: histogram of the particles, and the semicircle", scheme));
 }
 
 template <class Case, class Scheme>
@@ -117,12 +138,14 @@ void run(const Options& options) {
   examples::OutputFolder out(options.out);
 
   const double a = training.step_size;
-  const wgf::JkoSolver solver{wgf::interaction(Case::kernel(options)), map, Scheme{.step_size = a}, examples::backend(options)};
+  const wgf::JkoSolver solver{wgf::interaction(Case::kernel(options)), map, Scheme{.step_size = a},
+                              examples::backend(options)};
   const auto flow = examples::train(solver, Case::initial(), training.run, options, report).flow;
 
   examples::Summary summary(report);
-  const auto path =
-      report.timed("push", [&] { return flow.trajectory(flow.draw_initial(options.samples, examples::derived_seed(options, 0))); });
+  const auto path = report.timed("push", [&] {
+    return flow.trajectory(flow.draw_initial(options.samples, examples::derived_seed(options, 0)));
+  });
   report.timed("metrics", [&] {
     const auto steady = Case::steady(options.samples);
     const wgf::SlicedWasserstein few{.projections = 50};
@@ -130,10 +153,13 @@ void run(const Options& options) {
     if (ring) {
       const double exact = wgf::QuarticRing::radius(), mean = radius.mean();
       summary.metric("ring_radius", "mean radius", mean, fmt::format("{:.4f}", exact));
-      summary.metric("ring_radius_error", "... relative error", std::abs(mean / exact - 1), "below 0.005");
-      summary.metric("ring_width", "standard deviation of the radius", std::sqrt((radius.array() - mean).square().mean()), "0");
+      summary.metric("ring_radius_error", "... relative error", std::abs(mean / exact - 1),
+                     "below 0.005");
+      summary.metric("ring_width", "standard deviation of the radius",
+                     std::sqrt((radius.array() - mean).square().mean()), "0");
     }
-    summary.metric(ring ? "sliced_w2" : "w2", ring ? "sliced W2 to the ring" : "W2 to the semicircle law",
+    summary.metric(ring ? "sliced_w2" : "w2",
+                   ring ? "sliced W2 to the ring" : "W2 to the semicircle law",
                    wgf::sliced_wasserstein(path.back(), steady, few), ring ? "0" : "below 0.01");
     std::vector<double> distance;
     for (const auto& x : path) distance.push_back(wgf::sliced_wasserstein(x, steady, few));
@@ -147,7 +173,8 @@ void run(const Options& options) {
     return ring ? draw_ring(out.path("picture.png"), path, options.scheme, a)
                 : draw_semicircle(out.path("picture.png"), path, options.scheme, a);
   });
-  summary.print(fmt::format("aggregation, {}, at t = {:.3g}, {} steps {}", options.law, a * options.steps, options.steps, options.scheme));
+  summary.print(fmt::format("aggregation, {}, at t = {:.3g}, {} steps {}", options.law,
+                            a * options.steps, options.steps, options.scheme));
   examples::publish(out, report, picture);
 }
 
@@ -160,12 +187,16 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Follows particles that attract and repel each other by the Wasserstein gradient flow of their interaction energy.",
-               "aggregation");
+  CLI::App app(
+      "Follows particles that attract and repel each other by the Wasserstein gradient flow of "
+      "their interaction energy.",
+      "aggregation");
   Options options;
   options.out = "out/aggregation";
-  const examples::Presets cases{{"ring", Ring::training()}, {"semicircle", SemicircleLaw::training()}};
-  examples::add_presets(app, options, cases, options.law, options.training, "--case", "the kernel, which brings its own settings")
+  const examples::Presets cases{{"ring", Ring::training()},
+                                {"semicircle", SemicircleLaw::training()}};
+  examples::add_presets(app, options, cases, options.law, options.training, "--case",
+                        "the kernel, which brings its own settings")
       ->each([&](const std::string& name) { options.samples = name == "ring" ? 20'000 : 100'000; });
   examples::add_common_options(app, options);
   app.add_option("--scheme", options.scheme, "a JKO step, or an explicit one that trains nothing")
@@ -174,7 +205,9 @@ int main(int argc, char** argv) {
   app.add_option("--softening", options.softening, "of the semicircle's kernel at the origin")
       ->check(examples::positive())
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  app.add_option("--samples", options.samples, "samples to measure and to write")
+      ->check(examples::at_least(2))
+      ->capture_default_str();
   examples::add_training_options(app, options.training);
   return examples::run_main(app, options, argc, argv, [&] {
     if (options.law == "semicircle") run<SemicircleLaw>(options);

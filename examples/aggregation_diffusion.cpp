@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Aggregation and diffusion: a uniform square splits into four pulses that merge, against finite volumes (section 4.4, appendix C.3).
+// Aggregation and diffusion: a uniform square splits into four pulses that merge, against finite
+// volumes (section 4.4, appendix C.3).
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -7,7 +8,7 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <wgf/reference/finite_volume.hpp>
+#include <wgf/exact/finite_volume.hpp>
 #include <wgf/wgf.hpp>
 
 #include "common/backend.hpp"
@@ -21,7 +22,8 @@ using examples::CommonOptions, examples::Training;
 
 namespace {
 
-// ∂P = c ∇·(P ∇W*P) + 0.1 c² ΔP³, W(x) = −exp(−|x|²)/π: section 4.4's equation for a density of mass c, in terms of that of mass 1.
+// ∂P = c ∇·(P ∇W*P) + 0.1 c² ΔP³, W(x) = −exp(−|x|²)/π: section 4.4's equation for a density of
+// mass c, in terms of that of mass 1.
 constexpr double exponent = 3, half_width = 3;
 double diffusion(double mass) { return 0.1 * mass * mass; }
 
@@ -34,14 +36,17 @@ struct Options : CommonOptions {
 };
 
 // ---- the settings: networks, and numbers of each scheme ----
-auto dual(const Options& o) { return wgf::Quadratic{} + wgf::Mlp<48, 3, wgf::Silu>{.dropout = o.training.dropout, .input_scale = 5}; }
+auto dual(const Options& o) {
+  return wgf::Quadratic{} +
+         wgf::Mlp<48, 3, wgf::Silu>{.dropout = o.training.dropout, .input_scale = 5};
+}
 Training backward_training() {
   return {.run = {.steps = 40,
                   .iterations = 300,
                   .batch = 2048,
                   .map_rate = 3e-3,
                   .dual_rate = 1.2e-2,
-                  .final_rate = 0.01,
+                  .final_rate_fraction = 0.01,
                   .first_step = 4,
                   .pool = 20'000,
                   .stratified = true,
@@ -49,39 +54,48 @@ Training backward_training() {
           .step_size = 0.5,
           .dropout = 0};
 }
-/// The forward half is an explicit step, which overshoots where a·c·∇²W > 1: once the pulses have merged, at a = 0.5.
+/// The forward half is an explicit step, which overshoots where a·c·∇²W > 1: once the pulses have
+/// merged, at a = 0.5.
 Training forward_backward_training() {
   Training t = backward_training();
   t.run.steps = 80, t.step_size = 0.25, t.run.iterations = 200;
   return t;
 }
 
-/// n points that fill the square evenly: averages over them, and over their images, scatter less than over random ones.
+/// n points that fill the square evenly: averages over them, and over their images, scatter less
+/// than over random ones.
 wgf::Particles even_points(long n) {
   const double plastic = 1.3247179572447460;  // the golden ratio of the plane, r³ = r + 1
   wgf::Particles x(2, n);
   for (Eigen::Index i = 0; i < n; ++i) {
-    const auto at = [i](double step) { return half_width * (2 * std::fmod(0.5 + step * static_cast<double>(i), 1) - 1); };
+    const auto at = [i](double step) {
+      return half_width * (2 * std::fmod(0.5 + step * static_cast<double>(i), 1) - 1);
+    };
     x.col(i) << at(1 / plastic), at(1 / (plastic * plastic));
   }
   return x;
 }
 
-/// The number of pulses: maxima of the particles' smoothed histogram, at least half as high as the greatest and 0.5 apart.
+/// The number of pulses: maxima of the particles' smoothed histogram, at least half as high as the
+/// greatest and 0.5 apart.
 int pulses(const wgf::Particles& x) {
   constexpr int n = 80, reach = 5;
   constexpr double cell = 0.1, width = 2;  // in x; of the smoothing, in cells
   Eigen::MatrixXd counts = Eigen::MatrixXd::Zero(n, n), smoothing(n, n);
-  const auto index = [](double at) { return std::clamp(static_cast<int>(at / cell + n / 2.0), 0, n - 1); };
+  const auto index = [](double at) {
+    return std::clamp(static_cast<int>(at / cell + n / 2.0), 0, n - 1);
+  };
   for (Eigen::Index i = 0; i < x.cols(); ++i) ++counts(index(x(0, i)), index(x(1, i)));
   for (int j = 0; j < n; ++j)
-    for (int i = 0; i < n; ++i) smoothing(i, j) = std::exp(-0.5 * (i - j) * (i - j) / (width * width));
+    for (int i = 0; i < n; ++i)
+      smoothing(i, j) = std::exp(-0.5 * (i - j) * (i - j) / (width * width));
   const Eigen::MatrixXd height = smoothing * counts * smoothing;
   int found = 0;
   for (int j = reach; j < n - reach; ++j)
     for (int i = reach; i < n - reach; ++i)
       found += height(i, j) >= 0.5 * height.maxCoeff() &&
-               height(i, j) == height.block(i - reach, j - reach, 2 * reach + 1, 2 * reach + 1).maxCoeff();
+               height(i, j) ==
+                   height.block(i - reach, j - reach, 2 * reach + 1, 2 * reach + 1).maxCoeff();
   return found;
 }
 
@@ -90,16 +104,22 @@ struct Solution {
   std::vector<wgf::Particles> samples;
   std::vector<double> energy;
 
-  double second_moment(int k) const { return samples[static_cast<std::size_t>(k)].colwise().squaredNorm().mean(); }
+  double second_moment(int k) const {
+    return samples[static_cast<std::size_t>(k)].colwise().squaredNorm().mean();
+  }
 };
 
 Solution finite_volumes(const Options& o) {
   const auto grid = wgf::CellGrid::cube(2, 4, o.cells);
   wgf::AggregationDiffusion equation;
-  equation.interaction = [](const Eigen::VectorXd& x) { return wgf::GaussianKernel{}.value(x.squaredNorm()); };
+  equation.interaction = [](const Eigen::VectorXd& x) {
+    return wgf::GaussianKernel{}.value(x.squaredNorm());
+  };
   equation.strength = o.mass, equation.diffusion = diffusion(o.mass), equation.exponent = exponent;
   const auto start = wgf::UniformBox::cube(2, half_width);
-  wgf::FiniteVolume solver(grid, equation, grid.means([&](const Eigen::VectorXd& x) { return std::exp(start.log_density(x)); }, 10));
+  wgf::FiniteVolume solver(
+      grid, equation,
+      grid.means([&](const Eigen::VectorXd& x) { return std::exp(start.log_density(x)); }, 10));
   Solution solution;
   for (int k = 0; k <= o.steps; ++k) {
     solver.advance(k * o.training.step_size);
@@ -110,13 +130,16 @@ Solution finite_volumes(const Options& o) {
   return solution;
 }
 
-/// c/2 E[W(X − Y)] + 0.1c²/2 ∫P³ in samples, ∫P³ = E[P²] with P by the change of variables; in every step, as long as maps are one to one.
+/// c/2 E[W(X − Y)] + 0.1c²/2 ∫P³ in samples, ∫P³ = E[P²] with P by the change of variables; in
+/// every step, as long as maps are one to one.
 template <class Flow>
 std::vector<double> energies(const Flow& flow, const Options& o, long n) {
   const auto energy = [&](const wgf::Particles& x, const Eigen::VectorXd& log_density) {
     double interaction = 0;
     for (Eigen::Index i = 0; i < n; ++i)
-      interaction += wgf::GaussianKernel{}.value((x.colwise() - x.col(i)).colwise().squaredNorm().array().eval()).mean();
+      interaction += wgf::GaussianKernel{}
+                         .value((x.colwise() - x.col(i)).colwise().squaredNorm().array().eval())
+                         .mean();
     return 0.5 * o.mass * interaction / static_cast<double>(n) +
            diffusion(o.mass) / (exponent - 1) * ((exponent - 1) * log_density.array()).exp().mean();
   };
@@ -125,10 +148,12 @@ std::vector<double> energies(const Flow& flow, const Options& o, long n) {
   std::vector<double> all{energy(x, log_density)};
   try {
     for (int k = 0; k < flow.size(); ++k) {
-      std::tie(x, log_density) = flow.push_with_log_density(std::move(x), std::move(log_density), k, k + 1);
+      std::tie(x, log_density) =
+          flow.push_with_log_density(std::move(x), std::move(log_density), k, k + 1);
       all.push_back(energy(x, log_density));
     }
-  } catch (const wgf::InversionError&) {  // a residual map has folded: from here on there is no density to be had
+  } catch (const wgf::InversionError&) {  // a residual map has folded: from here on there is no
+                                          // density to be had
   }
   return all;
 }
@@ -144,18 +169,22 @@ void run(const Options& options, const Map& map) {
   report.setting("cells", options.cells);
   report.setting("samples", options.samples);
   report.setting("map", wgf::describe(map));
-  report.setting("dual", wgf::describe(dual(options)) + ", OwnBound");
+  report.setting("dual", wgf::describe(dual(options)) + ", VariationalBound");
   examples::OutputFolder out(options.out);
 
   const int steps = options.steps;
   const double a = training.step_size;
-  const auto entropy = wgf::generalized_entropy(exponent, dual(options), wgf::OwnBound{});
-  const wgf::JkoSolver solver{options.mass * wgf::interaction(wgf::GaussianKernel{}) + diffusion(options.mass) * entropy, map,
-                              Scheme{.step_size = a}, examples::backend(options)};
-  const auto flow = examples::train(solver, wgf::UniformBox::cube(2, half_width), training.run, options, report).flow;
+  const auto entropy = wgf::generalized_entropy(exponent, dual(options), wgf::VariationalBound{});
+  const wgf::JkoSolver solver{
+      options.mass * wgf::interaction(wgf::GaussianKernel{}) + diffusion(options.mass) * entropy,
+      map, Scheme{.step_size = a}, examples::backend(options)};
+  const auto flow =
+      examples::train(solver, wgf::UniformBox::cube(2, half_width), training.run, options, report)
+          .flow;
   Solution ours;
   report.timed("push", [&] { ours.samples = flow.trajectory(even_points(options.samples)); });
-  report.timed("energy", [&] { ours.energy = energies(flow, options, std::min(options.samples, 1000L)); });
+  report.timed("energy",
+               [&] { ours.energy = energies(flow, options, std::min(options.samples, 1000L)); });
   const auto reference = report.timed("reference", [&] { return finite_volumes(options); });
 
   std::vector<double> distance, moment, reference_moment;
@@ -163,31 +192,41 @@ void run(const Options& options, const Map& map) {
   double distance_to_9 = 0, rise = 0;
   report.timed("metrics", [&] {
     for (int k = 0; k <= steps; ++k) {
-      const auto &x = ours.samples[static_cast<std::size_t>(k)], &y = reference.samples[static_cast<std::size_t>(k)];
+      const auto &x = ours.samples[static_cast<std::size_t>(k)],
+                 &y = reference.samples[static_cast<std::size_t>(k)];
       distance.push_back(wgf::sliced_wasserstein(x, y, {.projections = 50}));
       if (k * a <= 9 + 1e-9) distance_to_9 = std::max(distance_to_9, distance.back());
-      moment.push_back(ours.second_moment(k)), reference_moment.push_back(reference.second_moment(k));
+      moment.push_back(ours.second_moment(k)),
+          reference_moment.push_back(reference.second_moment(k));
       found.push_back(pulses(x)), reference_found.push_back(pulses(y));
     }
-    for (std::size_t k = 1; k < ours.energy.size(); ++k) rise = std::max(rise, ours.energy[k] - ours.energy[k - 1]);
+    for (std::size_t k = 1; k < ours.energy.size(); ++k)
+      rise = std::max(rise, ours.energy[k] - ours.energy[k - 1]);
   });
 
   examples::Summary summary(report);
-  summary.metric("sliced_w2_max", "sliced W2 to finite volumes, greatest up to t = 9", distance_to_9, "below 0.05");
+  summary.metric("sliced_w2_max", "sliced W2 to finite volumes, greatest up to t = 9",
+                 distance_to_9, "below 0.05");
   summary.metric("sliced_w2_end", "... at the end", distance.back(), "");
-  summary.metric("sliced_w2_start", "... at the start", distance.front(), "what chance alone makes");
-  summary.metric("pulses_end", "pulses at the end", found.back(), fmt::format("finite volumes: {}", reference_found.back()));
+  summary.metric("sliced_w2_start", "... at the start", distance.front(),
+                 "what chance alone makes");
+  summary.metric("pulses_end", "pulses at the end", found.back(),
+                 fmt::format("finite volumes: {}", reference_found.back()));
   summary.metric("second_moment", "second moment at the end", moment.back(),
                  fmt::format("finite volumes: {:.4g}", reference_moment.back()));
-  summary.metric("second_moment_error", "... relative error", std::abs(moment.back() / reference_moment.back() - 1), "below 0.04");
+  summary.metric("second_moment_error", "... relative error",
+                 std::abs(moment.back() / reference_moment.back() - 1), "below 0.04");
   const auto known = ours.energy.size() - 1;
   summary.metric("energy", "energy", ours.energy[known],
-                 fmt::format("at t = {:.3g}, finite volumes: {:.4g}", static_cast<double>(known) * a, reference.energy[known]));
+                 fmt::format("at t = {:.3g}, finite volumes: {:.4g}",
+                             static_cast<double>(known) * a, reference.energy[known]));
   summary.metric("energy_rise", "greatest rise of the energy in a step", rise, "0");
   summary.training_seconds();
   report.list("sliced_w2_by_step", distance);
-  report.list("energy_by_step", ours.energy), report.list("reference_energy_by_step", reference.energy);
-  report.list("second_moment_by_step", moment), report.list("reference_second_moment_by_step", reference_moment);
+  report.list("energy_by_step", ours.energy),
+      report.list("reference_energy_by_step", reference.energy);
+  report.list("second_moment_by_step", moment),
+      report.list("reference_second_moment_by_step", reference_moment);
   report.list("pulses_by_step", found), report.list("reference_pulses_by_step", reference_found);
 
   wgf::write_npy(out.path("samples.npy"), ours.samples.back());
@@ -195,17 +234,21 @@ void run(const Options& options, const Map& map) {
   const bool picture = report.timed("picture", [&] {
     std::vector<examples::ScatterPanel> panels, below;
     for (const int k : examples::steps_to_draw(steps, {0.0, 0.1, 0.3, 0.6, 0.75, 1.0})) {
-      panels.push_back({fmt::format("t = {:.3g}", k * a), {{ours.samples[static_cast<std::size_t>(k)]}}});
-      below.push_back({"finite volumes", {{reference.samples[static_cast<std::size_t>(k)], examples::colour::target}}});
+      panels.push_back(
+          {fmt::format("t = {:.3g}", k * a), {{ours.samples[static_cast<std::size_t>(k)]}}});
+      below.push_back(
+          {"finite volumes",
+           {{reference.samples[static_cast<std::size_t>(k)], examples::colour::target}}});
     }
     examples::ScatterStyle style;
     style.title = "Aggregation and diffusion: the flow (top) and finite volumes (bottom)";
     style.lower = Eigen::Vector2d::Constant(-3.3), style.upper = Eigen::Vector2d::Constant(3.3);
-    style.most_columns = static_cast<int>(panels.size());
+    style.max_columns = static_cast<int>(panels.size());
     panels.insert(panels.end(), below.begin(), below.end());
     return examples::draw_scatter(out.path("picture.png"), panels, style);
   });
-  summary.print(fmt::format("aggregation and diffusion at t = {:.3g}, {} steps, {} scheme", a * steps, steps, options.scheme));
+  summary.print(fmt::format("aggregation and diffusion at t = {:.3g}, {} steps, {} scheme",
+                            a * steps, steps, options.scheme));
   examples::publish(out, report, picture);
 }
 
@@ -220,22 +263,30 @@ void run(const Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Follows an aggregation-diffusion equation in the plane by its Wasserstein gradient flow, and compares it with finite volumes.",
+      "Follows an aggregation-diffusion equation in the plane by its Wasserstein gradient flow, "
+      "and compares it with finite volumes.",
       "aggregation_diffusion");
   Options options;
   options.out = "out/aggregation_diffusion";
-  const examples::Presets schemes{{"backward", backward_training()}, {"forward_backward", forward_backward_training()}};
+  const examples::Presets schemes{{"backward", backward_training()},
+                                  {"forward_backward", forward_backward_training()}};
   examples::add_presets(app, options, schemes, options.scheme, options.training, "--scheme",
                         "whether the interaction goes forward; brings its own settings");
   examples::add_common_options(app, options);
-  app.add_option("--map", options.map, "the transport map: residual, or icnn, the gradient of a convex network")
+  app.add_option("--map", options.map,
+                 "the transport map: residual, or icnn, the gradient of a convex network")
       ->check(CLI::IsMember({"residual", "icnn"}))
       ->default_str("icnn, with --scheme forward_backward residual");
-  app.add_option("--mass", options.mass, "c, which sets the pace: interaction grows by c, diffusion by c^2")
+  app.add_option("--mass", options.mass,
+                 "c, which sets the pace: interaction grows by c, diffusion by c^2")
       ->check(examples::positive())
       ->capture_default_str();
-  app.add_option("--cells", options.cells, "finite volumes along a side")->check(examples::at_least(20))->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  app.add_option("--cells", options.cells, "finite volumes along a side")
+      ->check(examples::at_least(20))
+      ->capture_default_str();
+  app.add_option("--samples", options.samples, "samples to measure and to write")
+      ->check(examples::at_least(2))
+      ->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
   return examples::run_main(app, options, argc, argv, [&] {

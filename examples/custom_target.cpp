@@ -13,10 +13,13 @@ struct Banana {  // x ~ N(0, 1), y ~ N(x²/2, ½²), up to a constant
 };
 
 int main() {
-  const wgf::JkoSolver solver{wgf::kl(Banana{}, wgf::Mlp<32, 4, wgf::Silu>{}, wgf::LogisticLoss{}, 1.5),
-                              wgf::ResidualMlp<32, 4, wgf::Silu>{}, wgf::Backward{.step_size = 0.3}, wgf::EigenBackend<float>{.seed = 1}};
-  const auto flow =
-      solver.run(wgf::Gaussian::isotropic(2, 1.0), {.steps = 20, .iterations = 300, .batch = 500, .dual_rate = 4e-3}, wgf::print_progress);
+  const wgf::JkoSolver solver{
+      wgf::kl(Banana{}, wgf::Mlp<32, 4, wgf::Silu>{}, wgf::LogisticLoss{}, 1.5),
+      wgf::ResidualMlp<32, 4, wgf::Silu>{}, wgf::Backward{.step_size = 0.3},
+      wgf::EigenBackend<float>{.seed = 1}};
+  const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.0),
+                               {.steps = 20, .iterations = 300, .batch = 500, .dual_rate = 4e-3},
+                               wgf::print_progress);
   const Eigen::MatrixXd samples = flow.sample(10'000);  // 2 × 10,000, a column a sample
   std::cout << "mean " << samples.rowwise().mean().transpose() << " (exact: 0 0.5)\n";
 }

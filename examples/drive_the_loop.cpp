@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
-// Step by step: drive the loop, watch it, stop when it has settled, save the flow, load it and go on.
+// Step by step: drive the loop, watch it, stop when it has settled, save the flow, load it and go
+// on.
 #include <cstdio>
 #include <filesystem>
 
 #include <wgf/wgf.hpp>
 
 int main() {
-  const auto target = wgf::GaussianMixture::isotropic((Eigen::MatrixXd(2, 2) << -1.5, 1.5, 0, 0).finished(), 0.5);
-  const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<32, 4, wgf::Silu>{}), wgf::ResidualMlp<32, 4, wgf::Silu>{},
-                              wgf::Backward{.step_size = 0.3}, wgf::EigenBackend<float>{.seed = 1}};
+  const auto target =
+      wgf::GaussianMixture::isotropic((Eigen::MatrixXd(2, 2) << -1.5, 1.5, 0, 0).finished(), 0.5);
+  const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<32, 4, wgf::Silu>{}),
+                              wgf::ResidualMlp<32, 4, wgf::Silu>{}, wgf::Backward{.step_size = 0.3},
+                              wgf::EigenBackend<float>{.seed = 1}};
   using Flow = decltype(solver)::Flow;
   const wgf::RunOptions options{.steps = 20, .iterations = 200, .batch = 500, .dual_rate = 4e-3};
 
@@ -24,11 +27,15 @@ int main() {
   const auto file = std::filesystem::temp_directory_path() / "wgf_drive_the_loop.wgf";
   wgf::save(run.flow(), file);
   const auto loaded = wgf::load<Flow>(file);
-  const auto flow = solver.run(loaded, {.steps = 2, .iterations = 200, .batch = 500, .dual_rate = 4e-3});  // continues where the file ends
+  const auto flow = solver.run(loaded, {.steps = 2,
+                                        .iterations = 200,
+                                        .batch = 500,
+                                        .dual_rate = 4e-3});  // continues where the file ends
   std::filesystem::remove(file);
 
   const auto samples = flow.sample(10'000);
   const auto masses = wgf::mode_masses(samples, target);
-  std::printf("%d steps; masses of the two modes %.3f %.3f; energy distance to the target %.4f\n", flow.size(), masses[0], masses[1],
+  std::printf("%d steps; masses of the two modes %.3f %.3f; energy distance to the target %.4f\n",
+              flow.size(), masses[0], masses[1],
               wgf::energy_distance(samples, target.sample(10'000, 7)));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Gaussian mixture: nine modes in 8, 13 or any number of dimensions, against Langevin dynamics at the same time (section 4.1).
+// Gaussian mixture: nine modes in 8, 13 or any number of dimensions, against Langevin dynamics at
+// the same time (section 4.1).
 #include <cmath>
 #include <string>
 #include <vector>
@@ -25,15 +26,26 @@ struct Ours {
   static auto dual(double dropout) { return wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout}; }
   static auto fit() { return wgf::LogisticLoss{}; }
   static Training training() {
-    return {.run = {.steps = 20, .iterations = 300, .batch = 1024, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4},
+    return {.run = {.steps = 20,
+                    .iterations = 300,
+                    .batch = 1024,
+                    .map_rate = 2e-3,
+                    .dual_rate = 2e-3,
+                    .first_step = 4},
             .step_size = 0.3,
             .dropout = 0};
   }
 };
 struct Paper {  // appendix D
-  static auto fit() { return wgf::OwnBound{}; }
+  static auto fit() { return wgf::VariationalBound{}; }
   static Training training(int steps) {
-    return {.run = {.steps = steps, .iterations = 600, .batch = 100, .final_rate = 1, .average = 0, .first_step = 1, .whiten = false},
+    return {.run = {.steps = steps,
+                    .iterations = 600,
+                    .batch = 100,
+                    .final_rate_fraction = 1,
+                    .tail_average = 0,
+                    .first_step = 1,
+                    .whiten = false},
             .step_size = 0.3,
             .dropout = 0.1};
   }
@@ -71,10 +83,16 @@ wgf::GaussianMixture nine_modes(int dim, std::uint64_t seed) {
 struct Projection {
   explicit Projection(const wgf::GaussianMixture& mixture)
       : centre(mixture.mean()),
-        axes(Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(mixture.covariance()).eigenvectors().rightCols(2).rowwise().reverse()),
+        axes(Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(mixture.covariance())
+                 .eigenvectors()
+                 .rightCols(2)
+                 .rowwise()
+                 .reverse()),
         density(projected(mixture)) {}
 
-  wgf::Particles operator()(const wgf::Particles& x) const { return axes.transpose() * (x.colwise() - centre); }
+  wgf::Particles operator()(const wgf::Particles& x) const {
+    return axes.transpose() * (x.colwise() - centre);
+  }
 
   Eigen::VectorXd centre;
   Eigen::MatrixXd axes;  // d × 2
@@ -84,7 +102,8 @@ struct Projection {
   wgf::GaussianMixture projected(const wgf::GaussianMixture& mixture) const {
     std::vector<wgf::Gaussian> components;
     for (const auto& c : mixture.components())
-      components.emplace_back(axes.transpose() * (c.mean() - centre), axes.transpose() * c.covariance() * axes);
+      components.emplace_back(axes.transpose() * (c.mean() - centre),
+                              axes.transpose() * c.covariance() * axes);
     return {mixture.weights(), std::move(components)};
   }
 };
@@ -108,39 +127,55 @@ void run(const Options& options) {
 
   const auto target = nine_modes(options.dim, options.target_seed);
   const auto initial = wgf::Gaussian::isotropic(options.dim, 1.5);
-  const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
+  const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map,
+                              wgf::Backward{.step_size = training.step_size},
                               examples::backend(options)};
   const auto trained = examples::train(solver, initial, training.run, options, report);
   const auto& flow = trained.flow;
 
   const auto x = flow.sample(options.samples, examples::derived_seed(options, 0));
   const auto langevin = report.timed("langevin", [&] {
-    return wgf::langevin(target, initial.sample(options.samples, examples::derived_seed(options, 1)), time, options.dt,
-                         examples::derived_seed(options, 2));
+    return wgf::langevin(target,
+                         initial.sample(options.samples, examples::derived_seed(options, 1)), time,
+                         options.dt, examples::derived_seed(options, 2));
   });
   const auto y = target.sample(options.samples, examples::derived_seed(options, 3));
   const auto y2 = target.sample(options.samples, examples::derived_seed(options, 4));
-  const Eigen::VectorXd equal = Eigen::VectorXd::Constant(9, 1.0 / 9), ours = wgf::mode_masses(x, target),
-                        theirs = wgf::mode_masses(langevin, target), exact = wgf::mode_masses(y, target);
-  const auto some = [](const wgf::Particles& p) -> wgf::Particles { return p.leftCols(std::min<Eigen::Index>(p.cols(), 5000)); };
+  const Eigen::VectorXd equal = Eigen::VectorXd::Constant(9, 1.0 / 9),
+                        ours = wgf::mode_masses(x, target),
+                        theirs = wgf::mode_masses(langevin, target),
+                        exact = wgf::mode_masses(y, target);
+  const auto some = [](const wgf::Particles& p) -> wgf::Particles {
+    return p.leftCols(std::min<Eigen::Index>(p.cols(), 5000));
+  };
 
   examples::Summary summary(report);
   report.timed("metrics", [&] {
-    const double tv = wgf::total_variation(ours, equal), langevin_tv = wgf::total_variation(theirs, equal);
-    summary.metric("mode_mass_tv", "mode masses, total variation to equal", tv, "that of Langevin, the flow itself");
+    const double tv = wgf::total_variation(ours, equal),
+                 langevin_tv = wgf::total_variation(theirs, equal);
+    summary.metric("mode_mass_tv", "mode masses, total variation to equal", tv,
+                   "that of Langevin, the flow itself");
     summary.metric("langevin_mode_mass_tv", "... of Langevin at the same time", langevin_tv, "");
-    summary.metric("target_mode_mass_tv", "... of target samples", wgf::total_variation(exact, equal), "what chance and overlap make");
+    summary.metric("target_mode_mass_tv", "... of target samples",
+                   wgf::total_variation(exact, equal), "what chance and overlap make");
     summary.metric("tv_difference", "ours less Langevin's", tv - langevin_tv, "0 to 0.02");
-    summary.metric("mode_mass_tv_to_langevin", "mode masses, total variation to Langevin", wgf::total_variation(ours, theirs),
-                   "below 0.03");
-    summary.metric("energy_distance", "energy distance to the target", wgf::energy_distance(some(x), some(y)), "that of Langevin");
-    summary.metric("langevin_energy_distance", "... of Langevin", wgf::energy_distance(some(langevin), some(y)), "");
-    summary.metric("energy_distance_noise", "... of target samples", wgf::energy_distance(some(y2), some(y)), "what chance alone makes");
-    summary.metric("energy_distance_to_langevin", "energy distance to Langevin", wgf::energy_distance(some(x), some(langevin)), "0");
-    summary.metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y), "that of Langevin");
-    summary.metric("langevin_sliced_w2", "... of Langevin", wgf::sliced_wasserstein(langevin, y), "");
-    summary.metric("sliced_w2_noise", "... of target samples", wgf::sliced_wasserstein(y2, y), "what chance alone makes");
-    summary.certify(trained, target, options);
+    summary.metric("mode_mass_tv_to_langevin", "mode masses, total variation to Langevin",
+                   wgf::total_variation(ours, theirs), "below 0.03");
+    summary.metric("energy_distance", "energy distance to the target",
+                   wgf::energy_distance(some(x), some(y)), "that of Langevin");
+    summary.metric("langevin_energy_distance", "... of Langevin",
+                   wgf::energy_distance(some(langevin), some(y)), "");
+    summary.metric("energy_distance_noise", "... of target samples",
+                   wgf::energy_distance(some(y2), some(y)), "what chance alone makes");
+    summary.metric("energy_distance_to_langevin", "energy distance to Langevin",
+                   wgf::energy_distance(some(x), some(langevin)), "0");
+    summary.metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y),
+                   "that of Langevin");
+    summary.metric("langevin_sliced_w2", "... of Langevin", wgf::sliced_wasserstein(langevin, y),
+                   "");
+    summary.metric("sliced_w2_noise", "... of target samples", wgf::sliced_wasserstein(y2, y),
+                   "what chance alone makes");
+    summary.diagnose(trained, target, options);
     summary.training_seconds();
   });
   report.list("mode_masses", ours);
@@ -151,41 +186,58 @@ void run(const Options& options) {
   const bool picture = report.timed("picture", [&] {
     const Projection project(target);
     examples::ScatterStyle style;
-    style.title = fmt::format("Nine modes in {} dimensions, along the first two principal axes, t = {:.3g}", options.dim, time);
+    style.title =
+        fmt::format("Nine modes in {} dimensions, along the first two principal axes, t = {:.3g}",
+                    options.dim, time);
     style.log_density = [&](const Eigen::Vector2d& p) { return project.density.log_density(p); };
-    return examples::draw_scatter(out.path("picture.png"),
-                                  {{"Wasserstein gradient flow", {{project(x)}}},
-                                   {"Langevin dynamics", {{project(langevin), examples::colour::third}}},
-                                   {"target", {{project(y), examples::colour::target}}}},
-                                  style);
+    return examples::draw_scatter(
+        out.path("picture.png"),
+        {{"Wasserstein gradient flow", {{project(x)}}},
+         {"Langevin dynamics", {{project(langevin), examples::colour::third}}},
+         {"target", {{project(y), examples::colour::target}}}},
+        style);
   });
-  summary.print(fmt::format("nine modes in {} dimensions at t = {:.3g}, {} steps", options.dim, time, options.steps));
+  summary.print(fmt::format("nine modes in {} dimensions at t = {:.3g}, {} steps", options.dim,
+                            time, options.steps));
   examples::publish(out, report, picture);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Samples a mixture of nine Gaussians by the Wasserstein gradient flow of KL, and compares it with Langevin dynamics.",
-               "gaussian_mixture");
+  CLI::App app(
+      "Samples a mixture of nine Gaussians by the Wasserstein gradient flow of KL, and compares it "
+      "with Langevin dynamics.",
+      "gaussian_mixture");
   Options options;
   options.out = "out/gaussian_mixture";
-  const examples::Presets presets{{"ours", Ours::training()}, {"paper-8", Paper::training(50)}, {"paper-13", Paper::training(20)}};
-  examples::add_presets(app, options, presets, options.preset, options.training)->each([&](const std::string& name) {
-    options.dim = name == "paper-13" ? 13 : 8;
-  });
+  const examples::Presets presets{{"ours", Ours::training()},
+                                  {"paper-8", Paper::training(50)},
+                                  {"paper-13", Paper::training(20)}};
+  examples::add_presets(app, options, presets, options.preset, options.training)
+      ->each([&](const std::string& name) { options.dim = name == "paper-13" ? 13 : 8; });
   examples::add_map(app, options.map)->each([&](const std::string& name) {
-    if (name == "icnn" && options.preset == "ours") options.training.run.map_rate = OursIcnn::map_rate;
+    if (name == "icnn" && options.preset == "ours")
+      options.training.run.map_rate = OursIcnn::map_rate;
   });
   examples::add_common_options(app, options);
-  app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(2))->capture_default_str();
-  app.add_option("--target-seed", options.target_seed, "seed of the modes' positions")->check(examples::at_least(0))->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
-  app.add_option("--dt", options.dt, "time step of Langevin dynamics")->check(examples::positive())->capture_default_str();
+  app.add_option("--dim", options.dim, "dimension")
+      ->check(examples::at_least(2))
+      ->capture_default_str();
+  app.add_option("--target-seed", options.target_seed, "seed of the modes' positions")
+      ->check(examples::at_least(0))
+      ->capture_default_str();
+  app.add_option("--samples", options.samples, "samples to measure and to write")
+      ->check(examples::at_least(2))
+      ->capture_default_str();
+  app.add_option("--dt", options.dt, "time step of Langevin dynamics")
+      ->check(examples::positive())
+      ->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
   return examples::run_main(app, options, argc, argv, [&] {
-    if (options.map == "icnn" && options.preset != "ours") throw CLI::ValidationError("--map", "icnn goes with --preset ours");
+    if (options.map == "icnn" && options.preset != "ours")
+      throw CLI::ValidationError("--map", "icnn goes with --preset ours");
     if (options.map == "icnn") run<OursIcnn>(options);
     else if (options.preset == "paper-8") run<Paper8>(options);
     else if (options.preset == "paper-13") run<Paper13>(options);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Generative: a flow to a law that is known by samples only, two moons, a ring of Gaussians or your own, along an f-divergence (eq. 8).
+// Generative: a flow to a law that is known by samples only, two moons, a ring of Gaussians or your
+// own, along an f-divergence (eq. 8).
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -25,10 +26,18 @@ namespace {
 
 // ---- the settings: networks, and numbers of each divergence ----
 auto map() { return wgf::ResidualMlp<64, 4, wgf::Silu>{.input_scale = 3}; }
-auto dual(double dropout) { return wgf::Quadratic{} + wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3}; }
-/// \param step_size relative to the data's variance. Near the data a divergence moves particles at f''(1) times the speed of KL.
+auto dual(double dropout) {
+  return wgf::Quadratic{} + wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3};
+}
+/// \param step_size relative to the data's variance. Near the data a divergence moves particles at
+/// f''(1) times the speed of KL.
 Training training(double step_size) {
-  return {.run = {.steps = 20, .iterations = 200, .batch = 1024, .map_rate = 1e-3, .dual_rate = 4e-3, .first_step = 4},
+  return {.run = {.steps = 20,
+                  .iterations = 200,
+                  .batch = 1024,
+                  .map_rate = 1e-3,
+                  .dual_rate = 4e-3,
+                  .first_step = 4},
           .step_size = step_size,
           .dropout = 0};
 }
@@ -47,7 +56,8 @@ struct Data {
   std::optional<wgf::GaussianMixture> law = {};  ///< where it is known
 };
 
-/// Samples of a law of ours, or a file's rows: every fifth is held out, at most as many as are measured.
+/// Samples of a law of ours, or a file's rows: every fifth is held out, at most as many as are
+/// measured.
 Data data_of(const Options& options) {
   if (options.data.empty()) {
     const auto law = options.target == "ring" ? examples::ring() : examples::two_moons();
@@ -57,33 +67,40 @@ Data data_of(const Options& options) {
   const wgf::Particles all = wgf::read_npy(options.data);
   const Eigen::Index held_out = all.cols() / 5, least = 10 * (all.rows() + 1);
   if (all.rows() < 1 || held_out < least)
-    throw std::runtime_error(
-        fmt::format("{}: {} rows of {} numbers; at least {} are needed", options.data, all.cols(), all.rows(), 5 * least));
-  if (!all.allFinite()) throw std::runtime_error(fmt::format("{}: not all numbers are finite", options.data));
-  Data data{wgf::Particles(all.rows(), all.cols() - held_out), wgf::Particles(all.rows(), held_out)};
+    throw std::runtime_error(fmt::format("{}: {} rows of {} numbers; at least {} are needed",
+                                         options.data, all.cols(), all.rows(), 5 * least));
+  if (!all.allFinite())
+    throw std::runtime_error(fmt::format("{}: not all numbers are finite", options.data));
+  Data data{wgf::Particles(all.rows(), all.cols() - held_out),
+            wgf::Particles(all.rows(), held_out)};
   Eigen::Index seen = 0, kept = 0;
-  for (Eigen::Index i = 0; i < all.cols(); ++i) (i % 5 == 4 ? data.held_out.col(kept++) : data.seen.col(seen++)) = all.col(i);
+  for (Eigen::Index i = 0; i < all.cols(); ++i)
+    (i % 5 == 4 ? data.held_out.col(kept++) : data.seen.col(seen++)) = all.col(i);
   if (kept > options.samples) data.held_out.conservativeResize(Eigen::NoChange, options.samples);
   return data;
 }
 
 /// In the plane the cloud at five times beside the data; else the marginals.
 template <class Flow>
-bool draw(const std::filesystem::path& file, const Data& data, const Flow& flow, const wgf::Particles& start, const std::string& title) {
+bool draw(const std::filesystem::path& file, const Data& data, const Flow& flow,
+          const wgf::Particles& start, const std::string& title) {
   const auto path = flow.trajectory(start);
   if (flow.dim() != 2) {
     std::vector<examples::MarginalPanel> panels;
     for (int i = 0; i < std::min(flow.dim(), 10); ++i)
-      panels.push_back({fmt::format("coordinate {}", i + 1), path.back().row(i), data.held_out.row(i)});
-    return examples::draw_marginals(file, panels, {.title = title, .reference_label = "data held out"});
+      panels.push_back(
+          {fmt::format("coordinate {}", i + 1), path.back().row(i), data.held_out.row(i)});
+    return examples::draw_marginals(file, panels,
+                                    {.title = title, .reference_label = "data held out"});
   }
   std::vector<examples::ScatterPanel> panels;
   for (const int k : examples::steps_to_draw(flow.size()))
-    panels.push_back({fmt::format("t = {:.3g}", k * flow.step_size), {{path[static_cast<std::size_t>(k)]}}});
+    panels.push_back(
+        {fmt::format("t = {:.3g}", k * flow.step_size), {{path[static_cast<std::size_t>(k)]}}});
   panels.push_back({"data", {{data.held_out, examples::colour::target}}});
   examples::ScatterStyle style;
   style.title = title;
-  style.most_columns = 3;
+  style.max_columns = 3;
   return examples::draw_scatter(file, panels, style);
 }
 
@@ -108,7 +125,8 @@ void run(const Options& options, const std::string& along, const Divergence& div
   const auto initial = wgf::Gaussian::fit(data.seen);
   const double variance = initial.covariance().trace() / initial.dim();
   const wgf::JkoSolver solver{wgf::divergence_to(data.seen, divergence, u), map(),
-                              wgf::Backward{.step_size = training.step_size * variance}, examples::backend(options)};
+                              wgf::Backward{.step_size = training.step_size * variance},
+                              examples::backend(options)};
   const auto trained = examples::train(solver, initial, training.run, options, report);
   const auto& flow = trained.flow;
   double bound = 0;
@@ -123,30 +141,38 @@ void run(const Options& options, const std::string& along, const Divergence& div
 
   examples::Summary summary(report);
   report.timed("metrics", [&] {
-    summary.metric("energy_distance", "energy distance to data not seen", wgf::energy_distance(x, y), "0, give or take chance");
-    summary.metric("energy_distance_noise", "... of the data seen", wgf::energy_distance(some, y), "what chance alone makes");
-    summary.metric("energy_distance_initial", "... of the Gaussian at the start", wgf::energy_distance(start, y), "");
+    summary.metric("energy_distance", "energy distance to data not seen",
+                   wgf::energy_distance(x, y), "0, give or take chance");
+    summary.metric("energy_distance_noise", "... of the data seen", wgf::energy_distance(some, y),
+                   "what chance alone makes");
+    summary.metric("energy_distance_initial", "... of the Gaussian at the start",
+                   wgf::energy_distance(start, y), "");
     summary.metric("sliced_w2", "sliced W2 to data not seen", wgf::sliced_wasserstein(x, y),
                    fmt::format("chance: {:.2g}", wgf::sliced_wasserstein(some, y)));
     if (data.law) {
       const Eigen::VectorXd masses = wgf::mode_masses(x, *data.law);
       const auto modes = masses.size();
       const auto found = (masses.array() >= 0.5 / static_cast<double>(modes)).count();
-      summary.metric("modes_found", "modes with half their mass or more", static_cast<double>(found), fmt::format("{}", modes));
-      summary.metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
+      summary.metric("modes_found", "modes with half their mass or more",
+                     static_cast<double>(found), fmt::format("{}", modes));
+      summary.metric("mode_mass_min", "least mass of a mode", masses.minCoeff(),
+                     fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
       summary.metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(),
                      fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
     }
-    summary.metric("divergence", "divergence, by the dual network", bound / std::max(reports, 1), "0: what it can still tell apart");
+    summary.metric("divergence", "divergence, by the dual network", bound / std::max(reports, 1),
+                   "0: what it can still tell apart");
     summary.training_seconds();
   });
 
   wgf::write_npy(out.path("samples.npy"), x);
   wgf::save(flow, out.path("flow.wgf"));
-  const std::string title = fmt::format("From a Gaussian to the law of {} samples along {}", data.seen.cols(), along);
-  const bool picture = report.timed("picture", [&] { return draw(out.path("picture.png"), data, flow, start, title); });
-  summary.print(fmt::format("{} samples in {} dimensions, t = {:.3g}, {} steps", data.seen.cols(), flow.dim(),
-                            flow.step_size * options.steps, options.steps));
+  const std::string title =
+      fmt::format("From a Gaussian to the law of {} samples along {}", data.seen.cols(), along);
+  const bool picture = report.timed(
+      "picture", [&] { return draw(out.path("picture.png"), data, flow, start, title); });
+  summary.print(fmt::format("{} samples in {} dimensions, t = {:.3g}, {} steps", data.seen.cols(),
+                            flow.dim(), flow.step_size * options.steps, options.steps));
   examples::publish(out, report, picture);
 }
 
@@ -156,27 +182,40 @@ int main(int argc, char** argv) {
   CLI::App app("Flows from a Gaussian to a law that is known by samples only.", "generative");
   Options options;
   options.out = "out/generative";
-  const examples::Presets divergences{
-      {"js", training(0.4)}, {"kl", training(0.2)}, {"reverse_kl", training(0.1)}, {"hellinger", training(0.4)}, {"chi2", training(0.1)}};
-  examples::add_presets(app, options, divergences, options.divergence, options.training, "--divergence",
+  const examples::Presets divergences{{"js", training(0.4)},
+                                      {"kl", training(0.2)},
+                                      {"reverse_kl", training(0.1)},
+                                      {"hellinger", training(0.4)},
+                                      {"chi2", training(0.1)}};
+  examples::add_presets(app, options, divergences, options.divergence, options.training,
+                        "--divergence",
                         "what falls, with its own settings; other options override them");
-  auto* target = app.add_option("--target", options.target, "whose samples: two_moons or ring, eight Gaussians on a circle")
+  auto* target = app.add_option("--target", options.target,
+                                "whose samples: two_moons or ring, eight Gaussians on a circle")
                      ->check(CLI::IsMember({"two_moons", "ring"}))
                      ->capture_default_str();
-  app.add_option("--data", options.data, "your own samples instead: a NumPy file of shape (n, d)")->excludes(target);
-  app.add_option("--target-samples", options.target_samples, "samples that the flow sees of a --target")
+  app.add_option("--data", options.data, "your own samples instead: a NumPy file of shape (n, d)")
+      ->excludes(target);
+  app.add_option("--target-samples", options.target_samples,
+                 "samples that the flow sees of a --target")
       ->check(examples::at_least(10))
       ->capture_default_str();
   examples::add_common_options(app, options);
-  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  app.add_option("--samples", options.samples, "samples to measure and to write")
+      ->check(examples::at_least(2))
+      ->capture_default_str();
   examples::add_training_options(app, options.training);
-  app.get_option("--step-size")->description("a, the time of a JKO step, in units of the data's mean variance");
+  app.get_option("--step-size")
+      ->description("a, the time of a JKO step, in units of the data's mean variance");
   examples::add_dropout(app, options.training);
   return examples::run_main(app, options, argc, argv, [&] {
     if (options.divergence == "kl") run(options, "the KL divergence", wgf::KullbackLeibler{});
-    else if (options.divergence == "reverse_kl") run(options, "the reverse KL divergence", wgf::ReverseKullbackLeibler{});
-    else if (options.divergence == "hellinger") run(options, "the squared Hellinger distance", wgf::SquaredHellinger{});
-    else if (options.divergence == "chi2") run(options, "the chi squared divergence", wgf::ChiSquared{});
+    else if (options.divergence == "reverse_kl")
+      run(options, "the reverse KL divergence", wgf::ReverseKullbackLeibler{});
+    else if (options.divergence == "hellinger")
+      run(options, "the squared Hellinger distance", wgf::SquaredHellinger{});
+    else if (options.divergence == "chi2")
+      run(options, "the chi squared divergence", wgf::ChiSquared{});
     else run(options, "the Jensen-Shannon divergence", wgf::JensenShannon{});
   });
 }

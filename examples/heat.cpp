@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Heat: a random Gaussian under the entropy alone, against the heat equation and the exact JKO iterates.
+// Heat: a random Gaussian under the entropy alone, against the heat equation and the exact JKO
+// iterates.
 #include <cmath>
 #include <numbers>
 #include <string>
@@ -7,8 +8,8 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <wgf/reference/aggregation.hpp>
-#include <wgf/reference/ornstein_uhlenbeck.hpp>
+#include <wgf/exact/aggregation.hpp>
+#include <wgf/exact/ornstein_uhlenbeck.hpp>
 #include <wgf/wgf.hpp>
 
 #include "common/backend.hpp"
@@ -28,17 +29,28 @@ struct Affine {  // the networks hold the solution; base and batch are the same 
   static auto map() { return wgf::Affine{}; }
   static auto dual() { return wgf::Quadratic{}; }
   static Training training() {
-    return {
-        .run = {.steps = 25, .iterations = 500, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .coupled_base = true},
-        .step_size = 0.02,
-        .dropout = 0};
+    return {.run = {.steps = 25,
+                    .iterations = 500,
+                    .batch = 1000,
+                    .map_rate = 2e-3,
+                    .dual_rate = 2e-3,
+                    .first_step = 4,
+                    .common_random_numbers = true},
+            .step_size = 0.02,
+            .dropout = 0};
   }
 };
 struct Icnn {
   static auto map() { return wgf::IcnnGradient<32, 2>{}; }
   static auto dual() { return wgf::Quadratic{} + wgf::Mlp<32, 3, wgf::Silu>{}; }
   static Training training() {
-    return {.run = {.steps = 25, .iterations = 300, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .pool = 400'000},
+    return {.run = {.steps = 25,
+                    .iterations = 300,
+                    .batch = 1000,
+                    .map_rate = 2e-3,
+                    .dual_rate = 2e-3,
+                    .first_step = 4,
+                    .pool = 400'000},
             .step_size = 0.02,
             .dropout = 0};
   }
@@ -52,23 +64,31 @@ struct Options : CommonOptions {
 };
 
 /// N(b, Σ), b ~ N(0, I), Σ with eigenvalues between ½ and 1 in a random basis.
-wgf::Gaussian random_gaussian(int dim, std::uint64_t seed) { return wgf::OrnsteinUhlenbeck::random(dim, seed).target(); }
+wgf::Gaussian random_gaussian(int dim, std::uint64_t seed) {
+  return wgf::OrnsteinUhlenbeck::random(dim, seed).target();
+}
 
-/// Draws whose mean and covariance are those of p exactly, so that chance moves neither those of their images under maps nearly affine.
+/// Draws whose mean and covariance are those of p exactly, so that chance moves neither those of
+/// their images under maps nearly affine.
 wgf::Particles balanced_sample(const wgf::Gaussian& p, long n, std::uint64_t seed) {
   const wgf::Particles x = p.sample(n, seed);
   const auto moments = wgf::Gaussian::fit(x);
-  const wgf::Particles standard = moments.factor().triangularView<Eigen::Lower>().solve(x.colwise() - moments.mean());
+  const wgf::Particles standard =
+      moments.factor().triangularView<Eigen::Lower>().solve(x.colwise() - moments.mean());
   return (p.factor() * standard).colwise() + p.mean();
 }
 
-/// The ellipse of points at two standard deviations from the mean, in the first two coordinates (a segment in one dimension).
-examples::Curve ellipse(const wgf::Gaussian& p, std::string label, std::string colour, bool dashed) {
+/// The ellipse of points at two standard deviations from the mean, in the first two coordinates (a
+/// segment in one dimension).
+examples::Curve ellipse(const wgf::Gaussian& p, std::string label, std::string colour,
+                        bool dashed) {
   const int n = 97, other = p.dim() > 1 ? 1 : 0;
-  examples::Curve curve{std::move(label), VectorXd(n), VectorXd(n), std::move(colour), false, dashed};
+  examples::Curve curve{std::move(label),  VectorXd(n), VectorXd(n),
+                        std::move(colour), false,       dashed};
   const auto& l = p.factor();
   for (int i = 0; i < n; ++i) {
-    const double angle = 2 * std::numbers::pi * i / (n - 1), c = 2 * std::cos(angle), s = 2 * std::sin(angle);
+    const double angle = 2 * std::numbers::pi * i / (n - 1), c = 2 * std::cos(angle),
+                 s = 2 * std::sin(angle);
     curve.x[i] = p.mean()[0] + l(0, 0) * c;
     curve.y[i] = p.mean()[other] + l(other, 0) * c + (other ? l(1, 1) * s : 0);
   }
@@ -80,29 +100,41 @@ double covariance_error(const wgf::Gaussian& p, const wgf::Gaussian& exact) {
 }
 
 /// \param laws P_0, …, P_K; iterates and solutions: the exact ones
-bool draw(const std::filesystem::path& file, const std::vector<wgf::Gaussian>& laws, const std::vector<wgf::Gaussian>& iterates,
-          const std::vector<wgf::Gaussian>& solutions, double step_size) {
+bool draw(const std::filesystem::path& file, const std::vector<wgf::Gaussian>& laws,
+          const std::vector<wgf::Gaussian>& iterates, const std::vector<wgf::Gaussian>& solutions,
+          double step_size) {
   const int steps = static_cast<int>(laws.size()) - 1;
-  examples::CurvePanel cloud{"two standard deviations, first two coordinates", "", "", {}, false, false, true};
+  examples::CurvePanel cloud{
+      "two standard deviations, first two coordinates", "", "", {}, false, false, true};
   for (const int k : {0, (steps + 1) / 2, steps}) {
     const auto i = static_cast<std::size_t>(k);
-    const char* colour = k == steps ? examples::colour::ours : k == 0 ? examples::colour::quiet : examples::colour::third;
-    cloud.curves.push_back(ellipse(laws[i], fmt::format("flow, t = {:.2g}", k * step_size), colour, false));
-    cloud.curves.push_back(ellipse(solutions[i], k == steps ? "heat equation" : "", "#20242A", true));
+    const char* colour = k == steps ? examples::colour::ours
+                         : k == 0   ? examples::colour::quiet
+                                    : examples::colour::third;
+    cloud.curves.push_back(
+        ellipse(laws[i], fmt::format("flow, t = {:.2g}", k * step_size), colour, false));
+    cloud.curves.push_back(
+        ellipse(solutions[i], k == steps ? "heat equation" : "", "#20242A", true));
   }
   examples::CurvePanel errors{"relative error of the covariance", "time", "", {}, false, true};
-  const auto over_time = [&](std::string label, const auto& p, const auto& q, const char* colour, bool dashed) {
-    examples::Curve curve{std::move(label), VectorXd(steps), VectorXd(steps), colour, false, dashed};
+  const auto over_time = [&](std::string label, const auto& p, const auto& q, const char* colour,
+                             bool dashed) {
+    examples::Curve curve{std::move(label), VectorXd(steps), VectorXd(steps),
+                          colour,           false,           dashed};
     for (int k = 1; k <= steps; ++k) {
       const auto i = static_cast<std::size_t>(k);
-      curve.x[k - 1] = k * step_size, curve.y[k - 1] = std::max(covariance_error(p[i], q[i]), 1e-16);
+      curve.x[k - 1] = k * step_size,
+                  curve.y[k - 1] = std::max(covariance_error(p[i], q[i]), 1e-16);
     }
     errors.curves.push_back(std::move(curve));
   };
   over_time("flow to the heat equation", laws, solutions, examples::colour::target, false);
-  over_time("exact iterate to the heat equation", iterates, solutions, examples::colour::quiet, true);
+  over_time("exact iterate to the heat equation", iterates, solutions, examples::colour::quiet,
+            true);
   over_time("flow to the exact iterate", laws, iterates, examples::colour::ours, false);
-  return examples::draw_curves(file, {cloud, errors}, fmt::format("Heat equation in {} dimensions, a = {}", laws.front().dim(), step_size));
+  return examples::draw_curves(
+      file, {cloud, errors},
+      fmt::format("Heat equation in {} dimensions, a = {}", laws.front().dim(), step_size));
 }
 
 template <class Preset>
@@ -113,7 +145,7 @@ void run(const Options& options) {
   const double a = training.step_size;
   examples::Report report("heat", options);
   examples::report_training(report, options.map, training);
-  report.setting("coupled_base", training.run.coupled_base);
+  report.setting("common_random_numbers", training.run.common_random_numbers);
   report.setting("dim", options.dim);
   report.setting("samples", options.samples);
   report.setting("map", wgf::describe(Preset::map()));
@@ -121,37 +153,45 @@ void run(const Options& options) {
   examples::OutputFolder out(options.out);
 
   const auto start = random_gaussian(options.dim, options.seed);
-  const wgf::JkoSolver solver{wgf::entropy(Preset::dual()), Preset::map(), wgf::Backward{.step_size = a}, examples::backend(options)};
+  const wgf::JkoSolver solver{wgf::entropy(Preset::dual()), Preset::map(),
+                              wgf::Backward{.step_size = a}, examples::backend(options)};
   const auto flow = examples::train(solver, start, training.run, options, report).flow;
 
   constexpr bool affine = wgf::AffineSpecification<decltype(Preset::map())>;
   std::vector<wgf::Gaussian> laws, iterates, solutions;
   report.timed("metrics", [&] {
     if constexpr (!affine)
-      for (const auto& x : flow.trajectory(balanced_sample(start, 100'000, examples::derived_seed(options, 1))))
+      for (const auto& x :
+           flow.trajectory(balanced_sample(start, 100'000, examples::derived_seed(options, 1))))
         laws.push_back(wgf::Gaussian::fit(x));
     for (int k = 0; k <= steps; ++k) {
       if constexpr (affine) laws.push_back(flow.gaussian(k));
-      iterates.push_back(wgf::Heat{}.jko(start, k, a)), solutions.push_back(wgf::Heat{}.at(start, k * a));
+      iterates.push_back(wgf::Heat{}.jko(start, k, a)),
+          solutions.push_back(wgf::Heat{}.at(start, k * a));
     }
   });
   const auto &p = laws.back(), &iterate = iterates.back(), &solution = solutions.back();
 
   examples::Summary summary(report);
-  summary.metric("mean_error", "error of the mean, in standard deviations",
-                 (p.mean() - solution.mean()).norm() / std::sqrt(solution.covariance().trace() / options.dim), "0: heat moves no mean");
-  summary.metric("covariance_error", "relative error of the covariance", covariance_error(p, iterate),
-                 "of the exact iterate: 0 is perfect");
-  summary.metric("covariance_error_pde", "... of the heat equation's", covariance_error(p, solution),
+  summary.metric(
+      "mean_error", "error of the mean, in standard deviations",
+      (p.mean() - solution.mean()).norm() / std::sqrt(solution.covariance().trace() / options.dim),
+      "0: heat moves no mean");
+  summary.metric("covariance_error", "relative error of the covariance",
+                 covariance_error(p, iterate), "of the exact iterate: 0 is perfect");
+  summary.metric("covariance_error_pde", "... of the heat equation's",
+                 covariance_error(p, solution),
                  fmt::format("the exact iterate's: {:.2g}", covariance_error(iterate, solution)));
-  summary.metric("sym_kl_jko", "SymKL to the exact iterate", wgf::sym_kl(p, iterate),
-                 affine ? "the training's error: 0 is perfect" : "of the Gaussian with the cloud's moments");
+  summary.metric(
+      "sym_kl_jko", "SymKL to the exact iterate", wgf::sym_kl(p, iterate),
+      affine ? "the training's error: 0 is perfect" : "of the Gaussian with the cloud's moments");
   summary.metric("sym_kl_pde", "SymKL to the heat equation", wgf::sym_kl(p, solution),
                  fmt::format("the exact iterate's: {:.2g}", wgf::sym_kl(iterate, solution)));
   const auto samples = flow.sample(options.samples, examples::derived_seed(options, 0));
   if constexpr (!affine) {  // log P_K by the change of variables, at samples of the exact iterate
     const auto x = iterate.sample(2000, examples::derived_seed(options, 2));
-    VectorXd difference = report.timed("log_density", [&]() -> VectorXd { return flow.log_density(x); });
+    VectorXd difference =
+        report.timed("log_density", [&]() -> VectorXd { return flow.log_density(x); });
     for (Eigen::Index i = 0; i < x.cols(); ++i) difference[i] -= iterate.log_density(x.col(i));
     summary.metric("log_density_error", "error of the log-density, rms over the exact iterate",
                    std::sqrt(difference.array().square().mean()), "0 is perfect");
@@ -160,23 +200,33 @@ void run(const Options& options) {
 
   wgf::write_npy(out.path("samples.npy"), samples);
   wgf::save(flow, out.path("flow.wgf"));
-  const bool picture = report.timed("picture", [&] { return draw(out.path("picture.png"), laws, iterates, solutions, a); });
-  summary.print(fmt::format("heat in {} dimensions at t = {:.3g}, {} steps", options.dim, a * steps, steps));
+  const bool picture = report.timed(
+      "picture", [&] { return draw(out.path("picture.png"), laws, iterates, solutions, a); });
+  summary.print(
+      fmt::format("heat in {} dimensions at t = {:.3g}, {} steps", options.dim, a * steps, steps));
   examples::publish(out, report, picture);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Follows the heat equation from a random Gaussian, where the PDE and the exact JKO iterates are known.", "heat");
+  CLI::App app(
+      "Follows the heat equation from a random Gaussian, where the PDE and the exact JKO iterates "
+      "are known.",
+      "heat");
   Options options;
   options.out = "out/heat";
   const examples::Presets presets{{"affine", Affine::training()}, {"icnn", Icnn::training()}};
   examples::add_presets(app, options, presets, options.map, options.training, "--map",
-                        "the transport map, with settings of its own: affine, or icnn, the gradient of a convex network");
+                        "the transport map, with settings of its own: affine, or icnn, the "
+                        "gradient of a convex network");
   examples::add_common_options(app, options);
-  app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(1))->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to write")->check(examples::at_least(1))->capture_default_str();
+  app.add_option("--dim", options.dim, "dimension")
+      ->check(examples::at_least(1))
+      ->capture_default_str();
+  app.add_option("--samples", options.samples, "samples to write")
+      ->check(examples::at_least(1))
+      ->capture_default_str();
   examples::add_training_options(app, options.training);
   return examples::run_main(app, options, argc, argv, [&] {
     if (options.map == "icnn") run<Icnn>(options);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// A run that can be left alone: saved as it goes, stopped in its midst, taken up again, and certified.
+// A run that can be left alone: saved as it goes, stopped in its midst, taken up again, and
+// certified.
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -8,16 +9,23 @@
 #include <wgf/wgf.hpp>
 
 int main() {
-  const auto target = wgf::GaussianMixture::isotropic((Eigen::MatrixXd(2, 2) << -1.2, 1.2, 0, 0).finished(), 0.7);
-  const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<32, 4, wgf::Silu>{}), wgf::IcnnGradient<32, 2>{}, wgf::Backward{.step_size = 0.3},
+  const auto target =
+      wgf::GaussianMixture::isotropic((Eigen::MatrixXd(2, 2) << -1.2, 1.2, 0, 0).finished(), 0.7);
+  const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<32, 4, wgf::Silu>{}),
+                              wgf::IcnnGradient<32, 2>{}, wgf::Backward{.step_size = 0.3},
                               wgf::EigenBackend<float>{.seed = 1}};
   const auto start = wgf::Gaussian::isotropic(2, 1.5);
-  const wgf::RunOptions options{
-      .steps = 20, .iterations = 300, .batch = 500, .map_rate = 2e-3, .dual_rate = 4e-3, .divergence = {.retries = 2}};
+  const wgf::RunOptions options{.steps = 20,
+                                .iterations = 300,
+                                .batch = 500,
+                                .map_rate = 2e-3,
+                                .dual_rate = 4e-3,
+                                .safeguards = {.retries = 2}};
   const auto file = std::filesystem::temp_directory_path() / "wgf_long_run.ckpt";
 
   wgf::Recorder recorder;
-  const wgf::InterruptGuard guard;   // the first Ctrl-C stops a run after the iteration, the second one the program
+  const wgf::InterruptGuard
+      guard;  // the first Ctrl-C stops a run after the iteration, the second one the program
   wgf::Checkpoint checkpoint{file};  // every 30 seconds, at Ctrl-C and at the end
   const auto somebody = [](const wgf::Progress& p) {
     if (p.step == 4 && p.iteration == 150) std::raise(SIGINT);  // presses Ctrl-C
@@ -26,10 +34,12 @@ int main() {
   const auto part = solver.run(start, options, observers);
   std::printf("interrupted after %d steps\n", part.size());
 
-  // Perhaps in another program, which makes the same solver: the flow is what an uninterrupted run gives, bit for bit.
+  // Perhaps in another program, which makes the same solver: the flow is what an uninterrupted run
+  // gives, bit for bit.
   const auto flow = solver.resume(file, start, options, std::ref(recorder));
-  const auto certificate = wgf::certify(flow, target, {.samples = 5000, .seed = 1, .history = recorder.history});
-  std::printf("%d steps\n%s", flow.size(), certificate.text().c_str());
+  const auto diagnostic =
+      wgf::diagnose(flow, target, {.samples = 5000, .seed = 1, .history = recorder.history});
+  std::printf("%d steps\n%s", flow.size(), diagnostic.text().c_str());
   std::filesystem::remove(file);
   std::filesystem::remove(file.string() + ".previous");
 }

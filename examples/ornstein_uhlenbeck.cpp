@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// Ornstein–Uhlenbeck: a flow of Gaussians, compared in closed form with the PDE and with the exact JKO iterate (section 4.2, figure 3).
+// Ornstein–Uhlenbeck: a flow of Gaussians, compared in closed form with the PDE and with the exact
+// JKO iterate (section 4.2, figure 3).
 #include <cmath>
 #include <numbers>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
-#include <wgf/reference/ornstein_uhlenbeck.hpp>
+#include <wgf/exact/ornstein_uhlenbeck.hpp>
 #include <wgf/wgf.hpp>
 
 #include "common/backend.hpp"
@@ -21,30 +22,35 @@ using examples::CommonOptions, examples::Training;
 namespace {
 
 // ---- the settings: networks and numbers of each preset ----
-struct Ours {  // the networks hold the solution: an affine map, the logarithm of a ratio of Gaussians
+struct Ours {  // the networks hold the solution: an affine map, the logarithm of a ratio of
+               // Gaussians
   static auto map() { return wgf::Affine{}; }
   static auto dual() { return wgf::Quadratic{}; }
   static auto fit() { return wgf::LogisticLoss{}; }
   static Training training(bool coupled) {
-    return {
-        .run =
-            {.steps = 18, .iterations = 500, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .coupled_base = coupled},
-        .step_size = 0.05,
-        .dropout = 0};
+    return {.run = {.steps = 18,
+                    .iterations = 500,
+                    .batch = 1000,
+                    .map_rate = 2e-3,
+                    .dual_rate = 2e-3,
+                    .first_step = 4,
+                    .common_random_numbers = coupled},
+            .step_size = 0.05,
+            .dropout = 0};
   }
 };
 struct Paper {  // appendix D.2
   static auto map() { return wgf::DeepLinear<64, 3>{}; }
   static auto dual() { return wgf::Mlp<64, 3>{}; }
-  static auto fit() { return wgf::OwnBound{}; }
+  static auto fit() { return wgf::VariationalBound{}; }
   static Training training() {
     return {.run = {.steps = 18,
                     .iterations = 500,
                     .batch = 1000,
                     .map_rate = 5e-3,
                     .dual_rate = 5e-3,
-                    .final_rate = 1,
-                    .average = 0,
+                    .final_rate_fraction = 1,
+                    .tail_average = 0,
                     .first_step = 1,
                     .whiten = false},
             .step_size = 0.05,
@@ -63,59 +69,84 @@ struct Options : CommonOptions {
 };
 
 /// What a scheme's step would be if it were solved exactly.
-wgf::Gaussian exact_iterate(const wgf::OrnsteinUhlenbeck& process, const wgf::Backward& scheme, int step) {
+wgf::Gaussian exact_iterate(const wgf::OrnsteinUhlenbeck& process, const wgf::Backward& scheme,
+                            int step) {
   return process.jko(step, scheme.step_size);
 }
-wgf::Gaussian exact_iterate(const wgf::OrnsteinUhlenbeck& process, const wgf::Midpoint& scheme, int step) {
+wgf::Gaussian exact_iterate(const wgf::OrnsteinUhlenbeck& process, const wgf::Midpoint& scheme,
+                            int step) {
   return process.midpoint(step, scheme.step_size);
 }
 
 /// Distances in one dimension: a row for every step from step 1, a column for every target.
 struct Errors {
-  Errors(int d, int steps, int repeats) : dim(d), to_iterate(steps, repeats), to_pde(steps, repeats), iterate_to_pde(steps, repeats) {}
+  Errors(int d, int steps, int repeats)
+      : dim(d),
+        to_iterate(steps, repeats),
+        to_pde(steps, repeats),
+        iterate_to_pde(steps, repeats) {}
   int dim;
   Eigen::ArrayXXd to_iterate, to_pde, iterate_to_pde;
 };
 using Part = Eigen::ArrayXXd Errors::*;
 
-/// The ellipse of points at `radius` standard deviations from the mean, in the first two coordinates (a segment in one dimension).
-examples::Curve ellipse(const wgf::Gaussian& p, double radius, std::string label, std::string colour, bool dashed) {
+/// The ellipse of points at `radius` standard deviations from the mean, in the first two
+/// coordinates (a segment in one dimension).
+examples::Curve ellipse(const wgf::Gaussian& p, double radius, std::string label,
+                        std::string colour, bool dashed) {
   const int n = 97, other = p.dim() > 1 ? 1 : 0;
-  examples::Curve curve{std::move(label), Eigen::VectorXd(n), Eigen::VectorXd(n), std::move(colour), false, dashed};
+  examples::Curve curve{
+      std::move(label), Eigen::VectorXd(n), Eigen::VectorXd(n), std::move(colour), false, dashed};
   const auto& l = p.factor();
   for (int i = 0; i < n; ++i) {
-    const double angle = 2 * std::numbers::pi * i / (n - 1), c = radius * std::cos(angle), s = radius * std::sin(angle);
+    const double angle = 2 * std::numbers::pi * i / (n - 1), c = radius * std::cos(angle),
+                 s = radius * std::sin(angle);
     curve.x[i] = p.mean()[0] + l(0, 0) * c;
     curve.y[i] = p.mean()[other] + l(other, 0) * c + (other ? l(1, 1) * s : 0);
   }
   return curve;
 }
 
-Eigen::VectorXd positive(const Eigen::ArrayXd& y) { return y.max(1e-16); }  // what a logarithmic axis can show
+Eigen::VectorXd positive(const Eigen::ArrayXd& y) {
+  return y.max(1e-16);
+}  // what a logarithmic axis can show
 
 template <class Flow>
-bool draw(const std::filesystem::path& file, const Errors& errors, const wgf::OrnsteinUhlenbeck& process, const Flow& flow) {
+bool draw(const std::filesystem::path& file, const Errors& errors,
+          const wgf::OrnsteinUhlenbeck& process, const Flow& flow) {
   const int steps = flow.size();
-  const Eigen::VectorXd times = Eigen::VectorXd::LinSpaced(steps, flow.step_size, flow.step_size * steps);
+  const Eigen::VectorXd times =
+      Eigen::VectorXd::LinSpaced(steps, flow.step_size, flow.step_size * steps);
   const auto mean = [&](Part part) { return positive((errors.*part).rowwise().mean()); };
   examples::CurvePanel distances{"symmetrised KL divergence", "time", "", {}, false, true};
-  distances.curves = {{"flow to the PDE", times, mean(&Errors::to_pde), examples::colour::target},
-                      {"exact iterate to the PDE", times, mean(&Errors::iterate_to_pde), examples::colour::quiet, false, true},
-                      {"flow to the exact iterate", times, mean(&Errors::to_iterate), examples::colour::ours}};
-  examples::CurvePanel cloud{"two standard deviations, first two coordinates", "", "", {}, false, false, true};
+  distances.curves = {
+      {"flow to the PDE", times, mean(&Errors::to_pde), examples::colour::target},
+      {"exact iterate to the PDE", times, mean(&Errors::iterate_to_pde), examples::colour::quiet,
+       false, true},
+      {"flow to the exact iterate", times, mean(&Errors::to_iterate), examples::colour::ours}};
+  examples::CurvePanel cloud{
+      "two standard deviations, first two coordinates", "", "", {}, false, false, true};
   for (const int k : {0, (steps + 2) / 3, steps}) {
     const bool last = k == steps;
-    const char* colour = last ? examples::colour::ours : k == 0 ? examples::colour::quiet : examples::colour::third;
-    cloud.curves.push_back(ellipse(flow.gaussian(k), 2, fmt::format("flow, t = {:.2g}", k * flow.step_size), colour, false));
-    cloud.curves.push_back(ellipse(process.at(k * flow.step_size), 2, last ? "the PDE's law" : "", "#20242A", true));
+    const char* colour = last     ? examples::colour::ours
+                         : k == 0 ? examples::colour::quiet
+                                  : examples::colour::third;
+    cloud.curves.push_back(ellipse(
+        flow.gaussian(k), 2, fmt::format("flow, t = {:.2g}", k * flow.step_size), colour, false));
+    cloud.curves.push_back(
+        ellipse(process.at(k * flow.step_size), 2, last ? "the PDE's law" : "", "#20242A", true));
   }
-  return examples::draw_curves(file, {distances, cloud},
-                               fmt::format("Ornstein-Uhlenbeck in {} dimensions, a = {}", flow.dim(), flow.step_size));
+  return examples::draw_curves(
+      file, {distances, cloud},
+      fmt::format("Ornstein-Uhlenbeck in {} dimensions, a = {}", flow.dim(), flow.step_size));
 }
 
-/// Figure 3: the distances at the end over dimensions, and over time in every dimension. Bars reach from the least to the greatest.
-bool draw_figure(const std::filesystem::path& file, const std::vector<Errors>& all, double step_size, const std::string& scheme) {
-  const char* colours[] = {examples::colour::ours, examples::colour::target, examples::colour::third, examples::colour::fourth,
+/// Figure 3: the distances at the end over dimensions, and over time in every dimension. Bars reach
+/// from the least to the greatest.
+bool draw_figure(const std::filesystem::path& file, const std::vector<Errors>& all,
+                 double step_size, const std::string& scheme) {
+  const char* colours[] = {examples::colour::ours, examples::colour::target,
+                           examples::colour::third, examples::colour::fourth,
                            examples::colour::quiet};
   const auto n = static_cast<Eigen::Index>(all.size()), steps = all.front().to_pde.rows();
   const double time = step_size * static_cast<double>(steps);
@@ -125,7 +156,8 @@ bool draw_figure(const std::filesystem::path& file, const std::vector<Errors>& a
     for (Eigen::Index i = 0; i < n; ++i) {
       const auto& errors = all[static_cast<std::size_t>(i)];
       const auto last = (errors.*part).row(steps - 1);
-      curve.x[i] = errors.dim, curve.y[i] = last.mean(), curve.low[i] = last.minCoeff(), curve.high[i] = last.maxCoeff();
+      curve.x[i] = errors.dim, curve.y[i] = last.mean(), curve.low[i] = last.minCoeff(),
+      curve.high[i] = last.maxCoeff();
     }
     curve.y = positive(curve.y), curve.low = positive(curve.low), curve.high = positive(curve.high);
     return curve;
@@ -134,20 +166,27 @@ bool draw_figure(const std::filesystem::path& file, const std::vector<Errors>& a
     examples::CurvePanel panel{std::move(title), "time", "", {}, false, true};
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto& values = all[i].*part;
-      panel.curves.push_back({fmt::format("d = {}", all[i].dim), Eigen::VectorXd::LinSpaced(steps, step_size, time),
-                              positive(values.rowwise().mean()), colours[i % std::size(colours)], false, false,
-                              positive(values.rowwise().minCoeff()), positive(values.rowwise().maxCoeff())});
+      panel.curves.push_back(
+          {fmt::format("d = {}", all[i].dim), Eigen::VectorXd::LinSpaced(steps, step_size, time),
+           positive(values.rowwise().mean()), colours[i % std::size(colours)], false, false,
+           positive(values.rowwise().minCoeff()), positive(values.rowwise().maxCoeff())});
     }
     return panel;
   };
-  examples::CurvePanel dimensions{fmt::format("SymKL at t = {:.3g}", time), "dimension", "", {}, false, true};
-  dimensions.curves = {over_dimensions("flow to the PDE", &Errors::to_pde, examples::colour::target, false),
-                       over_dimensions("exact iterate to the PDE", &Errors::iterate_to_pde, examples::colour::quiet, true),
-                       over_dimensions("flow to the exact iterate", &Errors::to_iterate, examples::colour::ours, false)};
+  examples::CurvePanel dimensions{
+      fmt::format("SymKL at t = {:.3g}", time), "dimension", "", {}, false, true};
+  dimensions.curves = {
+      over_dimensions("flow to the PDE", &Errors::to_pde, examples::colour::target, false),
+      over_dimensions("exact iterate to the PDE", &Errors::iterate_to_pde, examples::colour::quiet,
+                      true),
+      over_dimensions("flow to the exact iterate", &Errors::to_iterate, examples::colour::ours,
+                      false)};
   return examples::draw_curves(
-      file, {dimensions, over_time("SymKL to the PDE", &Errors::to_pde), over_time("SymKL to the exact iterate", &Errors::to_iterate)},
-      fmt::format("Ornstein-Uhlenbeck, {} scheme, a = {}: mean, least and greatest of {} targets", scheme, step_size,
-                  all.front().to_pde.cols()));
+      file,
+      {dimensions, over_time("SymKL to the PDE", &Errors::to_pde),
+       over_time("SymKL to the exact iterate", &Errors::to_iterate)},
+      fmt::format("Ornstein-Uhlenbeck, {} scheme, a = {}: mean, least and greatest of {} targets",
+                  scheme, step_size, all.front().to_pde.cols()));
 }
 
 template <class Preset, class Scheme>
@@ -156,8 +195,9 @@ void run(const Options& options) {
   training.run.steps = options.steps;
   examples::Report report("ornstein_uhlenbeck", options);
   examples::report_training(report, options.preset, training);
-  const std::vector<int> dims = options.figure ? std::vector{2, 6, 12, 16, 32} : std::vector{options.dim};
-  report.setting("coupled_base", training.run.coupled_base);
+  const std::vector<int> dims =
+      options.figure ? std::vector{2, 6, 12, 16, 32} : std::vector{options.dim};
+  report.setting("common_random_numbers", training.run.common_random_numbers);
   report.setting("scheme", options.scheme);
   report.setting("figure", options.figure);
   report.setting("dim", dims.back());
@@ -176,24 +216,31 @@ void run(const Options& options) {
   for (const int dim : dims) {
     auto& errors = all.emplace_back(dim, steps, options.repeats);
     seconds.push_back(0);
-    for (int repeat = options.repeats - 1; repeat >= 0; --repeat) {  // the last one, with the seed itself, is kept
+    for (int repeat = options.repeats - 1; repeat >= 0;
+         --repeat) {  // the last one, with the seed itself, is kept
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(repeat);
       const auto process = wgf::OrnsteinUhlenbeck::random(dim, seed);
-      const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual(), Preset::fit()), Preset::map(), scheme,
-                                  examples::backend(options, seed)};
+      const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual(), Preset::fit()),
+                                  Preset::map(), scheme, examples::backend(options, seed)};
       ++which.number;
-      const auto flow = examples::train(solver, wgf::Gaussian::isotropic(dim, 1), training.run, options, report, which).flow;
+      const auto flow = examples::train(solver, wgf::Gaussian::isotropic(dim, 1), training.run,
+                                        options, report, which)
+                            .flow;
       seconds.back() += report.content()["seconds"]["training"].template get<double>();
       for (int k = 1; k <= steps; ++k) {
-        const auto p = flow.gaussian(k), iterate = exact_iterate(process, scheme, k), pde = process.at(k * scheme.step_size);
-        errors.to_iterate(k - 1, repeat) = wgf::sym_kl(p, iterate), errors.to_pde(k - 1, repeat) = wgf::sym_kl(p, pde);
+        const auto p = flow.gaussian(k), iterate = exact_iterate(process, scheme, k),
+                   pde = process.at(k * scheme.step_size);
+        errors.to_iterate(k - 1, repeat) = wgf::sym_kl(p, iterate),
+                                 errors.to_pde(k - 1, repeat) = wgf::sym_kl(p, pde);
         errors.iterate_to_pde(k - 1, repeat) = wgf::sym_kl(iterate, pde);
       }
       if (repeat > 0 || dim != dims.back()) continue;
-      wgf::write_npy(out.path("samples.npy"), flow.sample(options.samples, examples::derived_seed(options, 0)));
+      wgf::write_npy(out.path("samples.npy"),
+                     flow.sample(options.samples, examples::derived_seed(options, 0)));
       wgf::save(flow, out.path("flow.wgf"));
-      picture = options.figure ? draw_figure(out.path("picture.png"), all, scheme.step_size, options.scheme)
-                               : draw(out.path("picture.png"), errors, process, flow);
+      picture = options.figure
+                    ? draw_figure(out.path("picture.png"), all, scheme.step_size, options.scheme)
+                    : draw(out.path("picture.png"), errors, process, flow);
     }
   }
   report.seconds("training", std::accumulate(seconds.begin(), seconds.end(), 0.0));
@@ -205,46 +252,60 @@ void run(const Options& options) {
     const std::string where = options.figure ? fmt::format(", d = {}", errors.dim) : "";
     const auto end = [&](Part part) { return (errors.*part).row(steps - 1); };
     const double floor = end(&Errors::iterate_to_pde).mean();
-    summary.metric("sym_kl_jko" + suffix, "SymKL to the exact iterate" + where, end(&Errors::to_iterate).mean(),
-                   "the training's error: 0 is perfect");
+    summary.metric("sym_kl_jko" + suffix, "SymKL to the exact iterate" + where,
+                   end(&Errors::to_iterate).mean(), "the training's error: 0 is perfect");
     summary.metric("sym_kl_pde" + suffix, "SymKL to the PDE" + where, end(&Errors::to_pde).mean(),
                    fmt::format("the exact iterate's: {:.2g}", floor));
-    summary.metric("sym_kl_jko_to_pde" + suffix, "... of the exact iterate", floor, "the error of the steps' size");
+    summary.metric("sym_kl_jko_to_pde" + suffix, "... of the exact iterate", floor,
+                   "the error of the steps' size");
     summary.metric("seconds" + suffix, "seconds of training", seconds[i], "");
     report.list("sym_kl_jko_by_step" + suffix, errors.to_iterate.rowwise().mean().eval());
     report.list("sym_kl_pde_by_step" + suffix, errors.to_pde.rowwise().mean().eval());
-    report.list("sym_kl_jko_to_pde_by_step" + suffix, errors.iterate_to_pde.rowwise().mean().eval());
+    report.list("sym_kl_jko_to_pde_by_step" + suffix,
+                errors.iterate_to_pde.rowwise().mean().eval());
     report.list("sym_kl_jko_by_repeat" + suffix, end(&Errors::to_iterate).transpose().eval());
     report.list("sym_kl_pde_by_repeat" + suffix, end(&Errors::to_pde).transpose().eval());
   }
-  summary.print(fmt::format("Ornstein-Uhlenbeck{} at t = {:.3g}, {} {} steps{}",
-                            options.figure ? "" : fmt::format(" in {} dimensions", options.dim), scheme.step_size * steps, steps,
-                            options.scheme, options.repeats > 1 ? fmt::format(", mean over {} targets", options.repeats) : ""));
+  summary.print(fmt::format(
+      "Ornstein-Uhlenbeck{} at t = {:.3g}, {} {} steps{}",
+      options.figure ? "" : fmt::format(" in {} dimensions", options.dim), scheme.step_size * steps,
+      steps, options.scheme,
+      options.repeats > 1 ? fmt::format(", mean over {} targets", options.repeats) : ""));
   examples::publish(out, report, picture);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Follows an Ornstein-Uhlenbeck process from N(0, I), where the PDE and the exact JKO iterates are known.",
-               "ornstein_uhlenbeck");
+  CLI::App app(
+      "Follows an Ornstein-Uhlenbeck process from N(0, I), where the PDE and the exact JKO "
+      "iterates are known.",
+      "ornstein_uhlenbeck");
   Options options;
   options.out = "out/ornstein_uhlenbeck";
-  const examples::Presets presets{{"ours", Ours::training(true)}, {"independent", Ours::training(false)}, {"paper", Paper::training()}};
+  const examples::Presets presets{{"ours", Ours::training(true)},
+                                  {"independent", Ours::training(false)},
+                                  {"paper", Paper::training()}};
   examples::add_presets(app, options, presets, options.preset, options.training);
   examples::add_common_options(app, options);
-  app.add_option("--scheme", options.scheme, "how a step is solved: backward, the JKO step, or midpoint, of second order")
+  app.add_option("--scheme", options.scheme,
+                 "how a step is solved: backward, the JKO step, or midpoint, of second order")
       ->check(CLI::IsMember({"backward", "midpoint"}))
       ->capture_default_str();
-  auto* dim = app.add_option("--dim", options.dim, "dimension")->check(examples::at_least(1))->capture_default_str();
+  auto* dim = app.add_option("--dim", options.dim, "dimension")
+                  ->check(examples::at_least(1))
+                  ->capture_default_str();
   app.add_flag(
          "--figure", [&](std::int64_t) { options.figure = true, options.repeats = 15; },
-         "figure 3: dimensions 2, 6, 12, 16 and 32, each with 15 targets unless --repeats says otherwise")
+         "figure 3: dimensions 2, 6, 12, 16 and 32, each with 15 targets unless --repeats says "
+         "otherwise")
       ->excludes(dim);
   app.add_option("--repeats", options.repeats, "random targets, with the seeds from --seed on")
       ->check(examples::at_least(1))
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to write")->check(examples::at_least(1))->capture_default_str();
+  app.add_option("--samples", options.samples, "samples to write")
+      ->check(examples::at_least(1))
+      ->capture_default_str();
   examples::add_training_options(app, options.training);
   return examples::run_main(app, options, argc, argv, [&] {
     const auto with = [&](auto preset) {

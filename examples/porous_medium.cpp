@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Porous medium: a profile of compact support that spreads, against the PDE and the exact JKO iterates (section 4.3, figure 4).
+// Porous medium: a profile of compact support that spreads, against the PDE and the exact JKO
+// iterates (section 4.3, figure 4).
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,8 +11,8 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <wgf/reference/porous_medium.hpp>
-#include <wgf/reference/quantile_jko.hpp>
+#include <wgf/exact/porous_medium.hpp>
+#include <wgf/exact/quantile_jko.hpp>
 #include <wgf/wgf.hpp>
 
 #include "common/backend.hpp"
@@ -27,11 +28,13 @@ using examples::CommonOptions, examples::Training;
 namespace {
 
 // ---- the settings: networks and numbers of each preset ----
-struct Ours {  // the networks hold the solution: dilations, and P^{m−1} = (C − β|x|²)₊; the error left is the pool's, hence so many
-               // particles
+struct Ours {  // the networks hold the solution: dilations, and P^{m−1} = (C − β|x|²)₊; the error
+               // left is the pool's, hence so many particles
   static auto icnn() { return wgf::IcnnGradient<32, 2>{}; }
   static auto residual() { return wgf::ResidualMlp<32, 3, wgf::Silu>{}; }
-  static auto dual(double dropout) { return wgf::Quadratic{} + wgf::Mlp<32, 3, wgf::Silu>{.dropout = dropout}; }
+  static auto dual(double dropout) {
+    return wgf::Quadratic{} + wgf::Mlp<32, 3, wgf::Silu>{.dropout = dropout};
+  }
   static Training training() {
     return {.run = {.steps = 10,
                     .iterations = 300,
@@ -50,7 +53,13 @@ struct Paper {  // appendix D.3; the layers are 10 wide there, here widths are m
   static auto residual() { return wgf::ResidualMlp<16, 5>{}; }
   static auto dual(double dropout) { return wgf::Mlp<16, 4>{.dropout = dropout}; }
   static Training training() {
-    return {.run = {.steps = 10, .iterations = 600, .batch = 100, .final_rate = 1, .average = 0, .first_step = 1, .whiten = false},
+    return {.run = {.steps = 10,
+                    .iterations = 600,
+                    .batch = 100,
+                    .final_rate_fraction = 1,
+                    .tail_average = 0,
+                    .first_step = 1,
+                    .whiten = false},
             .step_size = 0.001,
             .dropout = 0.1};
   }
@@ -66,10 +75,13 @@ struct Options : CommonOptions {
 
 // ---- profiles about the origin ----
 
-/// Points that lie closer where profiles are steep: sin θ for `n` angles of equal distance between −π/2 and π/2, or between 0 and π/2.
+/// Points that lie closer where profiles are steep: sin θ for `n` angles of equal distance between
+/// −π/2 and π/2, or between 0 and π/2.
 VectorXd sines(int n, bool half) {
   const double low = half ? 0 : -std::numbers::pi / 2, width = std::numbers::pi / 2 - low;
-  return VectorXd::NullaryExpr(n, [&](Eigen::Index i) { return std::sin(low + width * (static_cast<double>(i) + 0.5) / n); });
+  return VectorXd::NullaryExpr(n, [&](Eigen::Index i) {
+    return std::sin(low + width * (static_cast<double>(i) + 0.5) / n);
+  });
 }
 double trapezoid(const VectorXd& x, const VectorXd& y) {
   const auto n = x.size() - 1;
@@ -80,20 +92,24 @@ VectorXd density_on_line(const Barenblatt& p, const VectorXd& x) {
 }
 /// The density of |X| at r ≥ 0, X ~ p.
 VectorXd radial_density(const Barenblatt& p, const VectorXd& r) {
-  const double half = 0.5 * p.dim(), log_sphere = std::log(2.0) + half * std::log(std::numbers::pi) - std::lgamma(half);
+  const double half = 0.5 * p.dim(),
+               log_sphere = std::log(2.0) + half * std::log(std::numbers::pi) - std::lgamma(half);
   return r.unaryExpr([&](double at) {
     VectorXd x = VectorXd::Zero(p.dim());
     x[0] = at;
     return p.density(x) * std::exp(log_sphere) * std::pow(at, p.dim() - 1);
   });
 }
-/// The quantiles of X ~ p on the line, and of |X| in more dimensions, from |X|'s distribution by quadrature.
+/// The quantiles of X ~ p on the line, and of |X| in more dimensions, from |X|'s distribution by
+/// quadrature.
 class Quantiles {
  public:
-  explicit Quantiles(const Barenblatt& p) : on_line_(p.dim() == 1), r_(4002), levels_(VectorXd::Zero(4002)) {
+  explicit Quantiles(const Barenblatt& p)
+      : on_line_(p.dim() == 1), r_(4002), levels_(VectorXd::Zero(4002)) {
     r_ << 0, p.radius() * sines(4000, true), p.radius();
     const VectorXd density = radial_density(p, r_);
-    for (Eigen::Index i = 1; i < r_.size(); ++i) levels_[i] = levels_[i - 1] + 0.5 * (r_[i] - r_[i - 1]) * (density[i] + density[i - 1]);
+    for (Eigen::Index i = 1; i < r_.size(); ++i)
+      levels_[i] = levels_[i - 1] + 0.5 * (r_[i] - r_[i - 1]) * (density[i] + density[i - 1]);
     levels_ /= levels_[levels_.size() - 1];
   }
   double operator()(double level) const {
@@ -106,8 +122,10 @@ class Quantiles {
  private:
   double radius(double level) const { return interpolated(levels_, r_, level); }
   static double interpolated(const VectorXd& x, const VectorXd& y, double at) {
-    const auto i = std::clamp<Eigen::Index>(std::upper_bound(x.begin(), x.end(), at) - x.begin(), 1, x.size() - 1);
-    const double width = x[i] - x[i - 1], share = width > 0 ? std::clamp((at - x[i - 1]) / width, 0.0, 1.0) : 0;
+    const auto i = std::clamp<Eigen::Index>(std::upper_bound(x.begin(), x.end(), at) - x.begin(), 1,
+                                            x.size() - 1);
+    const double width = x[i] - x[i - 1],
+                 share = width > 0 ? std::clamp((at - x[i - 1]) / width, 0.0, 1.0) : 0;
     return y[i - 1] + share * (y[i] - y[i - 1]);
   }
 
@@ -122,15 +140,20 @@ double l1(const Barenblatt& p, const Barenblatt& q) {
 /// (E|X − c|²)^½.
 double rms_radius(const Particles& x) { return std::sqrt(x.colwise().squaredNorm().mean()); }
 /// X on the line, |X| in more dimensions.
-VectorXd profile_coordinates(const Particles& x) { return x.rows() == 1 ? VectorXd(x.row(0)) : VectorXd(x.colwise().norm()); }
-/// W₂ between samples and the exact law of their profile's coordinate: sorted numbers against quantiles.
+VectorXd profile_coordinates(const Particles& x) {
+  return x.rows() == 1 ? VectorXd(x.row(0)) : VectorXd(x.colwise().norm());
+}
+/// W₂ between samples and the exact law of their profile's coordinate: sorted numbers against
+/// quantiles.
 double wasserstein(const Particles& x, const Barenblatt& p) {
   VectorXd values = profile_coordinates(x);
   std::sort(values.begin(), values.end());
   const Quantiles quantile(p);
   double sum = 0;
   for (Eigen::Index i = 0; i < values.size(); ++i)
-    sum += std::pow(values[i] - quantile((static_cast<double>(i) + 0.5) / static_cast<double>(values.size())), 2);
+    sum += std::pow(
+        values[i] - quantile((static_cast<double>(i) + 0.5) / static_cast<double>(values.size())),
+        2);
   return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
@@ -143,12 +166,13 @@ struct Evaluated {
 };
 constexpr int shells = 25;
 
-/// ∫|P_k − q|. On the line by quadrature on the points, which are in order, and what q has beyond them; else as 2 E(1 − q/P_k)₊ over the
-/// points, a sample of P_k.
+/// ∫|P_k − q|. On the line by quadrature on the points, which are in order, and what q has beyond
+/// them; else as 2 E(1 − q/P_k)₊ over the points, a sample of P_k.
 double l1(const Evaluated& p, const Barenblatt& q) {
   if (q.dim() == 1) {
     const VectorXd x = p.points.row(0), there = density_on_line(q, x);
-    return trapezoid(x, (p.log_density.array().exp().matrix() - there).cwiseAbs()) + std::abs(1 - trapezoid(x, there));
+    return trapezoid(x, (p.log_density.array().exp().matrix() - there).cwiseAbs()) +
+           std::abs(1 - trapezoid(x, there));
   }
   double sum = 0;
   for (Eigen::Index i = 0; i < p.points.cols(); ++i) {
@@ -157,12 +181,14 @@ double l1(const Evaluated& p, const Barenblatt& q) {
   }
   return sum / static_cast<double>(p.points.cols());
 }
-/// P_k's masses in shells of equal thickness that make up q's support, and beyond, less those of q: E(1 − q/P_k) over points in the shell.
+/// P_k's masses in shells of equal thickness that make up q's support, and beyond, less those of q:
+/// E(1 − q/P_k) over points in the shell.
 VectorXd shell_differences(const Evaluated& p, const Barenblatt& q) {
   VectorXd difference = VectorXd::Zero(shells + 1);
   for (Eigen::Index i = 0; i < p.points.cols(); ++i) {
     const double r = p.points.col(i).norm() / q.radius();
-    difference[std::min(static_cast<int>(r * shells), shells)] += 1 - std::exp(q.log_density(p.points.col(i)) - p.log_density[i]);
+    difference[std::min(static_cast<int>(r * shells), shells)] +=
+        1 - std::exp(q.log_density(p.points.col(i)) - p.log_density[i]);
   }
   return difference / static_cast<double>(p.points.cols());
 }
@@ -177,7 +203,9 @@ examples::Curve histogram(const VectorXd& values, double low, double high, int b
     if (v >= low && v < high) ++counts[std::min(static_cast<int>((v - low) / step), bins - 1)];
   examples::Curve curve{"samples", VectorXd(2 * bins + 2), VectorXd::Zero(2 * bins + 2), "#B9C6D6"};
   for (int i = 0; i <= bins; ++i) curve.x[2 * i] = curve.x[2 * i + 1] = low + i * step;
-  for (int i = 0; i < bins; ++i) curve.y[2 * i + 1] = curve.y[2 * i + 2] = counts[i] / (step * static_cast<double>(values.size()));
+  for (int i = 0; i < bins; ++i)
+    curve.y[2 * i + 1] = curve.y[2 * i + 2] =
+        counts[i] / (step * static_cast<double>(values.size()));
   return curve;
 }
 
@@ -188,14 +216,19 @@ struct Step {
   Barenblatt iterate, solution;
 };
 
-/// Densities on the line, or those of |x|, at the first, the middle and the last step. \param quantiles of the reference's steps, if any
-bool draw(const std::filesystem::path& file, const std::vector<Step>& all, const std::vector<Particles>& path,
-          const std::vector<VectorXd>& quantiles, double exponent) {
+/// Densities on the line, or those of |x|, at the first, the middle and the last step. \param
+/// quantiles of the reference's steps, if any
+bool draw(const std::filesystem::path& file, const std::vector<Step>& all,
+          const std::vector<Particles>& path, const std::vector<VectorXd>& quantiles,
+          double exponent) {
   const int steps = static_cast<int>(all.size()) - 1, n = all.front().iterate.dim();
   const bool line = n == 1;
-  const double reach = 1.1 * std::max(all.back().iterate.radius(), all.back().solution.radius()), low = line ? -reach : 0;
+  const double reach = 1.1 * std::max(all.back().iterate.radius(), all.back().solution.radius()),
+               low = line ? -reach : 0;
   const VectorXd x = VectorXd::LinSpaced(400, low, reach);
-  const auto exact = [&](const Barenblatt& p) { return line ? density_on_line(p, x) : radial_density(p, x); };
+  const auto exact = [&](const Barenblatt& p) {
+    return line ? density_on_line(p, x) : radial_density(p, x);
+  };
   std::vector<examples::CurvePanel> panels;
   int last = 0;
   for (const int k : {1, (steps + 1) / 2, steps}) {
@@ -203,23 +236,33 @@ bool draw(const std::filesystem::path& file, const std::vector<Step>& all, const
     last = k;
     const auto i = static_cast<std::size_t>(k);
     const Step& step = all[i];
-    examples::CurvePanel panel{fmt::format("t = {:.2g}", step.time), line ? "x" : "|x|", line ? "density" : "density of |x|", {}};
+    examples::CurvePanel panel{fmt::format("t = {:.2g}", step.time),
+                               line ? "x" : "|x|",
+                               line ? "density" : "density of |x|",
+                               {}};
     panel.curves.push_back(histogram(profile_coordinates(path[i]), low, reach, line ? 60 : 40));
     panel.curves.push_back({"PDE", x, exact(step.solution), examples::colour::target, false, true});
     if (line) {
-      const VectorXd at = wgf::QuantileJko::midpoints(quantiles[i]), density = wgf::QuantileJko::density(quantiles[i]);
+      const VectorXd at = wgf::QuantileJko::midpoints(quantiles[i]),
+                     density = wgf::QuantileJko::density(quantiles[i]);
       const Eigen::Index every = 80;
-      const auto some = [&](const VectorXd& v) -> VectorXd { return v(Eigen::seq(0, v.size() - 1, every)); };
-      panel.curves.push_back({"JKO in quantiles", some(at), some(density), examples::colour::third, true});
-      panel.curves.push_back({"flow", step.flow.points.row(0), step.flow.log_density.array().exp(), examples::colour::ours});
+      const auto some = [&](const VectorXd& v) -> VectorXd {
+        return v(Eigen::seq(0, v.size() - 1, every));
+      };
+      panel.curves.push_back(
+          {"JKO in quantiles", some(at), some(density), examples::colour::third, true});
+      panel.curves.push_back({"flow", step.flow.points.row(0), step.flow.log_density.array().exp(),
+                              examples::colour::ours});
     } else {
       const double width = step.iterate.radius() / shells;
       const VectorXd difference = shell_differences(step.flow, step.iterate);
       const Quantiles law(step.iterate);
-      examples::Curve curve{"flow", VectorXd(shells), VectorXd(shells), examples::colour::ours, true};
+      examples::Curve curve{"flow", VectorXd(shells), VectorXd(shells), examples::colour::ours,
+                            true};
       for (int j = 0; j < shells; ++j) {
         curve.x[j] = (j + 0.5) * width;
-        curve.y[j] = (law.mass_within((j + 1) * width) - law.mass_within(j * width) + difference[j]) / width;
+        curve.y[j] =
+            (law.mass_within((j + 1) * width) - law.mass_within(j * width) + difference[j]) / width;
       }
       panel.curves.push_back(std::move(curve));
     }
@@ -227,7 +270,8 @@ bool draw(const std::filesystem::path& file, const std::vector<Step>& all, const
     panels.push_back(std::move(panel));
   }
   return examples::draw_curves(file, panels,
-                               fmt::format("Porous medium equation, m = {}, in {} dimension{}", exponent, n, line ? "" : "s"));
+                               fmt::format("Porous medium equation, m = {}, in {} dimension{}",
+                                           exponent, n, line ? "" : "s"));
 }
 
 template <class Preset, class Map>
@@ -246,57 +290,71 @@ void run(const Options& options, const Map& map) {
   report.setting("samples", options.samples);
   const auto dual = Preset::dual(training.dropout);
   report.setting("map", wgf::describe(map));
-  report.setting("dual", wgf::describe(dual) + ", " + wgf::OwnBound::name);
+  report.setting("dual", wgf::describe(dual) + ", " + wgf::VariationalBound::name);
   const wgf::PorousMedium process(n, m);
   const auto start = Barenblatt::at(n, m, options.start_time);
   examples::OutputFolder out(options.out);
 
-  using Term = wgf::GeneralizedEntropy<std::remove_const_t<decltype(dual)>, wgf::OwnBound>;
-  const wgf::JkoSolver solver{wgf::functional(Term{.exponent = m, .dual = dual, .margin = options.margin}), map,
-                              wgf::Backward{.step_size = a}, examples::backend(options)};
+  using Term = wgf::GeneralizedEntropy<std::remove_const_t<decltype(dual)>, wgf::VariationalBound>;
+  const wgf::JkoSolver solver{
+      wgf::functional(Term{.exponent = m, .dual = dual, .margin = options.margin}), map,
+      wgf::Backward{.step_size = a}, examples::backend(options)};
   const auto flow = examples::train(solver, start, training.run, options, report).flow;
 
   std::vector<Step> all;
   std::vector<VectorXd> quantiles;
   std::vector<double> to_iterate, to_pde, to_each_other;
   const auto path = report.timed("metrics", [&] {
-    Particles x =
-        n == 1 ? Particles(start.radius() * sines(4000, false).transpose()) : flow.draw_initial(20'000, examples::derived_seed(options, 1));
+    Particles x = n == 1 ? Particles(start.radius() * sines(4000, false).transpose())
+                         : flow.draw_initial(20'000, examples::derived_seed(options, 1));
     VectorXd log_density = flow.initial_log_density(x);
     for (int k = 0; k <= steps; ++k) {
       if (k > 0) try {
           std::tie(x, log_density) = flow.push_with_log_density(x, log_density, k - 1, k);
         } catch (const wgf::InversionError& error) {  // a residual map may fold
           report.note(error.what());
-          x = flow.push(x, k - 1, k), log_density.setConstant(std::numeric_limits<double>::quiet_NaN());
+          x = flow.push(x, k - 1, k),
+          log_density.setConstant(std::numeric_limits<double>::quiet_NaN());
         }
-      const auto& now = all.emplace_back(Step{k * a, {x, log_density}, process.jko(start, k, a), process.at(start, k * a)});
+      const auto& now = all.emplace_back(
+          Step{k * a, {x, log_density}, process.jko(start, k, a), process.at(start, k * a)});
       if (k == 0) continue;
       to_iterate.push_back(l1(now.flow, now.iterate)), to_pde.push_back(l1(now.flow, now.solution));
       to_each_other.push_back(l1(now.iterate, now.solution));
     }
-    if (n == 1) quantiles = wgf::QuantileJko({.exponent = m}, a).run(wgf::QuantileJko::quantiles(Quantiles(start), 2000), steps);
+    if (n == 1)
+      quantiles = wgf::QuantileJko({.exponent = m}, a)
+                      .run(wgf::QuantileJko::quantiles(Quantiles(start), 2000), steps);
     return flow.trajectory(flow.draw_initial(options.samples, examples::derived_seed(options, 0)));
   });
 
   examples::Summary summary(report);
   const auto& last = all.back().iterate;
-  summary.metric("l1_jko", "L1 to the exact iterate, worst step",
-                 Eigen::Map<const VectorXd>(to_iterate.data(), steps).maxCoeff<Eigen::PropagateNaN>(),
-                 "the training's error: 0 is perfect");
-  summary.metric("l1_pde", "L1 to the PDE at the end", to_pde.back(), fmt::format("the exact iterate's: {:.2g}", to_each_other.back()));
+  summary.metric(
+      "l1_jko", "L1 to the exact iterate, worst step",
+      Eigen::Map<const VectorXd>(to_iterate.data(), steps).maxCoeff<Eigen::PropagateNaN>(),
+      "the training's error: 0 is perfect");
+  summary.metric("l1_pde", "L1 to the PDE at the end", to_pde.back(),
+                 fmt::format("the exact iterate's: {:.2g}", to_each_other.back()));
   if (n == 1) {
-    const VectorXd at = wgf::QuantileJko::midpoints(quantiles.back()), density = wgf::QuantileJko::density(quantiles.back());
+    const VectorXd at = wgf::QuantileJko::midpoints(quantiles.back()),
+                   density = wgf::QuantileJko::density(quantiles.back());
     summary.metric("l1_reference", "... of JKO steps in quantiles to the exact iterate",
-                   trapezoid(at, (density - density_on_line(last, at)).cwiseAbs()), "a discretised JKO step's error");
+                   trapezoid(at, (density - density_on_line(last, at)).cwiseAbs()),
+                   "a discretised JKO step's error");
   } else {
     const VectorXd difference = shell_differences(all.back().flow, last);
-    summary.metric("radial_l1", "L1 of the law of |x| to the exact iterate's", (difference + difference.cwiseAbs()).sum(), "0 is perfect");
+    summary.metric("radial_l1", "L1 of the law of |x| to the exact iterate's",
+                   (difference + difference.cwiseAbs()).sum(), "0 is perfect");
   }
-  summary.metric("rms_radius_error", "relative error of the rms radius", rms_radius(path.back()) / last.rms_radius() - 1,
+  summary.metric("rms_radius_error", "relative error of the rms radius",
+                 rms_radius(path.back()) / last.rms_radius() - 1,
                  fmt::format("chance: {:.1g}", 0.5 / std::sqrt(options.samples)));
-  summary.metric("w2_over_radius", n == 1 ? "W2 to the exact iterate, over its radius" : "W2 of |x| to the exact iterate, over its radius",
-                 wasserstein(path.back(), last) / last.radius(), fmt::format("chance: {:.1g}", 0.3 / std::sqrt(options.samples)));
+  summary.metric("w2_over_radius",
+                 n == 1 ? "W2 to the exact iterate, over its radius"
+                        : "W2 of |x| to the exact iterate, over its radius",
+                 wasserstein(path.back(), last) / last.radius(),
+                 fmt::format("chance: {:.1g}", 0.3 / std::sqrt(options.samples)));
   summary.training_seconds();
   report.list("l1_jko_by_step", to_iterate);
   report.list("l1_pde_by_step", to_pde);
@@ -304,16 +362,20 @@ void run(const Options& options, const Map& map) {
 
   wgf::write_npy(out.path("samples.npy"), path.back());
   wgf::save(flow, out.path("flow.wgf"));
-  summary.print(fmt::format("porous medium, m = {}, in {} dimensions at t = {:.3g}, {} steps", m, n, a * steps, steps));
-  const bool picture = report.timed("picture", [&] { return draw(out.path("picture.png"), all, path, quantiles, m); });
+  summary.print(fmt::format("porous medium, m = {}, in {} dimensions at t = {:.3g}, {} steps", m, n,
+                            a * steps, steps));
+  const bool picture = report.timed(
+      "picture", [&] { return draw(out.path("picture.png"), all, path, quantiles, m); });
   examples::publish(out, report, picture);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Follows the porous medium equation from a Barenblatt profile, where the PDE and the exact JKO iterates are known.",
-               "porous_medium");
+  CLI::App app(
+      "Follows the porous medium equation from a Barenblatt profile, where the PDE and the exact "
+      "JKO iterates are known.",
+      "porous_medium");
   Options options;
   options.out = "out/porous_medium";
   const examples::Presets presets{{"ours", Ours::training()}, {"paper", Paper::training()}};
@@ -322,7 +384,8 @@ int main(int argc, char** argv) {
          "--dim",
          [&](int dim) {
            options.dim = dim;
-           if (dim > 1) options.training.step_size = 0.0005, options.start_time = 0.001, options.margin = 1.15;
+           if (dim > 1)
+             options.training.step_size = 0.0005, options.start_time = 0.001, options.margin = 1.15;
          },
          "dimension n; above 1 step size and t0 are half as large, and the margin is 1.15")
       ->check(examples::at_least(1))
@@ -332,13 +395,17 @@ int main(int argc, char** argv) {
   app.add_option("--m", options.exponent, "exponent of the equation, above 1")
       ->check(examples::between(1, 10, true))
       ->capture_default_str();
-  app.add_option("--t0", options.start_time, "P_0 is the solution a time t0 after all mass was in a point")
+  app.add_option("--t0", options.start_time,
+                 "P_0 is the solution a time t0 after all mass was in a point")
       ->check(examples::positive())
       ->capture_default_str();
-  app.add_option("--margin", options.margin, "the box of the dual form is so many times as wide as the cloud")
+  app.add_option("--margin", options.margin,
+                 "the box of the dual form is so many times as wide as the cloud")
       ->check(examples::at_least(1))
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  app.add_option("--samples", options.samples, "samples to measure and to write")
+      ->check(examples::at_least(2))
+      ->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
   return examples::run_main(app, options, argc, argv, [&] {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Posteriors of two Bayesian models, test scores and eight schools, compared with long runs of Hamiltonian Monte Carlo.
+// Posteriors of two Bayesian models, test scores and eight schools, compared with long runs of
+// Hamiltonian Monte Carlo.
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -37,26 +38,41 @@ struct TestScores {  // nearly Gaussian: coordinates standardised at the mode
   using Posterior = examples::TestScores;
   static auto map() { return wgf::ResidualMlp<64, 3, wgf::Silu>{}; }
   static auto dual(double dropout) { return wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout}; }
-  static examples::GaussianFit fit(const Posterior& posterior) { return examples::laplace_fit(posterior, posterior.start()); }
+  static examples::GaussianFit fit(const Posterior& posterior) {
+    return examples::laplace_fit(posterior, posterior.start());
+  }
   static constexpr double spread = 1, inflation = 1;
   static Training training() {
-    return {.run = {.steps = 5, .iterations = 200, .batch = 1024, .map_rate = 1e-3, .dual_rate = 2e-3, .first_step = 4},
+    return {.run = {.steps = 5,
+                    .iterations = 200,
+                    .batch = 1024,
+                    .map_rate = 1e-3,
+                    .dual_rate = 2e-3,
+                    .first_step = 4},
             .step_size = 1,
             .dropout = 0};
   }
 };
-// log tau has a long left tail, and a funnel to its right. The mode sees neither: coordinates standardised by a variational fit. Where the
-// dual network's base has no samples, the map runs away: a wider base and start, and a map that is slow beside the dual network.
+// log tau has a long left tail, and a funnel to its right. The mode sees neither: coordinates
+// standardised by a variational fit. Where the dual network's base has no samples, the map runs
+// away: a wider base and start, and a map that is slow beside the dual network.
 struct EightSchools {
   using Posterior = examples::EightSchools;
   static auto map() { return wgf::ResidualMlp<64, 3, wgf::Silu>{}; }
   static auto dual(double dropout) { return wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout}; }
   static examples::GaussianFit fit(const Posterior& posterior) {
-    return examples::variational_fit(posterior, {posterior.start(), Eigen::MatrixXd::Identity(posterior.dim(), posterior.dim())});
+    return examples::variational_fit(
+        posterior,
+        {posterior.start(), Eigen::MatrixXd::Identity(posterior.dim(), posterior.dim())});
   }
   static constexpr double spread = 1.4, inflation = 1.4;
   static Training training() {
-    return {.run = {.steps = 10, .iterations = 300, .batch = 1024, .map_rate = 5e-4, .dual_rate = 4e-3, .first_step = 4},
+    return {.run = {.steps = 10,
+                    .iterations = 300,
+                    .batch = 1024,
+                    .map_rate = 5e-4,
+                    .dual_rate = 4e-3,
+                    .first_step = 4},
             .step_size = 1,
             .dropout = 0};
   }
@@ -65,17 +81,21 @@ struct EightSchools {
 /// data.json of a model: in the source tree that the program was built from, or near the program.
 fs::path shipped_data(const std::string& model) {
   std::error_code error;
-  const fs::path inside = fs::path("data") / model / "data.json", program = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const auto& folder : {fs::path(__FILE__).parent_path(), program, program / "../../../examples", fs::path("examples")})
+  const fs::path inside = fs::path("data") / model / "data.json",
+                 program = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (const auto& folder : {fs::path(__FILE__).parent_path(), program,
+                             program / "../../../examples", fs::path("examples")})
     if (fs::exists(folder / inside, error)) return folder / inside;
-  throw std::runtime_error(fmt::format("the data of {} were not found; say where they are with --data", model));
+  throw std::runtime_error(
+      fmt::format("the data of {} were not found; say where they are with --data", model));
 }
 
 /// "theta3" as gnuplot writes θ with an index.
 std::string in_greek(const std::string& name) {
   const auto letters = std::min(name.find_first_of("0123456789"), name.size());
   const std::string word = name.substr(0, letters), index = name.substr(letters);
-  for (const auto& [latin, greek] : {std::pair{"theta", "θ"}, {"beta", "β"}, {"sigma", "σ"}, {"mu", "μ"}, {"tau", "τ"}})
+  for (const auto& [latin, greek] :
+       {std::pair{"theta", "θ"}, {"beta", "β"}, {"sigma", "σ"}, {"mu", "μ"}, {"tau", "τ"}})
     if (word == latin) return index.empty() ? greek : fmt::format("{}_{{{}}}", greek, index);
   return name;
 }
@@ -98,17 +118,23 @@ void run(const Options& options) {
 
   const auto posterior = Posterior::read(data);
   std::optional<examples::Reference> reference;  // data of one's own have none
-  if (fs::exists(data.parent_path() / "reference_moments.json")) reference = examples::Reference::read<Posterior>(data.parent_path());
+  if (fs::exists(data.parent_path() / "reference_moments.json"))
+    reference = examples::Reference::read<Posterior>(data.parent_path());
   examples::OutputFolder out(options.out);
 
   // In the coordinates z of a Gaussian fit, x = mean + factor z, the posterior is of unit size.
-  const examples::Standardised target(posterior, report.timed("gaussian_fit", [&] { return Model::fit(posterior); }));
-  const wgf::JkoSolver solver{wgf::kl(target, Model::dual(training.dropout), wgf::LogisticLoss{}, options.inflation), Model::map(),
-                              wgf::Backward{.step_size = training.step_size}, examples::backend(options)};
-  const auto trained = examples::train(solver, wgf::Gaussian::isotropic(target.dim(), options.spread), training.run, options, report);
+  const examples::Standardised target(
+      posterior, report.timed("gaussian_fit", [&] { return Model::fit(posterior); }));
+  const wgf::JkoSolver solver{
+      wgf::kl(target, Model::dual(training.dropout), wgf::LogisticLoss{}, options.inflation),
+      Model::map(), wgf::Backward{.step_size = training.step_size}, examples::backend(options)};
+  const auto trained =
+      examples::train(solver, wgf::Gaussian::isotropic(target.dim(), options.spread), training.run,
+                      options, report);
   const auto& flow = trained.flow;
 
-  const wgf::Particles sampled = target.to_sampled(flow.sample(options.samples, examples::derived_seed(options, 0)));
+  const wgf::Particles sampled =
+      target.to_sampled(flow.sample(options.samples, examples::derived_seed(options, 0)));
   const wgf::Particles x = Posterior::constrain(sampled);
   const auto names = Posterior::constrained_names();
   report.setting("columns", names);
@@ -116,28 +142,32 @@ void run(const Options& options) {
   examples::Summary summary(report);
   auto parameters = nlohmann::ordered_json::object();
   double mean_error = 0, sd_error = 0;
-  const auto compare = [&](const std::string& scale, const wgf::Particles& draws, std::vector<std::string> all,
-                           const examples::Moments* known) {
+  const auto compare = [&](const std::string& scale, const wgf::Particles& draws,
+                           std::vector<std::string> all, const examples::Moments* known) {
     const auto moments = examples::Moments::of(draws, std::move(all));
     for (Eigen::Index i = 0; i < moments.mean.size(); ++i) {
       const auto& name = moments.names[static_cast<std::size_t>(i)];
       auto& p = parameters[scale][name] = {{"mean", moments.mean[i]}, {"sd", moments.sd[i]}};
       if (known) {
         p["reference_mean"] = known->mean[i], p["reference_sd"] = known->sd[i];
-        p["mean_error"] = (moments.mean[i] - known->mean[i]) / known->sd[i], p["sd_error"] = moments.sd[i] / known->sd[i] - 1;
+        p["mean_error"] = (moments.mean[i] - known->mean[i]) / known->sd[i],
+        p["sd_error"] = moments.sd[i] / known->sd[i] - 1;
       }
     }
     if (!known) return;
     const auto errors = examples::MomentErrors::between(moments, *known);
-    report.metric("max_mean_error_" + scale, errors.mean), report.metric("max_sd_error_" + scale, errors.sd);
+    report.metric("max_mean_error_" + scale, errors.mean),
+        report.metric("max_sd_error_" + scale, errors.sd);
     mean_error = std::max(mean_error, errors.mean), sd_error = std::max(sd_error, errors.sd);
   };
-  compare("sampled", sampled, Posterior::sampled_names(), reference ? &reference->sampled : nullptr);
+  compare("sampled", sampled, Posterior::sampled_names(),
+          reference ? &reference->sampled : nullptr);
   compare("constrained", x, names, reference ? &reference->constrained : nullptr);
   if (reference) {
     summary.metric("max_mean_error", "worst mean, in reference standard deviations", mean_error,
                    "below 0.05; the reference itself carries 0.01");
-    summary.metric("max_sd_error", "worst standard deviation, relative", sd_error, "below 0.05; the reference itself carries 0.01");
+    summary.metric("max_sd_error", "worst standard deviation, relative", sd_error,
+                   "below 0.05; the reference itself carries 0.01");
   } else {
     for (std::size_t i = 0; i < names.size(); ++i) {
       const nlohmann::ordered_json& p = parameters["constrained"][names[i]];
@@ -145,13 +175,14 @@ void run(const Options& options) {
     }
     report.note("no reference_moments.json beside the data: nothing to compare with");
   }
-  summary.certify(trained, target, options);
+  summary.diagnose(trained, target, options);
   summary.training_seconds();
   report.metric("parameters", std::move(parameters));
 
   wgf::write_npy(out.path("samples.npy"), x);
   wgf::save(flow, out.path("flow.wgf"));
-  wgf::Particles coordinates(target.dim(), target.dim() + 1);  // the flow is in z: x = first row + (the other rows) z
+  wgf::Particles coordinates(
+      target.dim(), target.dim() + 1);  // the flow is in z: x = first row + (the other rows) z
   coordinates << target.fit().mean, target.fit().factor.transpose();
   wgf::write_npy(out.path("coordinates.npy"), coordinates);
   const bool picture = report.timed("picture", [&] {
@@ -160,7 +191,9 @@ void run(const Options& options) {
       panels.push_back({in_greek(names[static_cast<std::size_t>(i)]), x.row(i),
                         reference ? Eigen::VectorXd(reference->draws.row(i)) : Eigen::VectorXd()});
     examples::MarginalStyle style;
-    style.title = "Posterior of " + std::string(options.model == "test_scores" ? "the test scores" : "the eight schools");
+    style.title =
+        "Posterior of " +
+        std::string(options.model == "test_scores" ? "the test scores" : "the eight schools");
     if (!reference) style.reference_label = "(no reference draws)";
     return examples::draw_marginals(out.path("picture.png"), panels, style);
   });
@@ -171,26 +204,36 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Samples the posterior of a Bayesian model by the Wasserstein gradient flow of KL, and compares it with reference draws.",
-               "posterior");
+  CLI::App app(
+      "Samples the posterior of a Bayesian model by the Wasserstein gradient flow of KL, and "
+      "compares it with reference draws.",
+      "posterior");
   Options options;
   options.out = "out/posterior";
-  const examples::Presets models{{"test_scores", TestScores::training()}, {"eight_schools", EightSchools::training()}};
-  examples::add_presets(app, options, models, options.model, options.training, "--model", "the model, which brings its own settings")
+  const examples::Presets models{{"test_scores", TestScores::training()},
+                                 {"eight_schools", EightSchools::training()}};
+  examples::add_presets(app, options, models, options.model, options.training, "--model",
+                        "the model, which brings its own settings")
       ->each([&](const std::string& model) {
         const bool schools = model == "eight_schools";
         options.spread = schools ? EightSchools::spread : TestScores::spread;
         options.inflation = schools ? EightSchools::inflation : TestScores::inflation;
       });
   examples::add_common_options(app, options);
-  app.add_option("--data", options.data, "data.json of the same form; the reference is what stands beside it, if anything does");
-  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
-  app.add_option("--spread", options.spread, "standard deviation of the start in standardised coordinates")
+  app.add_option(
+      "--data", options.data,
+      "data.json of the same form; the reference is what stands beside it, if anything does");
+  app.add_option("--samples", options.samples, "samples to measure and to write")
+      ->check(examples::at_least(2))
+      ->capture_default_str();
+  app.add_option("--spread", options.spread,
+                 "standard deviation of the start in standardised coordinates")
       ->check(examples::positive())
       ->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
-  app.add_option("--inflation", options.inflation, "the dual network's base is wider than the cloud by this factor")
+  app.add_option("--inflation", options.inflation,
+                 "the dual network's base is wider than the cloud by this factor")
       ->check(examples::positive())
       ->capture_default_str()
       ->group("Training");

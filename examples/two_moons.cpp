@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Two moons: samples a mixture of 16 Gaussians in the plane from its unnormalised density (section 4.1 of the paper).
+// Two moons: samples a mixture of 16 Gaussians in the plane from its unnormalised density
+// (section 4.1 of the paper).
 #include <cmath>
 #include <string>
 #include <vector>
@@ -22,10 +23,18 @@ namespace {
 // ---- the settings: networks and numbers of each preset ----
 struct Ours {
   static auto map() { return wgf::ResidualMlp<64, 4, wgf::Silu>{.input_scale = 3}; }
-  static auto dual(double dropout) { return wgf::Quadratic{} + wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3}; }
+  static auto dual(double dropout) {
+    return wgf::Quadratic{} + wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3};
+  }
   static auto fit() { return wgf::LogisticLoss{}; }
   static Training training() {
-    return {.run = {.steps = 20, .iterations = 200, .batch = 1024, .map_rate = 1e-3, .dual_rate = 4e-3, .first_step = 4, .whiten = false},
+    return {.run = {.steps = 20,
+                    .iterations = 200,
+                    .batch = 1024,
+                    .map_rate = 1e-3,
+                    .dual_rate = 4e-3,
+                    .first_step = 4,
+                    .whiten = false},
             .step_size = 0.3,
             .dropout = 0};
   }
@@ -33,14 +42,14 @@ struct Ours {
 struct Paper {  // appendix D
   static auto map() { return wgf::ResidualMlp<16, 5>{}; }
   static auto dual(double dropout) { return wgf::Mlp<16, 6>{.dropout = dropout}; }
-  static auto fit() { return wgf::OwnBound{}; }
+  static auto fit() { return wgf::VariationalBound{}; }
   static Training training() {
     return {.run = {.steps = 10,
                     .iterations = 600,
                     .dual_steps = 6,
                     .batch = 100,
-                    .final_rate = 1,
-                    .average = 0,
+                    .final_rate_fraction = 1,
+                    .tail_average = 0,
                     .first_step = 1,
                     .whiten = false},
             .step_size = 0.3,
@@ -58,17 +67,19 @@ struct PaperIcnn : Paper {
 };
 
 /// The cloud at the start and at four later times, beside target samples.
-bool draw(const std::filesystem::path& file, const wgf::GaussianMixture& target, const std::vector<wgf::Particles>& path, double step_size,
+bool draw(const std::filesystem::path& file, const wgf::GaussianMixture& target,
+          const std::vector<wgf::Particles>& path, double step_size,
           const wgf::Particles& target_samples) {
   std::vector<examples::ScatterPanel> panels;
   for (const int k : examples::steps_to_draw(static_cast<int>(path.size()) - 1))
-    panels.push_back({fmt::format("t = {:.3g}", k * step_size), {{path[static_cast<std::size_t>(k)]}}});
+    panels.push_back(
+        {fmt::format("t = {:.3g}", k * step_size), {{path[static_cast<std::size_t>(k)]}}});
   panels.push_back({"target", {{target_samples, examples::colour::target}}});
   examples::ScatterStyle style;
   style.title = "Two moons: the flow from N(0, 2.25 I) to the target";
   style.log_density = [&](const Eigen::Vector2d& x) { return target.log_density(x); };
   style.lower = Eigen::Vector2d(-4.2, -3.2), style.upper = Eigen::Vector2d(4.2, 3.2);
-  style.most_columns = 3;
+  style.max_columns = 3;
   return examples::draw_scatter(file, panels, style);
 }
 
@@ -93,57 +104,74 @@ void run(const Options& options) {
   examples::OutputFolder out(options.out);
 
   const auto target = examples::two_moons();
-  const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map, wgf::Backward{.step_size = training.step_size},
+  const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map,
+                              wgf::Backward{.step_size = training.step_size},
                               examples::backend(options)};
-  const auto trained = examples::train(solver, wgf::Gaussian::isotropic(2, 1.5), training.run, options, report);
+  const auto trained =
+      examples::train(solver, wgf::Gaussian::isotropic(2, 1.5), training.run, options, report);
   const auto& flow = trained.flow;
 
   const auto start = flow.draw_initial(samples, examples::derived_seed(options, 0));
   const auto path = flow.trajectory(start);
   const auto& x = path.back();
-  const auto y = target.sample(samples, examples::derived_seed(options, 1)), z = target.sample(samples, examples::derived_seed(options, 2));
+  const auto y = target.sample(samples, examples::derived_seed(options, 1)),
+             z = target.sample(samples, examples::derived_seed(options, 2));
   const Eigen::VectorXd masses = wgf::mode_masses(x, target);
   const auto found = (masses.array() >= 0.03).count();
 
   examples::Summary summary(report);
   report.timed("metrics", [&] {
-    summary.metric("energy_distance", "energy distance to the target", wgf::energy_distance(x, y), "below 0.005");
-    summary.metric("energy_distance_noise", "... of two target samples", wgf::energy_distance(y, z), "what chance alone makes");
+    summary.metric("energy_distance", "energy distance to the target", wgf::energy_distance(x, y),
+                   "below 0.005");
+    summary.metric("energy_distance_noise", "... of two target samples", wgf::energy_distance(y, z),
+                   "what chance alone makes");
     summary.metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y),
                    "chance: " + fmt::format("{:.2g}", wgf::sliced_wasserstein(y, z)));
-    summary.metric("modes_found", "modes with at least 3 % of the mass", static_cast<double>(found), "16");
+    summary.metric("modes_found", "modes with at least 3 % of the mass", static_cast<double>(found),
+                   "16");
     summary.metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), "0.0625");
     summary.metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), "0.0625");
-    if constexpr (wgf::GradientMapSpecification<decltype(Preset::map())>) {  // invertible: the flow has a density
+    if constexpr (wgf::GradientMapSpecification<decltype(Preset::map())>) {  // invertible: the flow
+                                                                             // has a density
       const auto [y_k, log_p] = flow.push_with_log_density(start, flow.initial_log_density(start));
       double sum = 0;
       for (long i = 0; i < samples; ++i) sum += log_p[i] - target.log_density(y_k.col(i));
-      summary.metric("kl", "KL divergence from the target", sum / static_cast<double>(samples), "0");
+      summary.metric("kl", "KL divergence from the target", sum / static_cast<double>(samples),
+                     "0");
     }
-    summary.certify(trained, target, options);
+    summary.diagnose(trained, target, options);
     summary.training_seconds();
   });
 
   wgf::write_npy(out.path("samples.npy"), x);
   wgf::save(flow, out.path("flow.wgf"));
-  const bool picture = report.timed("picture", [&] { return draw(out.path("picture.png"), target, path, training.step_size, y); });
-  summary.print(fmt::format("two moons at t = {:.3g}, {} steps", training.step_size * options.steps, options.steps));
+  const bool picture = report.timed("picture", [&] {
+    return draw(out.path("picture.png"), target, path, training.step_size, y);
+  });
+  summary.print(fmt::format("two moons at t = {:.3g}, {} steps", training.step_size * options.steps,
+                            options.steps));
   examples::publish(out, report, picture);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Samples two moons, a mixture of 16 Gaussians in the plane, by the Wasserstein gradient flow of KL.", "two_moons");
+  CLI::App app(
+      "Samples two moons, a mixture of 16 Gaussians in the plane, by the Wasserstein gradient flow "
+      "of KL.",
+      "two_moons");
   Options options;
   options.out = "out/two_moons";
   const examples::Presets presets{{"ours", Ours::training()}, {"paper", Paper::training()}};
   examples::add_presets(app, options, presets, options.preset, options.training);
   examples::add_map(app, options.map)->each([&](const std::string& name) {
-    if (name == "icnn" && options.preset == "ours") options.training.run.map_rate = OursIcnn::map_rate;
+    if (name == "icnn" && options.preset == "ours")
+      options.training.run.map_rate = OursIcnn::map_rate;
   });
   examples::add_common_options(app, options);
-  app.add_option("--samples", options.samples, "samples to measure and to write")->check(examples::at_least(2))->capture_default_str();
+  app.add_option("--samples", options.samples, "samples to measure and to write")
+      ->check(examples::at_least(2))
+      ->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
   return examples::run_main(app, options, argc, argv, [&] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// The training loop takes no memory: every call of the C library's allocators, whoever makes it, is counted while the loop runs. (They are
-// glibc's hooks for a program's own allocators; the sanitizers bring theirs, and this program is then empty.)
+// The training loop takes no memory: every call of the C library's allocators, whoever makes it, is
+// counted while the loop runs. (They are glibc's hooks for a program's own allocators; the
+// sanitizers bring theirs, and this program is then empty.)
 #include <cstdlib>
 
 #include "catch.hpp"
@@ -29,15 +30,20 @@ static void count() {
 void* malloc(std::size_t n) noexcept { return count(), __libc_malloc(n); }
 void* calloc(std::size_t n, std::size_t size) noexcept { return count(), __libc_calloc(n, size); }
 void* realloc(void* p, std::size_t n) noexcept { return count(), __libc_realloc(p, n); }
-void* aligned_alloc(std::size_t alignment, std::size_t n) noexcept { return count(), __libc_memalign(alignment, n); }
-int posix_memalign(void** p, std::size_t alignment, std::size_t n) noexcept { return *p = aligned_alloc(alignment, n), *p ? 0 : ENOMEM; }
+void* aligned_alloc(std::size_t alignment, std::size_t n) noexcept {
+  return count(), __libc_memalign(alignment, n);
+}
+int posix_memalign(void** p, std::size_t alignment, std::size_t n) noexcept {
+  return *p = aligned_alloc(alignment, n), *p ? 0 : ENOMEM;
+}
 }
 
 namespace {
 
 /// Allocations in 20 iterations, not counting the first.
 template <class Map, class Target, class Dual>
-long allocations_of_loop(const Map& map_specification, const Target& target, const Dual& dual, int threads, bool whiten) {
+long allocations_of_loop(const Map& map_specification, const Target& target, const Dual& dual,
+                         int threads, bool whiten) {
   using namespace wgf;
   const long n = 500;
   const int d = target.dim();
@@ -46,11 +52,14 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
   const auto functional = kl(target, dual);
   using MapNetwork = decltype(runtime.network(map_specification, d, n, 0, Keep::batch));
   using Terms = decltype(functional.bind(runtime, d, n, 100));
-  StepState<R, MapNetwork, Terms> state{runtime.network(map_specification, d, n, 0, Keep::batch), functional.bind(runtime, d, n, 100),
-                                        runtime.points(d, n), runtime.points(d, n), runtime.points(d, n)};
+  StepState<R, MapNetwork, Terms> state{runtime.network(map_specification, d, n, 0, Keep::batch),
+                                        functional.bind(runtime, d, n, 100), runtime.points(d, n),
+                                        runtime.points(d, n), runtime.points(d, n)};
   const Gaussian cloud = Gaussian::isotropic(d, 1.5);
   const Frame frame = whiten ? Frame::whitening(cloud) : Frame::none(d);
-  hana::for_each(state.terms, [&](auto& t) { t.term.enter(runtime, frame, Cloud<R>{cloud, state.y}, t.weight); });
+  hana::for_each(state.terms, [&](auto& t) {
+    t.term.enter(runtime, frame, Cloud<R>{cloud, state.y}, t.weight);
+  });
   const Transport<R> transport(runtime, frame, 0.1);
   const auto x = runtime.points(d, n);
   allocations = 0;
@@ -58,7 +67,9 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
   jko_step<R>(
       runtime, state, transport, RunOptions{.batch = n}, 0, 20, 1.0, 0,
       [&](int k) {
-        runtime.parallel(n, [&](typename R::Slice s) { runtime.normals(s, x(s), 7, static_cast<std::uint32_t>(k)); });
+        runtime.parallel(n, [&](typename R::Slice s) {
+          runtime.normals(s, x(s), 7, static_cast<std::uint32_t>(k));
+        });
         return x.window(0, n);
       },
       [&](int k, bool finite, const auto&) {
@@ -71,7 +82,8 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
   return allocations;
 }
 
-const auto moons = wgf::GaussianMixture::isotropic((Eigen::MatrixXd(2, 3) << -1, 0, 1, 0, 1, 0).finished(), 0.5);
+const auto moons =
+    wgf::GaussianMixture::isotropic((Eigen::MatrixXd(2, 3) << -1, 0, 1, 0, 1, 0).finished(), 0.5);
 const auto gaussian = wgf::Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Ones(5)), 0.7);
 
 }  // namespace
@@ -84,16 +96,20 @@ TEST_CASE("the counter counts") {
     counting = false;
     return allocations.load();
   };
-  CHECK(counted([] { ::operator delete(::operator new(1)); }) == 1);  // not a new-expression, which a compiler may leave out
+  CHECK(counted([] { ::operator delete(::operator new(1)); }) ==
+        1);  // not a new-expression, which a compiler may leave out
   CHECK(counted([] { Eigen::VectorXd(1000).setZero(); }) == 1);
   CHECK(counted([] { wgf::eigen::Buffer<float>(1000); }) == 1);
 }
 
 TEST_CASE("no allocation inside the loop") {
   for (const int threads : {1, 2}) {
-    CHECK(allocations_of_loop(wgf::ResidualMlp<16, 3>{}, moons, wgf::Mlp<16, 3>{.dropout = 0.1}, threads, true) == 0);
-    CHECK(allocations_of_loop(wgf::DeepLinear<64, 3>{}, gaussian, wgf::Quadratic{} + wgf::Mlp<16, 3>{}, threads, false) == 0);
-    CHECK(allocations_of_loop(wgf::IcnnGradient<16, 2>{}, moons, wgf::Mlp<16, 3>{}, threads, false) == 0);
+    CHECK(allocations_of_loop(wgf::ResidualMlp<16, 3>{}, moons, wgf::Mlp<16, 3>{.dropout = 0.1},
+                              threads, true) == 0);
+    CHECK(allocations_of_loop(wgf::DeepLinear<64, 3>{}, gaussian,
+                              wgf::Quadratic{} + wgf::Mlp<16, 3>{}, threads, false) == 0);
+    CHECK(allocations_of_loop(wgf::IcnnGradient<16, 2>{}, moons, wgf::Mlp<16, 3>{}, threads,
+                              false) == 0);
     CHECK(allocations_of_loop(wgf::Affine{}, gaussian, wgf::Quadratic{}, threads, true) == 0);
   }
 }

@@ -26,15 +26,18 @@ VectorXd along_axis(const Barenblatt& p, double r) {
   x(p.dim() - 1) += r;
   return x;
 }
-// ∫ f(P(x), |x − c|) dx over the support: shells, by the midpoint rule in φ, r = R sin φ, which is smooth at the edge.
+// ∫ f(P(x), |x − c|) dx over the support: shells, by the midpoint rule in φ, r = R sin φ, which is
+// smooth at the edge.
 template <class F>
 double integral(const Barenblatt& p, F&& f) {
   const int n = 20000;
-  const double half = 0.5 * p.dim(), sphere = 2 * std::pow(std::numbers::pi, half) / std::tgamma(half);
+  const double half = 0.5 * p.dim(),
+               sphere = 2 * std::pow(std::numbers::pi, half) / std::tgamma(half);
   double sum = 0;
   for (int i = 0; i < n; ++i) {
     const double phi = (i + 0.5) / n * std::numbers::pi / 2, r = p.radius() * std::sin(phi);
-    sum += f(p.density(along_axis(p, r)), r) * sphere * std::pow(r, p.dim() - 1) * p.radius() * std::cos(phi);
+    sum += f(p.density(along_axis(p, r)), r) * sphere * std::pow(r, p.dim() - 1) * p.radius() *
+           std::cos(phi);
   }
   return sum * std::numbers::pi / 2 / n;
 }
@@ -53,15 +56,18 @@ TEST_CASE("Barenblatt: mass, spread and energy are those of quadrature") {
       CHECK(p.exponent() == m);
       CHECK(p.radius() == 1.7);
       CHECK(integral(p, [](double density, double) { return density; }) == Approx(1).epsilon(1e-5));
-      CHECK(integral(p, [](double density, double r) { return r * r * density; }) == Approx(std::pow(p.rms_radius(), 2)).epsilon(1e-5));
-      CHECK(integral(p, [m](double density, double) { return std::pow(density, m) / (m - 1); }) == Approx(p.energy()).epsilon(1e-5));
+      CHECK(integral(p, [](double density, double r) { return r * r * density; }) ==
+            Approx(std::pow(p.rms_radius(), 2)).epsilon(1e-5));
+      CHECK(integral(p, [m](double density, double) { return std::pow(density, m) / (m - 1); }) ==
+            Approx(p.energy()).epsilon(1e-5));
     }
 }
 
 TEST_CASE("Barenblatt::at is the paper's formula and solves the porous medium equation") {
   for (const double time : {0.002, 0.5, 3.0})
     for (const double x : {0.0, 0.1, 0.2, 0.7, 2.0})
-      CHECK(Barenblatt::at(1, 2, time).density(VectorXd::Constant(1, x)) == Approx(textbook(x, time)).margin(1e-12));
+      CHECK(Barenblatt::at(1, 2, time).density(VectorXd::Constant(1, x)) ==
+            Approx(textbook(x, time)).margin(1e-12));
   for (const int dim : {1, 2, 5})
     for (const double m : {1.5, 2.0, 3.0}) {
       const double time = 0.7, h = 1e-3;
@@ -76,10 +82,14 @@ TEST_CASE("Barenblatt::at is the paper's formula and solves the porous medium eq
           y(i) += shift;
           return power(y);
         };
-        laplacian += (-at(2 * h) + 16 * at(h) - 30 * at(0) + 16 * at(-h) - at(-2 * h)) / (12 * h * h);
+        laplacian +=
+            (-at(2 * h) + 16 * at(h) - 30 * at(0) + 16 * at(-h) - at(-2 * h)) / (12 * h * h);
       }
-      const auto density = [&](const VectorXd& t) { return Barenblatt::at(dim, m, t(0)).density(x); };
-      CHECK(numerical_gradient(density, VectorXd::Constant(1, time))(0) == Approx(laplacian).epsilon(1e-6));
+      const auto density = [&](const VectorXd& t) {
+        return Barenblatt::at(dim, m, t(0)).density(x);
+      };
+      CHECK(numerical_gradient(density, VectorXd::Constant(1, time))(0) ==
+            Approx(laplacian).epsilon(1e-6));
     }
 }
 
@@ -87,7 +97,9 @@ TEST_CASE("Barenblatt: log-density and gradient") {
   const Barenblatt p = Barenblatt::at(VectorXd(Eigen::Vector3d(1, -2, 0.5)), 2.5, 0.1);
   for (const double part : {0.0, 0.3, 0.8}) {
     const VectorXd x = p.centre() + part * p.radius() * VectorXd(Eigen::Vector3d(2, -1, 2) / 3);
-    CHECK((p.gradient(x) - numerical_gradient([&](const VectorXd& y) { return p.log_density(y); }, x)).norm() < 1e-6);
+    CHECK(
+        (p.gradient(x) - numerical_gradient([&](const VectorXd& y) { return p.log_density(y); }, x))
+            .norm() < 1e-6);
     CHECK(p.density(x) == Approx(std::exp(p.log_density(x))));
   }
   const VectorXd outside = along_axis(p, 1.0001 * p.radius());
@@ -119,13 +131,15 @@ TEST_CASE("Barenblatt: samples are of its law and depend on the seed alone") {
       CHECK(x.rowwise().mean().cwiseAbs().maxCoeff() < 4 * spread / std::sqrt(n));
       if (dim > 1) CHECK(std::abs(x.row(0).dot(x.row(1))) / n < 4 * spread * spread / std::sqrt(n));
     }
-  // The whole law where its distribution function is a polynomial: Kolmogorov's distance stays below 1.95/√n with probability 0.999.
+  // The whole law where its distribution function is a polynomial: Kolmogorov's distance stays
+  // below 1.95/√n with probability 0.999.
   Eigen::VectorXd z = Barenblatt::with_radius(1, 2, 2).sample(n, 4).row(0).transpose() / 2;
   std::sort(z.begin(), z.end());
   double distance = 0;
   for (Eigen::Index i = 0; i < n; ++i) {
     const double cdf = 0.5 + 0.75 * (z(i) - z(i) * z(i) * z(i) / 3);
-    distance = std::max({distance, std::abs(cdf - static_cast<double>(i) / n), std::abs(cdf - static_cast<double>(i + 1) / n)});
+    distance = std::max({distance, std::abs(cdf - static_cast<double>(i) / n),
+                         std::abs(cdf - static_cast<double>(i + 1) / n)});
   }
   CHECK(distance < 1.95 / std::sqrt(n));
   const Barenblatt p = Barenblatt::at(3, 2, 1);
@@ -134,14 +148,20 @@ TEST_CASE("Barenblatt: samples are of its law and depend on the seed alone") {
 }
 
 TEST_CASE("Barenblatt refuses what is none") {
-  CHECK(message_of<Invalid>([] { Barenblatt::at(2, 2, 0); }) == "wgf::Barenblatt::at: the time must be positive, got 0.000000");
-  CHECK(message_of<Invalid>([] { Barenblatt::at(2, 1, 1); }) == "wgf::Barenblatt: the exponent must be above 1, got 1.000000");
-  CHECK(message_of<Invalid>([] { Barenblatt::with_radius(2, 2, -1); }) == "wgf::Barenblatt: the radius must be positive, got -1.000000");
-  CHECK(message_of<Invalid>([] { Barenblatt::with_radius(0, 2, 1); }) == "wgf::Barenblatt: the dimension must be at least 1, got 0");
+  CHECK(message_of<Invalid>([] { Barenblatt::at(2, 2, 0); }) ==
+        "wgf::Barenblatt::at: the time must be positive, got 0.000000");
+  CHECK(message_of<Invalid>([] { Barenblatt::at(2, 1, 1); }) ==
+        "wgf::Barenblatt: the exponent must be above 1, got 1.000000");
+  CHECK(message_of<Invalid>([] { Barenblatt::with_radius(2, 2, -1); }) ==
+        "wgf::Barenblatt: the radius must be positive, got -1.000000");
+  CHECK(message_of<Invalid>([] { Barenblatt::with_radius(0, 2, 1); }) ==
+        "wgf::Barenblatt: the dimension must be at least 1, got 0");
   CHECK_THROWS_AS(Barenblatt::with_radius(VectorXd(), 2, 1), Invalid);
-  CHECK_THROWS_AS(Barenblatt::with_radius(VectorXd(VectorXd::Constant(1, std::nan(""))), 2, 1), Invalid);
+  CHECK_THROWS_AS(Barenblatt::with_radius(VectorXd(VectorXd::Constant(1, std::nan(""))), 2, 1),
+                  Invalid);
   const Barenblatt p = Barenblatt::with_radius(2, 2, 1);
-  CHECK(message_of<Invalid>([&] { p.sample(0, 1); }) == "wgf::Barenblatt::sample: at least one sample must be asked for, got 0");
+  CHECK(message_of<Invalid>([&] { p.sample(0, 1); }) ==
+        "wgf::Barenblatt::sample: at least one sample must be asked for, got 0");
   CHECK(message_of<Invalid>([&] { p.density(VectorXd::Zero(3)); }) ==
         "wgf::Barenblatt::log_density: the point must have 2 coordinates, got 3");
   CHECK_THROWS_AS(p.gradient(VectorXd::Zero(1)), Invalid);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Runs that are saved and taken up again: the same flow, bit for bit, as that of a run which was never interrupted.
+// Runs that are saved and taken up again: the same flow, bit for bit, as that of a run which was
+// never interrupted.
 #include <wgf/backend/eigen/backend.hpp>
 #include <wgf/scheme/adaptive.hpp>
 #include <wgf/scheme/forward_backward.hpp>
@@ -27,12 +28,16 @@
 
 using namespace wgf;
 using Eigen::VectorXd;
-using wgf::test::check_pieces, wgf::test::Folder, wgf::test::FullDisk, wgf::test::message_of, wgf::test::same_flow, wgf::test::SaveAndStop;
+using wgf::test::check_pieces, wgf::test::Folder, wgf::test::FullDisk, wgf::test::message_of,
+    wgf::test::same_flow, wgf::test::SaveAndStop;
 
 namespace {
-const RunOptions small{.steps = 4, .iterations = 25, .batch = 260, .first_step = 1.6, .pool = 1000, .reports = 3};
+const RunOptions small{
+    .steps = 4, .iterations = 25, .batch = 260, .first_step = 1.6, .pool = 1000, .reports = 3};
 GaussianMixture target() {
-  return {{0.4, 0.6}, {Gaussian::isotropic(2, 1), Gaussian(VectorXd::Constant(2, 1.5), 0.5 * Eigen::MatrixXd::Identity(2, 2))}};
+  return {{0.4, 0.6},
+          {Gaussian::isotropic(2, 1),
+           Gaussian(VectorXd::Constant(2, 1.5), 0.5 * Eigen::MatrixXd::Identity(2, 2))}};
 }
 const Gaussian start = Gaussian::isotropic(2, 1.2);
 }  // namespace
@@ -44,33 +49,42 @@ TEST_CASE("a run in pieces is the run: residual map, a dual network with dropout
   };
   check_pieces(make, start, small, 1);
   RunOptions options = small;
-  options.refresh_pool = 2, options.carry_dual = false, options.carry_optimiser = false, options.stratified = true, options.average = 0;
+  options.refresh_pool = 2, options.carry_dual = false, options.carry_optimiser = false,
+  options.stratified = true, options.tail_average = 0;
   check_pieces(make, start, options, 2);
 }
 
 TEST_CASE("a run in pieces is the run: Gaussian flows, in double") {
   const auto make = [](int threads) {
-    return JkoSolver{kl(Gaussian(VectorXd::Constant(2, 0.5), 0.7 * Eigen::MatrixXd::Identity(2, 2)), Quadratic{}), Affine{},
-                     Midpoint{.step_size = 0.2}, EigenBackend<double>{.seed = 3, .threads = threads}};
+    return JkoSolver{kl(Gaussian(VectorXd::Constant(2, 0.5), 0.7 * Eigen::MatrixXd::Identity(2, 2)),
+                        Quadratic{}),
+                     Affine{}, Midpoint{.step_size = 0.2},
+                     EigenBackend<double>{.seed = 3, .threads = threads}};
   };
   RunOptions options = small;
-  options.coupled_base = true;
+  options.common_random_numbers = true;
   check_pieces(make, start, options, 3);
 }
 
 TEST_CASE("a run in pieces is the run: forward halves, sums of dual networks") {
   const auto make = [](int threads) {
-    return JkoSolver{entropy(Quadratic{} + Mlp<16, 2>{}) + 0.5 * interaction(QuadraticKernel{}), ResidualMlp<16, 2>{}, ForwardBackward{0.1},
+    return JkoSolver{entropy(Quadratic{} + Mlp<16, 2>{}) + 0.5 * interaction(QuadraticKernel{}),
+                     ResidualMlp<16, 2>{}, ForwardBackward{0.1},
                      EigenBackend<float>{.seed = 9, .threads = threads}};
   };
   check_pieces(make, start, small, 4);
 }
 
-TEST_CASE("a run in pieces is the run: gradients of convex networks, a midpoint step that must be solved again") {
+TEST_CASE(
+    "a run in pieces is the run: gradients of convex networks, a midpoint step that must be solved "
+    "again") {
   const auto make = [](int threads) {
-    // So narrow a target that the half step contracts by more than a half: the guard solves with the whole step.
-    return JkoSolver{kl(Gaussian(VectorXd::Zero(2), 0.01 * Eigen::MatrixXd::Identity(2, 2)), Quadratic{}), IcnnGradient<16, 2>{},
-                     Midpoint{.step_size = 1}, EigenBackend<float>{.seed = 9, .threads = threads}};
+    // So narrow a target that the half step contracts by more than a half: the guard solves with
+    // the whole step.
+    return JkoSolver{
+        kl(Gaussian(VectorXd::Zero(2), 0.01 * Eigen::MatrixXd::Identity(2, 2)), Quadratic{}),
+        IcnnGradient<16, 2>{}, Midpoint{.step_size = 1},
+        EigenBackend<float>{.seed = 9, .threads = threads}};
   };
   RunOptions options = small;
   options.steps = 3, options.iterations = 60;
@@ -79,8 +93,10 @@ TEST_CASE("a run in pieces is the run: gradients of convex networks, a midpoint 
 
 TEST_CASE("a run in pieces is the run: the step size follows a tolerance") {
   const auto make = [](int threads) {
-    return JkoSolver{kl(Gaussian(VectorXd::Constant(2, 1.0), 0.5 * Eigen::MatrixXd::Identity(2, 2)), Quadratic{}), Affine{},
-                     Adaptive{.step_size = 0.6, .tolerance = 0.05, .until = 1}, EigenBackend<double>{.seed = 3, .threads = threads}};
+    return JkoSolver{kl(Gaussian(VectorXd::Constant(2, 1.0), 0.5 * Eigen::MatrixXd::Identity(2, 2)),
+                        Quadratic{}),
+                     Affine{}, Adaptive{.step_size = 0.6, .tolerance = 0.05, .until = 1},
+                     EigenBackend<double>{.seed = 3, .threads = threads}};
   };
   RunOptions options = small;
   options.steps = 20;
@@ -91,7 +107,13 @@ TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back")
   const auto fall = [](double variance) {
     return kl(Gaussian(VectorXd::Zero(2), variance * Eigen::MatrixXd::Identity(2, 2)), Quadratic{});
   };
-  RunOptions options{.steps = 3, .iterations = 60, .batch = 260, .map_rate = 1e-2, .first_step = 1, .pool = 1000, .reports = 3};
+  RunOptions options{.steps = 3,
+                     .iterations = 60,
+                     .batch = 260,
+                     .map_rate = 1e-2,
+                     .first_step = 1,
+                     .pool = 1000,
+                     .reports = 3};
   const auto rolled_back = [&](const auto& solver) {
     Recorder told;
     solver.run(start, options, told);
@@ -99,17 +121,19 @@ TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back")
   };
   {
     const auto make = [&](int threads) {
-      return JkoSolver{fall(0.04), ResidualMlp<16, 2>{}, Backward{0.5}, EigenBackend<float>{.seed = 7, .threads = threads}};
+      return JkoSolver{fall(0.04), ResidualMlp<16, 2>{}, Backward{0.5},
+                       EigenBackend<float>{.seed = 7, .threads = threads}};
     };
-    options.stratified = true, options.divergence = {.retries = 6, .rate = 0.2, .collapse = 0.75};
+    options.stratified = true, options.safeguards = {.retries = 6, .rate = 0.2, .collapse = 0.75};
     CHECK(rolled_back(make(1)) > 0);
     check_pieces(make, start, options, 2);
   }
   {
     const auto make = [&](int threads) {
-      return JkoSolver{fall(0.25), ResidualMlp<16, 2>{}, Midpoint{0.15}, EigenBackend<float>{.seed = 7, .threads = threads}};
+      return JkoSolver{fall(0.25), ResidualMlp<16, 2>{}, Midpoint{0.15},
+                       EigenBackend<float>{.seed = 7, .threads = threads}};
     };
-    options.stratified = false, options.divergence = {.retries = 6, .rate = 0.2, .collapse = 0.8};
+    options.stratified = false, options.safeguards = {.retries = 6, .rate = 0.2, .collapse = 0.8};
     CHECK(rolled_back(make(1)) > 0);
     check_pieces(make, start, options, 2);
   }
@@ -118,11 +142,14 @@ TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back")
 TEST_CASE("a run whose figures are infinite is saved and taken up as well") {
   struct Disk {  // a log-density of −∞ beyond its edge, where the gradient leads back
     int dim() const { return 2; }
-    double log_density(const VectorXd& x) const { return x.norm() > 2 ? -std::numeric_limits<double>::infinity() : 0.0; }
+    double log_density(const VectorXd& x) const {
+      return x.norm() > 2 ? -std::numeric_limits<double>::infinity() : 0.0;
+    }
     VectorXd gradient(const VectorXd& x) const { return -0.1 * x; }
   };
   const Folder folder("checkpoint");
-  const JkoSolver solver{potential(Disk{}), ResidualMlp<16, 2>{}, Forward{0.2}, EigenBackend<float>{.seed = 7, .threads = 1}};
+  const JkoSolver solver{potential(Disk{}), ResidualMlp<16, 2>{}, Forward{0.2},
+                         EigenBackend<float>{.seed = 7, .threads = 1}};
   RunOptions two = small;
   two.steps = 2;
   Recorder told;
@@ -133,10 +160,13 @@ TEST_CASE("a run whose figures are infinite is saved and taken up as well") {
   CHECK(same_flow(solver.resume(folder / "end.ckpt", start, small), solver.run(start, small)));
 }
 
-TEST_CASE("a run that continues a flow is saved and taken up as well, and a finished one can be given more steps") {
+TEST_CASE(
+    "a run that continues a flow is saved and taken up as well, and a finished one can be given "
+    "more steps") {
   const Folder folder("checkpoint");
   const auto make = [](int threads) {
-    return JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{0.2}, EigenBackend<float>{.seed = 7, .threads = threads}};
+    return JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{0.2},
+                     EigenBackend<float>{.seed = 7, .threads = threads}};
   };
   const auto solver = make(1);
   RunOptions two = small;
@@ -150,7 +180,8 @@ TEST_CASE("a run that continues a flow is saved and taken up as well, and a fini
 
 namespace {
 auto plain(std::uint64_t seed = 7, double step_size = 0.2) {
-  return JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{step_size}, EigenBackend<float>{.seed = seed, .threads = 1}};
+  return JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{step_size},
+                   EigenBackend<float>{.seed = seed, .threads = 1}};
 }
 /// A run that was saved in the midst of its second step.
 void save_second_step(const std::filesystem::path& file) {
@@ -159,13 +190,16 @@ void save_second_step(const std::filesystem::path& file) {
 }
 }  // namespace
 
-TEST_CASE("a program that is killed at any moment leaves a checkpoint from which the same flow comes out") {
+TEST_CASE(
+    "a program that is killed at any moment leaves a checkpoint from which the same flow comes "
+    "out") {
   const Folder folder("checkpoint");
   const auto file = folder / "run.ckpt", result = folder / "flow.wgf";
   const auto whole = plain().run(start, small);
   std::mt19937 random(11);
   int kills = 0, resumed = 0;
-  // Each child resumes if it can, saves after every iteration, and is killed after some milliseconds, unless it has come to the end.
+  // Each child resumes if it can, saves after every iteration, and is killed after some
+  // milliseconds, unless it has come to the end.
   for (int child_number = 0; !std::filesystem::exists(result); ++child_number) {
     REQUIRE(child_number < 500);
     resumed += std::filesystem::exists(file);
@@ -174,15 +208,17 @@ TEST_CASE("a program that is killed at any moment leaves a checkpoint from which
     if (child == 0) {
       try {
         Checkpoint checkpoint(file, {.seconds = 0});
-        const auto flow =
-            std::filesystem::exists(file) ? plain().resume(file, start, small, checkpoint) : plain().run(start, small, checkpoint);
+        const auto flow = std::filesystem::exists(file)
+                              ? plain().resume(file, start, small, checkpoint)
+                              : plain().run(start, small, checkpoint);
         save(flow, result);
         _exit(0);
       } catch (...) {
         _exit(1);
       }
     }
-    // Time enough for some progress, whatever the machine: wait until a new checkpoint is there, then a little longer.
+    // Time enough for some progress, whatever the machine: wait until a new checkpoint is there,
+    // then a little longer.
     const auto made = [&] {
       std::error_code error;
       return std::filesystem::last_write_time(file, error).time_since_epoch().count();
@@ -211,7 +247,8 @@ TEST_CASE("Ctrl-C: the run stops after the iteration, saved, and says how to go 
   const auto whole = plain().run(start, small);
   {
     const InterruptGuard guard;
-    Checkpoint checkpoint(file, {.seconds = 1e9, .how_to_resume = "moons --resume run.ckpt", .messages = said});
+    Checkpoint checkpoint(
+        file, {.seconds = 1e9, .how_to_resume = "moons --resume run.ckpt", .messages = said});
     long reports = 0;
     const auto interrupt = [&](const Progress&) {
       if (++reports == 5) std::raise(SIGINT);
@@ -248,7 +285,8 @@ TEST_CASE("the newest checkpoint and the one before it are kept, and nothing els
 TEST_CASE("a checkpoint that cannot be written: a sentence, the old one stays, the run goes on") {
   const Folder folder("checkpoint");
   CHECK(message_of<FileError>([&] { Checkpoint(folder / "none" / "run.ckpt"); }) ==
-        "wgf::Checkpoint: cannot write " + (folder / "none" / "run.ckpt.probe").string() + ": No such file or directory");
+        "wgf::Checkpoint: cannot write " + (folder / "none" / "run.ckpt.probe").string() +
+            ": No such file or directory");
   CHECK(message_of<FileError>([&] { Checkpoint{folder.path}; }) ==
         "wgf::Checkpoint: cannot write " + folder.path.string() + ": it is a folder");
 
@@ -285,49 +323,70 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
   };
   CHECK(why(plain(8), start) == "it was saved by a run with another seed: 7, this one has 8");
   CHECK(why(plain(7, 0.3), start) ==
-        "it was saved by a run with another scheme: wgf::Backward of step size 0.2, this one has wgf::Backward of step size 0.3");
+        "it was saved by a run with another scheme: wgf::Backward of step size 0.2, this one has "
+        "wgf::Backward of step size 0.3");
   RunOptions other = small;
   other.map_rate = 2e-3;
-  CHECK(why(plain(), start, other) == "it was saved by a run with another option map_rate: 0.001, this one has 0.002");
-  CHECK(
-      why(plain(), Gaussian::isotropic(2, 1)).find("it was saved by a run with another start (P_0, or the flow to continue): checksum ") ==
-      0);
-  CHECK(why(JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 3>{}, Backward{0.2}, EigenBackend<float>{.seed = 7}}, start) ==
-        "it was saved by a run with another map: ResidualMlp<16, 2, PRelu>{input_scale = 1}, this one has "
+  CHECK(why(plain(), start, other) ==
+        "it was saved by a run with another option map_rate: 0.001, this one has 0.002");
+  CHECK(why(plain(), Gaussian::isotropic(2, 1))
+            .find("it was saved by a run with another start (P_0, or the flow to continue): "
+                  "checksum ") == 0);
+  CHECK(why(JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 3>{}, Backward{0.2},
+                      EigenBackend<float>{.seed = 7}},
+            start) ==
+        "it was saved by a run with another map: ResidualMlp<16, 2, PRelu>{input_scale = 1}, this "
+        "one has "
         "ResidualMlp<16, 3, PRelu>{input_scale = 1}");
-  CHECK(why(JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{0.2}, EigenBackend<double>{.seed = 7}}, start) ==
-        "it was saved by a run with another backend: wgf::EigenBackend<float>, this one has wgf::EigenBackend<double>");
-  CHECK(why(JkoSolver{kl(target(), Mlp<16, 3>{}), ResidualMlp<16, 2>{}, Backward{0.2}, EigenBackend<float>{.seed = 7}}, start)
-            .find("it was saved by a run with another functional: wgf::Functional<") == 0);
-
-  CHECK(why(JkoSolver{kl(GaussianMixture({0.5, 0.5}, target().components()), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{0.2},
+  CHECK(why(JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{0.2},
+                      EigenBackend<double>{.seed = 7}},
+            start) ==
+        "it was saved by a run with another backend: wgf::EigenBackend<float>, this one has "
+        "wgf::EigenBackend<double>");
+  CHECK(why(JkoSolver{kl(target(), Mlp<16, 3>{}), ResidualMlp<16, 2>{}, Backward{0.2},
                       EigenBackend<float>{.seed = 7}},
             start)
+            .find("it was saved by a run with another functional: wgf::Functional<") == 0);
+
+  CHECK(why(JkoSolver{kl(GaussianMixture({0.5, 0.5}, target().components()), Mlp<16, 2>{}),
+                      ResidualMlp<16, 2>{}, Backward{0.2}, EigenBackend<float>{.seed = 7}},
+            start)
             .find("it was saved by a run with another term 2: 1 with log-density -") == 0);
-  CHECK(why(JkoSolver{kl(target(), Mlp<16, 2>{.dropout = 0.1}), ResidualMlp<16, 2>{}, Backward{0.2}, EigenBackend<float>{.seed = 7}},
+  CHECK(why(JkoSolver{kl(target(), Mlp<16, 2>{.dropout = 0.1}), ResidualMlp<16, 2>{}, Backward{0.2},
+                      EigenBackend<float>{.seed = 7}},
             start) ==
-        "it was saved by a run with another term 1: 1 with Mlp<16, 2, PRelu>{dropout = 0, input_scale = 1}, this one has 1 with "
+        "it was saved by a run with another term 1: 1 with Mlp<16, 2, PRelu>{dropout = 0, "
+        "input_scale = 1}, this one has 1 with "
         "Mlp<16, 2, PRelu>{dropout = 0.1, input_scale = 1}");
 
   {
     const auto adaptive = [](const Adaptive& scheme) {
-      return JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, scheme, EigenBackend<float>{.seed = 7, .threads = 1}};
+      return JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, scheme,
+                       EigenBackend<float>{.seed = 7, .threads = 1}};
     };
     const auto saved = folder / "adaptive.ckpt";
     SaveAndStop stop{saved, 9};
     adaptive({.step_size = 0.2}).run(start, small, stop);
     const auto ends_with = [&](const Adaptive& scheme, const std::string& end) {
-      return message_of<FileError>([&] { adaptive(scheme).resume(saved, start, small); }).ends_with(end);
+      return message_of<FileError>([&] { adaptive(scheme).resume(saved, start, small); })
+          .ends_with(end);
     };
-    CHECK(ends_with({.step_size = 0.2, .tolerance = 0.02}, "it was saved by a run with another tolerance: 0.01, this one has 0.02"));
-    CHECK(ends_with({.step_size = 0.2, .least = 0.1}, "it was saved by a run with another least step size: 0.002, this one has 0.1"));
-    CHECK(ends_with({.step_size = 0.2, .most = 0.3}, "it was saved by a run with another most step size: 20, this one has 0.3"));
-    CHECK(ends_with({.step_size = 0.2, .extrapolate = true}, "it was saved by a run with another extrapolation: no, this one has yes"));
+    CHECK(ends_with({.step_size = 0.2, .tolerance = 0.02},
+                    "it was saved by a run with another tolerance: 0.01, this one has 0.02"));
+    CHECK(ends_with({.step_size = 0.2, .least = 0.1},
+                    "it was saved by a run with another least step size: 0.002, this one has 0.1"));
+    CHECK(ends_with({.step_size = 0.2, .most = 0.3},
+                    "it was saved by a run with another most step size: 20, this one has 0.3"));
+    CHECK(ends_with({.step_size = 0.2, .extrapolate = true},
+                    "it was saved by a run with another extrapolation: no, this one has yes"));
   }
 
   CHECK(why(plain(), start,
-            {.steps = 0, .iterations = small.iterations, .batch = small.batch, .first_step = small.first_step, .pool = small.pool}) ==
-        "it has 1 steps, more than the 0 that are asked for");
+            {.steps = 0,
+             .iterations = small.iterations,
+             .batch = small.batch,
+             .first_step = small.first_step,
+             .pool = small.pool}) == "it has 1 steps, more than the 0 that are asked for");
   const std::string whole = wgf::test::read(file);
   std::string bytes = whole;
   bytes[8] = 9;

@@ -8,14 +8,16 @@
 
 namespace wgf::test {
 
-/// Checks that error(n) is of the given order: from n to 2n it falls by 2^order, but for a relative `slack` / n, the next order's share.
+/// Checks that error(n) is of the given order: from n to 2n it falls by 2^order, but for a relative
+/// `slack` / n, the next order's share.
 template <class F>
 void check_order(int order, std::initializer_list<int> resolutions, double slack, F&& error) {
-  for (const int n : resolutions) CHECK(error(n) / error(2 * n) == Approx(std::exp2(order)).epsilon(slack / n));
+  for (const int n : resolutions)
+    CHECK(error(n) / error(2 * n) == Approx(std::exp2(order)).epsilon(slack / n));
 }
 
-/// Checks that error(n) falls from each resolution to the next, to less than `share` of what it was: for errors that follow no power of n
-/// exactly. \return the last
+/// Checks that error(n) falls from each resolution to the next, to less than `share` of what it
+/// was: for errors that follow no power of n exactly. \return the last
 template <class F>
 double converging_error(std::initializer_list<int> resolutions, double share, F&& error) {
   double least = 0;

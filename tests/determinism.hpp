@@ -22,20 +22,26 @@ template <class Map, class Backend>
 bool same_bits(const Flow<Map, Backend>& a, const Flow<Map, Backend>& b) {
   if (a.size() != b.size()) return false;
   for (std::size_t k = 0; k < a.stages.size(); ++k)
-    if (!same_bits(a.stages[k].parameters, b.stages[k].parameters) || !same_bits(a.stages[k].frame.mean, b.stages[k].frame.mean) ||
+    if (!same_bits(a.stages[k].parameters, b.stages[k].parameters) ||
+        !same_bits(a.stages[k].frame.mean, b.stages[k].frame.mean) ||
         !same_bits(a.stages[k].frame.factor, b.stages[k].frame.factor))
       return false;
   return true;
 }
 
-inline const GaussianMixture target = GaussianMixture::isotropic((Eigen::MatrixXd(2, 2) << -1, 1.5, 0, 1).finished(), 0.6);
+inline const GaussianMixture target =
+    GaussianMixture::isotropic((Eigen::MatrixXd(2, 2) << -1, 1.5, 0, 1).finished(), 0.6);
 
-// Every source of randomness is in it: batches, the base, dropout, initial parameters, a refreshed pool.
+// Every source of randomness is in it: batches, the base, dropout, initial parameters, a refreshed
+// pool.
 template <class Scalar>
 auto seeded_run(std::uint64_t seed, int threads, long batch) {
-  const JkoSolver solver{kl(target, Mlp<16, 3>{.dropout = 0.2}), ResidualMlp<16, 3>{}, Backward{.step_size = 0.3},
+  const JkoSolver solver{kl(target, Mlp<16, 3>{.dropout = 0.2}), ResidualMlp<16, 3>{},
+                         Backward{.step_size = 0.3},
                          EigenBackend<Scalar>{.seed = seed, .threads = threads}};
-  return solver.run(Gaussian::isotropic(2, 1.5), {.steps = 3, .iterations = 20, .batch = batch, .pool = 5000, .refresh_pool = 2});
+  return solver.run(
+      Gaussian::isotropic(2, 1.5),
+      {.steps = 3, .iterations = 20, .batch = batch, .pool = 5000, .refresh_pool = 2});
 }
 
 template <class Scalar>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "determinism.hpp"
 
-TEST_CASE("a run in double has the same bits on 1, 2 and 3 threads") { wgf::test::check_determinism<double>(); }
+TEST_CASE("a run in double has the same bits on 1, 2 and 3 threads") {
+  wgf::test::check_determinism<double>();
+}

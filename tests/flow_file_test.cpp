@@ -14,7 +14,8 @@
 #include "support.hpp"
 
 using namespace wgf;
-using wgf::test::Folder, wgf::test::FullDisk, wgf::test::message_of, wgf::test::read, wgf::test::write;
+using wgf::test::Folder, wgf::test::FullDisk, wgf::test::message_of, wgf::test::read,
+    wgf::test::write;
 namespace fs = std::filesystem;
 
 namespace {
@@ -24,11 +25,15 @@ using MapFlow = Flow<Map, EigenBackend<Scalar>>;
 
 template <class Scalar>
 MapFlow<Scalar> make_flow(InitialMeasure initial, int stages = 3) {
-  MapFlow<Scalar> flow(std::move(initial), {.input_scale = 1.5}, 0.1, {.seed = 0x123456789abcdef0, .threads = 1});
+  MapFlow<Scalar> flow(std::move(initial), {.input_scale = 1.5}, 0.1,
+                       {.seed = 0x123456789abcdef0, .threads = 1});
   for (std::uint64_t k = 0; k < static_cast<std::uint64_t>(stages); ++k) {
-    const Eigen::VectorXd values = 0.3 * standard_normals(1, 3 * 16 + 1 + 17 * 2, k).row(0).transpose();
-    const Frame frame = k == 1 ? Frame::none(2) : Frame::whitening(Gaussian::fit(standard_normals(2, 9, k, 1)));
-    flow.stages.push_back({frame, std::vector<Scalar>(values.begin(), values.end()), k == 2 ? 2.0 : 1.0});
+    const Eigen::VectorXd values =
+        0.3 * standard_normals(1, 3 * 16 + 1 + 17 * 2, k).row(0).transpose();
+    const Frame frame =
+        k == 1 ? Frame::none(2) : Frame::whitening(Gaussian::fit(standard_normals(2, 9, k, 1)));
+    flow.stages.push_back(
+        {frame, std::vector<Scalar>(values.begin(), values.end()), k == 2 ? 2.0 : 1.0});
   }
   return flow;
 }
@@ -43,7 +48,9 @@ GaussianMixture mixture() {
 }
 template <class T>
 bool same_bits(const T& a, const T& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(a.data()[0])) == 0;
+  return a.size() == b.size() &&
+         std::memcmp(a.data(), b.data(),
+                     static_cast<std::size_t>(a.size()) * sizeof(a.data()[0])) == 0;
 }
 
 // A small flow: no hidden bytes anywhere, two stages.
@@ -81,8 +88,10 @@ TEMPLATE_TEST_CASE("a flow comes back from its file bit for bit", "", float, dou
   const Folder folder("flow_file");
   const std::vector<InitialMeasure> initials{
       Gaussian::fit(standard_normals(2, 9, 5)), mixture(),
-      UniformBox((Eigen::VectorXd(2) << -1, 0.1).finished(), (Eigen::VectorXd(2) << 1, 0.3).finished()),
-      Barenblatt::at(Eigen::VectorXd(Eigen::Vector2d(0.1, -3)), 2.3, 0.7), Empirical(standard_normals(2, 33, 6))};
+      UniformBox((Eigen::VectorXd(2) << -1, 0.1).finished(),
+                 (Eigen::VectorXd(2) << 1, 0.3).finished()),
+      Barenblatt::at(Eigen::VectorXd(Eigen::Vector2d(0.1, -3)), 2.3, 0.7),
+      Empirical(standard_normals(2, 33, 6))};
   for (const auto& initial : initials)
     for (const int stages : {0, 3}) {
       INFO("measure number " << initial.index() << ", " << stages << " stages");
@@ -100,7 +109,7 @@ TEMPLATE_TEST_CASE("a flow comes back from its file bit for bit", "", float, dou
         CHECK(same_bits(back.stages[k].frame.mean, flow.stages[k].frame.mean));
         CHECK(same_bits(back.stages[k].frame.factor, flow.stages[k].frame.factor));
         CHECK(back.stages[k].frame.identity == flow.stages[k].frame.identity);
-        CHECK(back.stages[k].stretch == flow.stages[k].stretch);
+        CHECK(back.stages[k].extrapolation == flow.stages[k].extrapolation);
       }
       CHECK(same_bits(back.draw_initial(400, 3), flow.draw_initial(400, 3)));
       CHECK(same_bits(back.sample(400), flow.sample(400)));
@@ -114,7 +123,9 @@ TEST_CASE("a mixture's weights come back bit for bit") {
   for (std::uint64_t k = 0; k < 100; ++k) {
     const auto n = static_cast<int>(2 + k % 15);
     const Eigen::VectorXd u = standard_uniforms(n, 1, k);
-    const GaussianMixture mixture({u.data(), u.data() + n}, std::vector<Gaussian>(static_cast<std::size_t>(n), Gaussian::isotropic(2, 1)));
+    const GaussianMixture mixture(
+        {u.data(), u.data() + n},
+        std::vector<Gaussian>(static_cast<std::size_t>(n), Gaussian::isotropic(2, 1)));
     save(make_flow<float>(mixture, 0), folder / "a.wgf");
     const auto back = load<MapFlow<float>>(folder / "a.wgf", {.input_scale = 1.5});
     CHECK(std::get<GaussianMixture>(back.initial).weights() == mixture.weights());
@@ -123,13 +134,16 @@ TEST_CASE("a mixture's weights come back bit for bit") {
 
 TEST_CASE("of a measure of the user's own a file keeps the dimension") {
   const Folder folder("flow_file");
-  const auto draw = [](long n, std::uint64_t seed) -> Particles { return standard_normals(2, n, seed, 77); };
+  const auto draw = [](long n, std::uint64_t seed) -> Particles {
+    return standard_normals(2, n, seed, 77);
+  };
   const auto flow = make_flow<float>(CustomMeasure{2, draw});
   save(flow, folder / "a.wgf");
   auto back = load<MapFlow<float>>(folder / "a.wgf", flow.map);
   CHECK(back.dim() == 2);
   CHECK(message_of<std::logic_error>([&] { back.sample(10); }) ==
-        "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign flow.initial, or push particles");
+        "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign "
+        "flow.initial, or push particles");
   CHECK(back.push(draw(10, 1)) == flow.push(draw(10, 1)));
   back.initial = CustomMeasure{2, draw};
   CHECK(back.sample(10) == flow.sample(10));
@@ -141,14 +155,22 @@ TEST_CASE("a flow of another map or scalar is refused with a sentence that names
   const auto path = folder / "small.wgf";
   const std::string start = "wgf::load: " + path.string() + ": the file's ";
   CHECK(message_of<FileError>([&] { load<Flow<ResidualMlp<16, 3>, EigenBackend<float>>>(path); }) ==
-        start + "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not ResidualMlp<16, 3, PRelu>{input_scale = 1}");
-  CHECK(message_of<FileError>([&] { load<Flow<ResidualMlp<16, 2, Silu>, EigenBackend<float>>>(path, {.input_scale = 1.5}); }) ==
-        start + "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not ResidualMlp<16, 2, Silu>{input_scale = 1.5}");
+        start +
+            "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not ResidualMlp<16, 3, "
+            "PRelu>{input_scale = 1}");
+  CHECK(message_of<FileError>([&] {
+          load<Flow<ResidualMlp<16, 2, Silu>, EigenBackend<float>>>(path, {.input_scale = 1.5});
+        }) == start +
+                  "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not ResidualMlp<16, 2, "
+                  "Silu>{input_scale = 1.5}");
   CHECK(message_of<FileError>([&] { load<Flow<Affine, EigenBackend<float>>>(path); }) ==
         start + "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not Affine");
   CHECK(message_of<FileError>([&] { load<MapFlow<float>>(path); }) ==
-        start + "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not ResidualMlp<16, 2, PRelu>{input_scale = 1}");
-  CHECK(message_of<FileError>([&] { load<MapFlow<double>>(path, small.map); }) == start + "scalar is float32, not float64");
+        start +
+            "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not ResidualMlp<16, 2, "
+            "PRelu>{input_scale = 1}");
+  CHECK(message_of<FileError>([&] { load<MapFlow<double>>(path, small.map); }) ==
+        start + "scalar is float32, not float64");
   CHECK_NOTHROW(load_small(path));
   // A specification's numbers count to the last digit.
   CHECK_THROWS_AS(load<MapFlow<float>>(path, {.input_scale = 1.5 + 1e-9}), FileError);
@@ -182,7 +204,9 @@ TEST_CASE("a file with any byte changed is refused") {
     }
 }
 
-TEST_CASE("a file whose checksum is right but whose claims are not is refused, and no byte of it crashes the reader") {
+TEST_CASE(
+    "a file whose checksum is right but whose claims are not is refused, and no byte of it crashes "
+    "the reader") {
   const Folder folder("flow_file");
   const std::string bytes = bytes_of_small(folder);
   const auto path = folder / "wrong.wgf";
@@ -197,25 +221,35 @@ TEST_CASE("a file whose checksum is right but whose claims are not is refused, a
   std::string later = bytes;
   later[8] = 9;
   CHECK(why(later) == "the file has version 9, this library reads version 3");
-  CHECK(why(with_header(bytes, "stages: 2", "stages: 3")) == "the file is shorter than its header says");
-  CHECK(why(with_header(bytes, "stages: 2", "stages: 1")) == "the file is longer than its header says");
+  CHECK(why(with_header(bytes, "stages: 2", "stages: 3")) ==
+        "the file is shorter than its header says");
+  CHECK(why(with_header(bytes, "stages: 2", "stages: 1")) ==
+        "the file is longer than its header says");
   CHECK(why(with_header(bytes, "stages: 2", "stages: -2")) == "the header's \"stages\" is \"-2\"");
-  CHECK(why(with_header(bytes, "stages: 2", "stages: many")) == "the header's \"stages\" is \"many\"");
+  CHECK(why(with_header(bytes, "stages: 2", "stages: many")) ==
+        "the header's \"stages\" is \"many\"");
   CHECK(why(with_header(bytes, "stages: 2", "others: 2")) == "the header lacks \"stages\"");
   CHECK(why(with_header(bytes, "dim: 2", "dim: 0")) == "the header's \"dim\" is \"0\"");
-  CHECK(why(with_header(bytes, "dim: 2", "dim: 1000000")) == "the file is shorter than its header says");
-  CHECK(why(with_header(bytes, "parameters: 83", "parameters: 1000000000000")) == "the file is shorter than its header says");
+  CHECK(why(with_header(bytes, "dim: 2", "dim: 1000000")) ==
+        "the file is shorter than its header says");
+  CHECK(why(with_header(bytes, "parameters: 83", "parameters: 1000000000000")) ==
+        "the file is shorter than its header says");
   CHECK(why(with_header(bytes, "initial: Gaussian", "initial: Cauchy")) ==
         "the header's \"initial\" is \"Cauchy\", which this version does not know");
-  for (const char* other : {"UniformBox", "Empirical\nparticles: 1000000000000", "GaussianMixture\ncomponents: 1000000", "custom"})
-    CHECK_THROWS_AS((write(path, with_header(bytes, "initial: Gaussian", std::string("initial: ") + other)), load_small(path)), FileError);
+  for (const char* other : {"UniformBox", "Empirical\nparticles: 1000000000000",
+                            "GaussianMixture\ncomponents: 1000000", "custom"})
+    CHECK_THROWS_AS(
+        (write(path, with_header(bytes, "initial: Gaussian", std::string("initial: ") + other)),
+         load_small(path)),
+        FileError);
   // A covariance that is none.
   std::uint32_t header;
   std::memcpy(&header, bytes.data() + 12, 4);
   std::string singular = bytes;
   std::memset(singular.data() + 16 + header + 8 + 8 + 16, 0, 32);
   CHECK(why(resealed(singular)) ==
-        "its numbers make no sense: wgf::Gaussian: the covariance must be positive definite to working precision");
+        "its numbers make no sense: wgf::Gaussian: the covariance must be positive definite to "
+        "working precision");
 
   // The step size stands first; a stage's parameters last.
   const double bad_numbers[] = {0, -0.1, std::numeric_limits<double>::quiet_NaN()};
@@ -225,8 +259,10 @@ TEST_CASE("a file whose checksum is right but whose claims are not is refused, a
     CHECK(why(resealed(changed)) == "its numbers make no sense: the step size is not positive");
   }
   std::string no_number = bytes;
-  std::memset(no_number.data() + no_number.size() - 4 - 8, 0xff, 8);  // a NaN, as float and as double
-  CHECK(why(resealed(no_number)) == "its numbers make no sense: a stage's parameters are not finite");
+  std::memset(no_number.data() + no_number.size() - 4 - 8, 0xff,
+              8);  // a NaN, as float and as double
+  CHECK(why(resealed(no_number)) ==
+        "its numbers make no sense: a stage's parameters are not finite");
 
   // Samples whose bytes are more than can be counted.
   MapFlow<float> without(Gaussian::isotropic(2, 1.5), small.map, 0.1, {.threads = 1});
@@ -237,7 +273,8 @@ TEST_CASE("a file whose checksum is right but whose claims are not is refused, a
   many[many.size() - 4 - 1] = static_cast<char>(0x80);
   CHECK(why(resealed(many)) == "the file is shorter than its header says");
 
-  // Any single byte of the header and of the first numbers, resealed: refused or read, nothing else.
+  // Any single byte of the header and of the first numbers, resealed: refused or read, nothing
+  // else.
   for (std::size_t n = 8; n < 16 + header + 100; ++n)
     for (const int flip : {0x01, 0x08, 0x80, 0xff}) {
       std::string changed = bytes;
@@ -273,9 +310,11 @@ TEST_CASE("the old file stays whole when a new one cannot be written") {
   {
     const FullDisk full;
     REQUIRE(full.good());
-    message = message_of<FileError>([&] { save(make_flow<float>(Gaussian::isotropic(2, 1), 1), folder / "small.wgf"); });
+    message = message_of<FileError>(
+        [&] { save(make_flow<float>(Gaussian::isotropic(2, 1), 1), folder / "small.wgf"); });
   }
-  CHECK(message == "wgf::save: cannot write " + (folder / "small.wgf").string() + ": File too large");
+  CHECK(message ==
+        "wgf::save: cannot write " + (folder / "small.wgf").string() + ": File too large");
   CHECK(read(folder / "small.wgf") == before);
   CHECK(folder.entries() == 1);
 }

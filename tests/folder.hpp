@@ -16,7 +16,8 @@ namespace wgf::test {
 struct Folder {
   std::filesystem::path path;
   explicit Folder(const std::string& name)
-      : path(std::filesystem::temp_directory_path() / ("wgf_" + name + "_test_" + std::to_string(std::random_device{}()))) {
+      : path(std::filesystem::temp_directory_path() /
+             ("wgf_" + name + "_test_" + std::to_string(std::random_device{}()))) {
     std::filesystem::create_directory(path);
   }
   ~Folder() { std::filesystem::remove_all(path); }
@@ -30,9 +31,12 @@ inline std::string read(const std::filesystem::path& path) {
   text << std::ifstream(path, std::ios::binary).rdbuf();
   return text.str();
 }
-inline void write(const std::filesystem::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+inline void write(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
 
-/// As long as it lives the disk is full, as far as this process is concerned: no file may grow beyond 100 bytes.
+/// As long as it lives the disk is full, as far as this process is concerned: no file may grow
+/// beyond 100 bytes.
 class FullDisk {
  public:
   FullDisk() {

@@ -39,34 +39,39 @@ Gaussian random_gaussian(int dim, std::uint64_t seed) {
   return {wgf::standard_normals(dim, 1, seed, 9).col(0), random_covariance(dim, seed)};
 }
 Gaussian diagonal_gaussian(int dim, std::uint64_t seed) {
-  return {wgf::standard_normals(dim, 1, seed, 9).col(0),
-          MatrixXd((0.3 + wgf::standard_uniforms(dim, 1, seed).col(0).array()).matrix().asDiagonal())};
+  return {
+      wgf::standard_normals(dim, 1, seed, 9).col(0),
+      MatrixXd((0.3 + wgf::standard_uniforms(dim, 1, seed).col(0).array()).matrix().asDiagonal())};
 }
 GaussianMixture random_mixture(int dim) {
-  return {{1, 2.5, 0.5}, {random_gaussian(dim, 1), diagonal_gaussian(dim, 2), random_gaussian(dim, 3)}};
+  return {{1, 2.5, 0.5},
+          {random_gaussian(dim, 1), diagonal_gaussian(dim, 2), random_gaussian(dim, 3)}};
 }
 // By the textbook: inverse and determinant.
 double textbook_density(const Gaussian& g, const VectorXd& x) {
   return std::exp(-0.5 * (x - g.mean()).dot(g.covariance().inverse() * (x - g.mean()))) /
          std::sqrt((2 * std::numbers::pi * g.covariance()).determinant());
 }
-// Mean and covariance of n samples agree with the law's to `sigmas` standard errors. Var of s_ij is at most (kurtosis of the law) c_ii c_jj
-// / n.
-void check_moments(const Particles& x, const VectorXd& mean, const MatrixXd& covariance, double kurtosis, double sigmas) {
+// Mean and covariance of n samples agree with the law's to `sigmas` standard errors. Var of s_ij is
+// at most (kurtosis of the law) c_ii c_jj / n.
+void check_moments(const Particles& x, const VectorXd& mean, const MatrixXd& covariance,
+                   double kurtosis, double sigmas) {
   const double n = static_cast<double>(x.cols());
   const VectorXd m = x.rowwise().mean();
   const MatrixXd s = (x.colwise() - mean) * (x.colwise() - mean).transpose() / n;
   for (Eigen::Index i = 0; i < x.rows(); ++i) {
     CHECK(std::abs(m(i) - mean(i)) < sigmas * std::sqrt(covariance(i, i) / n));
     for (Eigen::Index j = 0; j <= i; ++j)
-      CHECK(std::abs(s(i, j) - covariance(i, j)) < sigmas * std::sqrt(kurtosis * covariance(i, i) * covariance(j, j) / n));
+      CHECK(std::abs(s(i, j) - covariance(i, j)) <
+            sigmas * std::sqrt(kurtosis * covariance(i, i) * covariance(j, j) / n));
   }
 }
 }  // namespace
 
 TEST_CASE("Gaussian: density, gradient and factors") {
   for (const int dim : {1, 2, 5})
-    for (const Gaussian& g : {random_gaussian(dim, 11), diagonal_gaussian(dim, 12), Gaussian::isotropic(dim, 1.5)}) {
+    for (const Gaussian& g :
+         {random_gaussian(dim, 11), diagonal_gaussian(dim, 12), Gaussian::isotropic(dim, 1.5)}) {
       CHECK(g.dim() == dim);
       CHECK((g.factor() * g.factor().transpose() - g.covariance()).norm() < 1e-14 * dim);
       CHECK(g.factor().isLowerTriangular(0));
@@ -77,8 +82,9 @@ TEST_CASE("Gaussian: density, gradient and factors") {
       for (Eigen::Index i = 0; i < x.cols(); ++i) {
         const VectorXd at = x.col(i), gradient = g.gradient(at);
         CHECK(g.log_density(at) == Approx(std::log(textbook_density(g, at))).epsilon(1e-12));
-        CHECK((gradient - numerical_gradient([&](const VectorXd& y) { return g.log_density(y); }, at)).norm() <
-              1e-9 * (1 + gradient.norm()));
+        CHECK(
+            (gradient - numerical_gradient([&](const VectorXd& y) { return g.log_density(y); }, at))
+                .norm() < 1e-9 * (1 + gradient.norm()));
         CHECK((all.col(i) - gradient).norm() < 1e-13 * (1 + gradient.norm()));
       }
     }
@@ -126,18 +132,23 @@ TEST_CASE("Gaussian refuses what is none") {
   skew(0, 1) = 0.5;
   CHECK(message_of<Invalid>([&] {
           Gaussian(vector({0, 0}), skew);
-        }) == "wgf::Gaussian: the covariance must be symmetric, it differs from its transpose by 0.5");
+        }) ==
+        "wgf::Gaussian: the covariance must be symmetric, it differs from its transpose by 0.5");
   CHECK(message_of<Invalid>([&] {
           Gaussian(vector({0, 0, 0}), identity);
         }) == "wgf::Gaussian: the covariance must be 3 x 3 like the mean, got 2 x 2");
-  CHECK(message_of<Invalid>([&] { Gaussian(vector({0, not_a_number}), identity); }) == "wgf::Gaussian: mean and covariance must be finite");
+  CHECK(message_of<Invalid>([&] {
+          Gaussian(vector({0, not_a_number}), identity);
+        }) == "wgf::Gaussian: mean and covariance must be finite");
   CHECK(message_of<Invalid>([&] {
           Gaussian(vector({0, 0}), not_a_number * identity);
         }) == "wgf::Gaussian: mean and covariance must be finite");
   CHECK(message_of<Invalid>([&] { Gaussian(VectorXd(), MatrixXd()); }) ==
         "wgf::Gaussian: the mean must have at least one coordinate, got none");
-  CHECK(message_of<Invalid>([&] { Gaussian::isotropic(2, -1.5); }) == "wgf::Gaussian: the standard deviation must be positive, got -1.5");
-  CHECK(message_of<Invalid>([&] { Gaussian::isotropic(0, 1); }) == "wgf::Gaussian: the dimension must be at least 1, got 0");
+  CHECK(message_of<Invalid>([&] { Gaussian::isotropic(2, -1.5); }) ==
+        "wgf::Gaussian: the standard deviation must be positive, got -1.5");
+  CHECK(message_of<Invalid>([&] { Gaussian::isotropic(0, 1); }) ==
+        "wgf::Gaussian: the dimension must be at least 1, got 0");
   CHECK(message_of<Invalid>([&] { Gaussian::isotropic(2, 1).sample(0, 1); }) ==
         "wgf::Gaussian::sample: at least one sample must be asked for, got 0");
   CHECK(message_of<Invalid>([&] { Gaussian::isotropic(2, 1).log_density(vector({1})); }) ==
@@ -153,7 +164,9 @@ TEST_CASE("Gaussian refuses what is none") {
 TEST_CASE("GaussianMixture: density and gradient") {
   for (const int dim : {1, 2, 5}) {
     const GaussianMixture mixture = random_mixture(dim);
-    const Particles x = 2 * wgf::standard_normals(dim, 300, 31);  // more than a block of the batched version, and not a multiple
+    const Particles x =
+        2 * wgf::standard_normals(
+                dim, 300, 31);  // more than a block of the batched version, and not a multiple
     Particles all;
     mixture.gradients(x, all);
     for (Eigen::Index i = 0; i < x.cols(); ++i) {
@@ -161,23 +174,28 @@ TEST_CASE("GaussianMixture: density and gradient") {
       double density = 0, most = 0;
       int mode = -1;
       for (std::size_t k = 0; k < 3; ++k) {
-        const double part = std::vector{0.25, 0.625, 0.125}[k] * textbook_density(mixture.components()[k], at);
+        const double part =
+            std::vector{0.25, 0.625, 0.125}[k] * textbook_density(mixture.components()[k], at);
         density += part;
         if (part > most) most = part, mode = static_cast<int>(k);
       }
       CHECK(mixture.log_density(at) == Approx(std::log(density)).epsilon(1e-12));
       CHECK(mixture.mode_of(at) == mode);
-      CHECK((gradient - numerical_gradient([&](const VectorXd& y) { return mixture.log_density(y); }, at)).norm() <
-            1e-8 * (1 + gradient.norm()));
+      CHECK((gradient -
+             numerical_gradient([&](const VectorXd& y) { return mixture.log_density(y); }, at))
+                .norm() < 1e-8 * (1 + gradient.norm()));
       CHECK((all.col(i) - gradient).norm() < 1e-12 * (1 + gradient.norm()));
     }
   }
 }
 
 TEST_CASE("GaussianMixture: far from every mode nothing underflows") {
-  const GaussianMixture mixture = GaussianMixture::isotropic((MatrixXd(1, 2) << -1, 1).finished(), 0.1);
-  // At x = 100 the densities are below the least double; the nearer component has all the responsibility.
-  CHECK(mixture.log_density(vector({100})) == Approx(std::log(0.5) + mixture.components()[1].log_density(vector({100}))).epsilon(1e-14));
+  const GaussianMixture mixture =
+      GaussianMixture::isotropic((MatrixXd(1, 2) << -1, 1).finished(), 0.1);
+  // At x = 100 the densities are below the least double; the nearer component has all the
+  // responsibility.
+  CHECK(mixture.log_density(vector({100})) ==
+        Approx(std::log(0.5) + mixture.components()[1].log_density(vector({100}))).epsilon(1e-14));
   CHECK(mixture.gradient(vector({100}))(0) == Approx(-9900));
   Particles g;
   mixture.gradients(Particles::Constant(1, 1, 100), g);
@@ -190,7 +208,8 @@ TEST_CASE("GaussianMixture: the density integrates to one") {
   double mass = 0;
   const double h = 0.1;
   for (double x = -12; x <= 12; x += h)
-    for (double y = -12; y <= 12; y += h) mass += h * h * std::exp(mixture.log_density(vector({x, y})));
+    for (double y = -12; y <= 12; y += h)
+      mass += h * h * std::exp(mixture.log_density(vector({x, y})));
   CHECK(mass == Approx(1).epsilon(1e-10));
 }
 
@@ -204,7 +223,8 @@ TEST_CASE("GaussianMixture: weights, moments, samples") {
   CHECK(x.leftCols(10) == mixture.sample(10, 77));
 
   // Modes so far apart that a particle's component can be told.
-  const GaussianMixture apart({1, 2, 5}, {Gaussian::isotropic(vector({-20, 0}), 1), Gaussian(vector({20, 0}), random_covariance(2, 5)),
+  const GaussianMixture apart({1, 2, 5}, {Gaussian::isotropic(vector({-20, 0}), 1),
+                                          Gaussian(vector({20, 0}), random_covariance(2, 5)),
                                           Gaussian::isotropic(vector({0, 20}), 0.5)});
   const Particles y = apart.sample(200000, 78);
   VectorXd counts = VectorXd::Zero(3);
@@ -231,10 +251,12 @@ TEST_CASE("a mixture and a Gaussian sampled with the same seed are independent")
 
 TEST_CASE("GaussianMixture refuses what is none") {
   const Gaussian g = Gaussian::isotropic(2, 1);
-  CHECK(message_of<Invalid>([&] { GaussianMixture({}, {}); }) == "wgf::GaussianMixture: at least one component is needed, got none");
+  CHECK(message_of<Invalid>([&] { GaussianMixture({}, {}); }) ==
+        "wgf::GaussianMixture: at least one component is needed, got none");
   CHECK(message_of<Invalid>([&] {
           GaussianMixture({1}, {g, g});
-        }) == "wgf::GaussianMixture: every component needs a weight, got 1 weights for 2 components");
+        }) ==
+        "wgf::GaussianMixture: every component needs a weight, got 1 weights for 2 components");
   CHECK(message_of<Invalid>([&] {
           GaussianMixture({1, 0}, {g, g});
         }) == "wgf::GaussianMixture: the weights must be positive, got 0.000000");
@@ -268,11 +290,14 @@ TEST_CASE("UniformBox") {
 
   CHECK(message_of<Invalid>([] {
           UniformBox(vector({0, 1}), vector({1, 1}));
-        }) == "wgf::UniformBox: lower must be below upper and both finite, got 1.000000 and 1.000000 in coordinate 1");
+        }) ==
+        "wgf::UniformBox: lower must be below upper and both finite, got 1.000000 and 1.000000 in "
+        "coordinate 1");
   CHECK(message_of<Invalid>([] {
           UniformBox(vector({0}), vector({1, 1}));
         }) == "wgf::UniformBox: the corners must have the same dimension, got 1 and 2");
-  CHECK_THROWS_AS(UniformBox(vector({0}), vector({std::numeric_limits<double>::infinity()})), Invalid);
+  CHECK_THROWS_AS(UniformBox(vector({0}), vector({std::numeric_limits<double>::infinity()})),
+                  Invalid);
   CHECK_THROWS_AS(UniformBox(VectorXd(), VectorXd()), Invalid);
   CHECK_THROWS_AS(UniformBox::cube(2, 0), Invalid);
   CHECK_THROWS_AS(UniformBox::cube(0, 1), Invalid);
@@ -293,12 +318,15 @@ TEST_CASE("Empirical draws its particles evenly, with replacement") {
   CHECK(x.row(1) == 10 * x.row(0));
   for (Eigen::Index i = 0; i < x.cols(); ++i) ++counts[x(0, i)];
   REQUIRE(counts.size() == 5);
-  for (const auto& [value, count] : counts) CHECK(std::abs(count / n - 0.2) < 4 * std::sqrt(0.16 / n));
+  for (const auto& [value, count] : counts)
+    CHECK(std::abs(count / n - 0.2) < 4 * std::sqrt(0.16 / n));
   CHECK(x.leftCols(7) == measure.sample(7, 6));
   CHECK(measure.sample(50, 6) != measure.sample(50, 7));
 
   CHECK(message_of<Invalid>([] { Empirical(Particles(2, 0)); }) ==
         "wgf::Empirical: at least one particle is needed, got 0 in 2 dimensions");
-  CHECK(message_of<Invalid>([] { Empirical(Particles::Constant(1, 1, not_a_number)); }) == "wgf::Empirical: the particles must be finite");
-  CHECK(message_of<Invalid>([&] { measure.sample(0, 1); }) == "wgf::Empirical::sample: at least one sample must be asked for, got 0");
+  CHECK(message_of<Invalid>([] { Empirical(Particles::Constant(1, 1, not_a_number)); }) ==
+        "wgf::Empirical: the particles must be finite");
+  CHECK(message_of<Invalid>([&] { measure.sample(0, 1); }) ==
+        "wgf::Empirical::sample: at least one sample must be asked for, got 0");
 }

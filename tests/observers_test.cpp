@@ -15,7 +15,8 @@ namespace {
 const RunOptions brief{.steps = 3, .iterations = 20, .batch = 50, .first_step = 1, .pool = 500};
 template <class Observer>
 void run(const RunOptions& options, Observer&& observer) {
-  const JkoSolver solver{kl(Gaussian::isotropic(2, 0.7), Quadratic{}), Affine{}, Backward{}, EigenBackend<double>{.seed = 1, .threads = 1}};
+  const JkoSolver solver{kl(Gaussian::isotropic(2, 0.7), Quadratic{}), Affine{}, Backward{},
+                         EigenBackend<double>{.seed = 1, .threads = 1}};
   solver.run(Gaussian::isotropic(2, 1), options, observer);
 }
 }  // namespace
@@ -25,7 +26,8 @@ TEST_CASE("observers are told where the run stands") {
   RunOptions options = brief;
   options.first_step = 2, options.reports = 5;
   run(options, recorder);
-  // 40 iterations reported every eighth, then twice 20 every fourth; the last report of a step comes when it is done.
+  // 40 iterations reported every eighth, then twice 20 every fourth; the last report of a step
+  // comes when it is done.
   const std::vector<int> expected{8, 16, 24, 32, 40, 4, 8, 12, 16, 20, 4, 8, 12, 16, 20};
   REQUIRE(recorder.history.size() == expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) {

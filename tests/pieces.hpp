@@ -27,7 +27,8 @@ struct SaveAndStop {
   }
 };
 
-/// Runs in pieces: each is stopped after some iterations and taken up by a solver of its own, on another number of threads.
+/// Runs in pieces: each is stopped after some iterations and taken up by a solver of its own, on
+/// another number of threads.
 template <class MakeSolver, class Initial>
 void check_pieces(MakeSolver make, const Initial& p0, const RunOptions& options, long seed) {
   const Folder folder("checkpoint");
@@ -38,7 +39,9 @@ void check_pieces(MakeSolver make, const Initial& p0, const RunOptions& options,
   long total = 0;
   for (int k = 0; k < options.steps; ++k) total += options.iterations_of(k);
   int pieces = 0;
-  const auto stop = [&] { return SaveAndStop{file, 1 + static_cast<long>(random() % static_cast<unsigned>(total / 3))}; };
+  const auto stop = [&] {
+    return SaveAndStop{file, 1 + static_cast<long>(random() % static_cast<unsigned>(total / 3))};
+  };
   auto first = stop();
   make(2).run(p0, options, first);
   for (bool done = false; !done; ++pieces) {
@@ -58,8 +61,10 @@ void check_pieces(MakeSolver make, const Initial& p0, const RunOptions& options,
       bool same = true;
       for (std::size_t i = 0; i < told.history.size(); ++i) {
         const Progress &a = told.history[i], &b = whole_told.history[i];
-        same = same && a.step == b.step && a.iteration == b.iteration && a.transport == b.transport && a.direct == b.direct &&
-               a.dual == b.dual && a.done == b.done && a.time == b.time && a.error == b.error && a.rejected == b.rejected;
+        same = same && a.step == b.step && a.iteration == b.iteration &&
+               a.transport == b.transport && a.direct == b.direct && a.dual == b.dual &&
+               a.done == b.done && a.time == b.time && a.error == b.error &&
+               a.rejected == b.rejected;
       }
       CHECK(same);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The examples' posteriors: gradients against finite differences, densities against the models as written, and the reference draws against
-// exact moments by quadrature.
+// The examples' posteriors: gradients against finite differences, densities against the models as
+// written, and the reference draws against exact moments by quadrature.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -19,12 +19,14 @@ using Eigen::MatrixXd, Eigen::VectorXd;
 
 namespace {
 
-const std::filesystem::path data = std::filesystem::path(__FILE__).parent_path() / ".." / "examples" / "data";
+const std::filesystem::path data =
+    std::filesystem::path(__FILE__).parent_path() / ".." / "examples" / "data";
 
 TestScores test_scores() { return TestScores::read(data / "test_scores" / "data.json"); }
 EightSchools eight_schools() { return EightSchools::read(data / "eight_schools" / "data.json"); }
 
-/// The worst relative difference of the gradient from a central difference of the log-density, in coordinates of size one.
+/// The worst relative difference of the gradient from a central difference of the log-density, in
+/// coordinates of size one.
 template <class Target>
 double gradient_error(const Target& target, const VectorXd& x, const VectorXd& scale) {
   const VectorXd g = target.gradient(x);
@@ -35,15 +37,18 @@ double gradient_error(const Target& target, const VectorXd& x, const VectorXd& s
       y[i] += h * scale[i];
       return target.log_density(y);
     };
-    const double h = 1e-3, slope = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);  // error O(h⁴)
+    const double h = 1e-3, slope = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) /
+                                   (12 * h);  // error O(h⁴)
     worst = std::max(worst, std::abs(slope - g[i] * scale[i]) / (1 + std::abs(slope)));
   }
   return worst;
 }
 
-/// Expectations under an unnormalised density on the line, by the trapezoidal rule (spectrally accurate: everything vanishes at the ends).
+/// Expectations under an unnormalised density on the line, by the trapezoidal rule (spectrally
+/// accurate: everything vanishes at the ends).
 template <std::size_t N>
-std::array<double, N> expectations(double low, double high, const std::function<double(double)>& log_density,
+std::array<double, N> expectations(double low, double high,
+                                   const std::function<double(double)>& log_density,
                                    const std::function<std::array<double, N>(double)>& values) {
   const int nodes = 20001;
   double peak = -1e300, total = 0;
@@ -60,10 +65,12 @@ std::array<double, N> expectations(double low, double high, const std::function<
   return sums;
 }
 
-/// 10,000 draws, a little correlated: as informative as 6,000 independent ones (from the spread of the ten chains' means). Four standard
-/// errors.
+/// 10,000 draws, a little correlated: as informative as 6,000 independent ones (from the spread of
+/// the ten chains' means). Four standard errors.
 constexpr double draws = 6000;
-void check_mean(double reference, double exact, double sd) { CHECK(std::abs(reference - exact) < 4 * sd / std::sqrt(draws)); }
+void check_mean(double reference, double exact, double sd) {
+  CHECK(std::abs(reference - exact) < 4 * sd / std::sqrt(draws));
+}
 /// `kurtosis` of the parameter: the variance of its sample variance is (kurtosis − 1) σ⁴/n.
 void check_sd(double reference, double exact, double kurtosis = 3) {
   CHECK(std::abs(reference / exact - 1) < 4 * std::sqrt((kurtosis - 1) / (4 * draws)));
@@ -77,7 +84,8 @@ TEST_CASE("posteriors: gradients agree with finite differences") {
   const auto score_moments = Reference::read<TestScores>(data / "test_scores").sampled;
   for (int k = 0; k < 10; ++k) {
     const VectorXd z = wgf::standard_normals(5, 1, 7, static_cast<std::uint32_t>(k));
-    CHECK(gradient_error(scores, score_moments.mean + 2 * score_moments.sd.cwiseProduct(z), score_moments.sd) < 1e-7);
+    CHECK(gradient_error(scores, score_moments.mean + 2 * score_moments.sd.cwiseProduct(z),
+                         score_moments.sd) < 1e-7);
     const VectorXd x = 2 * wgf::standard_normals(10, 1, 8, static_cast<std::uint32_t>(k));
     CHECK(gradient_error(schools, x, VectorXd::Ones(10)) < 1e-8);
   }
@@ -99,7 +107,8 @@ TEST_CASE("posteriors: the test_scores density is that of the model datum by dat
   const VectorXd a = target.start();
   for (int k = 0; k < 5; ++k) {
     VectorXd b = a + 0.1 * VectorXd(wgf::standard_normals(5, 1, 3, static_cast<std::uint32_t>(k)));
-    CHECK(target.log_density(b) - target.log_density(a) == Approx(model(b) - model(a)).epsilon(1e-9));
+    CHECK(target.log_density(b) - target.log_density(a) ==
+          Approx(model(b) - model(a)).epsilon(1e-9));
   }
 }
 
@@ -109,7 +118,8 @@ TEST_CASE("posteriors: the eight_schools density is that of the model") {
   const auto model = [&](const VectorXd& x) {
     const double mu = x[8], tau = std::exp(x[9]);
     double sum = -0.5 * mu * mu / 25 + std::log(1 / (1 + tau * tau / 25)) + x[9];
-    for (int j = 0; j < 8; ++j) sum -= 0.5 * x[j] * x[j] + 0.5 * std::pow((y[j] - mu - tau * x[j]) / sigma[j], 2);
+    for (int j = 0; j < 8; ++j)
+      sum -= 0.5 * x[j] * x[j] + 0.5 * std::pow((y[j] - mu - tau * x[j]) / sigma[j], 2);
     return sum;
   };
   for (int k = 0; k < 5; ++k) {
@@ -118,8 +128,11 @@ TEST_CASE("posteriors: the eight_schools density is that of the model") {
   }
 }
 
-TEST_CASE("posteriors: the test_scores reference moments are the exact ones within their Monte-Carlo error") {
-  // β | σ ~ N(b, σ² (HᵀH)⁻¹), and integrating β out leaves log σ with density σ^{4−n} exp(−r/2σ²) σ/(1 + (σ/2.5)²).
+TEST_CASE(
+    "posteriors: the test_scores reference moments are the exact ones within their Monte-Carlo "
+    "error") {
+  // β | σ ~ N(b, σ² (HᵀH)⁻¹), and integrating β out leaves log σ with density σ^{4−n} exp(−r/2σ²)
+  // σ/(1 + (σ/2.5)²).
   const auto json = read_json(data / "test_scores" / "data.json");
   const auto column = [&](const char* name) { return vector_field(json, name, "data.json"); };
   const VectorXd hs = column("mom_hs"), iq = column("mom_iq"), y = column("kid_score");
@@ -129,7 +142,10 @@ TEST_CASE("posteriors: the test_scores reference moments are the exact ones with
   const MatrixXd inverse = (h.transpose() * h).inverse();
   const double r = (y - h * b).squaredNorm(), n = static_cast<double>(y.size());
   const auto [s, ss, sigma, variance] = expectations<4>(
-      2, 4, [&](double t) { return (5 - n) * t - 0.5 * r * std::exp(-2 * t) - std::log1p(std::exp(2 * t) / 6.25); },
+      2, 4,
+      [&](double t) {
+        return (5 - n) * t - 0.5 * r * std::exp(-2 * t) - std::log1p(std::exp(2 * t) / 6.25);
+      },
       [](double t) {
         return std::array{t, t * t, std::exp(t), std::exp(2 * t)};
       });
@@ -140,13 +156,17 @@ TEST_CASE("posteriors: the test_scores reference moments are the exact ones with
     const double sd = std::sqrt(variance * inverse(i, i));
     check_mean(reference.sampled.mean[i], b[i], sd), check_sd(reference.sampled.sd[i], sd);
   }
-  check_mean(reference.sampled.mean[4], s, std::sqrt(ss - s * s)), check_sd(reference.sampled.sd[4], std::sqrt(ss - s * s));
+  check_mean(reference.sampled.mean[4], s, std::sqrt(ss - s * s)),
+      check_sd(reference.sampled.sd[4], std::sqrt(ss - s * s));
   check_mean(reference.constrained.mean[4], sigma, std::sqrt(variance - sigma * sigma));
   check_sd(reference.constrained.sd[4], std::sqrt(variance - sigma * sigma));
 }
 
-TEST_CASE("posteriors: the eight_schools reference moments are the exact ones within their Monte-Carlo error") {
-  // Given τ everything is Gaussian: y_j | μ ~ N(μ, v_j) with v_j = σ_j² + τ²; μ ~ N(0, 25); θ_j | μ, y ~ N(τ (y_j − μ)/v_j, σ_j²/v_j).
+TEST_CASE(
+    "posteriors: the eight_schools reference moments are the exact ones within their Monte-Carlo "
+    "error") {
+  // Given τ everything is Gaussian: y_j | μ ~ N(μ, v_j) with v_j = σ_j² + τ²; μ ~ N(0, 25); θ_j |
+  // μ, y ~ N(τ (y_j − μ)/v_j, σ_j²/v_j).
   const double y[] = {28, 8, -3, 7, -1, 1, 18, 12}, sigma[] = {15, 10, 16, 11, 9, 11, 10, 18};
   struct Given {
     double tau, mean, variance, log_evidence;  // of μ
@@ -158,12 +178,15 @@ TEST_CASE("posteriors: the eight_schools reference moments are the exact ones wi
       const double v = sigma[j] * sigma[j] + tau * tau;
       precision += 1 / v, weighted += y[j] / v, log_sum += std::log(v), squares += y[j] * y[j] / v;
     }
-    const double log_evidence = -0.5 * (log_sum + std::log(precision) + squares - weighted * weighted / precision);
-    return Given{tau, weighted / precision, 1 / precision, log_evidence + t - std::log1p(tau * tau / 25)};
+    const double log_evidence =
+        -0.5 * (log_sum + std::log(precision) + squares - weighted * weighted / precision);
+    return Given{tau, weighted / precision, 1 / precision,
+                 log_evidence + t - std::log1p(tau * tau / 25)};
   };
   const auto log_density = [&](double t) { return given(t).log_evidence; };
   const auto reference = Reference::read<EightSchools>(data / "eight_schools");
-  const auto check = [&](double mean, double square, double kurtosis, const Moments& m, Eigen::Index i) {
+  const auto check = [&](double mean, double square, double kurtosis, const Moments& m,
+                         Eigen::Index i) {
     CAPTURE(i, m.mean[i], mean, m.sd[i], std::sqrt(square - mean * mean));
     const double sd = std::sqrt(square - mean * mean);
     check_mean(m.mean[i], mean, sd), check_sd(m.sd[i], sd, kurtosis);
@@ -171,10 +194,13 @@ TEST_CASE("posteriors: the eight_schools reference moments are the exact ones wi
 
   const auto top = expectations<8>(-25, 12, log_density, [&](double t) {
     const auto g = given(t);
-    return std::array{t, t * t, t * t * t, t * t * t * t, g.tau, g.tau * g.tau, g.mean, g.mean * g.mean + g.variance};
+    return std::array{t,     t * t,         t * t * t, t * t * t * t,
+                      g.tau, g.tau * g.tau, g.mean,    g.mean * g.mean + g.variance};
   });
-  const double tau4 = expectations<1>(-25, 12, log_density, [&](double t) { return std::array{std::exp(4 * t)}; })[0];
-  const double tau3 = expectations<1>(-25, 12, log_density, [&](double t) { return std::array{std::exp(3 * t)}; })[0];
+  const double tau4 = expectations<1>(-25, 12, log_density,
+                                      [&](double t) { return std::array{std::exp(4 * t)}; })[0];
+  const double tau3 = expectations<1>(-25, 12, log_density,
+                                      [&](double t) { return std::array{std::exp(3 * t)}; })[0];
   const auto kurtosis = [](double m1, double m2, double m3, double m4) {
     const double v = m2 - m1 * m1;
     return (m4 - 4 * m1 * m3 + 6 * m1 * m1 * m2 - 3 * m1 * m1 * m1 * m1) / (v * v);
@@ -185,30 +211,41 @@ TEST_CASE("posteriors: the eight_schools reference moments are the exact ones wi
   for (Eigen::Index j = 0; j < 8; ++j) {
     const auto school = expectations<8>(-25, 12, log_density, [&](double t) {
       const auto g = given(t);
-      const double s2 = sigma[j] * sigma[j], v = s2 + g.tau * g.tau, shrink = g.tau / v, keep = s2 / v;
-      const double raw = shrink * (y[j] - g.mean), raw_variance = s2 / v + shrink * shrink * g.variance;
-      const double effect = g.mean + g.tau * raw, variance = g.tau * g.tau * s2 / v + keep * keep * g.variance;
+      const double s2 = sigma[j] * sigma[j], v = s2 + g.tau * g.tau, shrink = g.tau / v,
+                   keep = s2 / v;
+      const double raw = shrink * (y[j] - g.mean),
+                   raw_variance = s2 / v + shrink * shrink * g.variance;
+      const double effect = g.mean + g.tau * raw,
+                   variance = g.tau * g.tau * s2 / v + keep * keep * g.variance;
       std::array<double, 8> all;
       for (int k = 0; k < 2; ++k) {  // the four moments of each Gaussian
         const double m = k == 0 ? raw : effect, w = k == 0 ? raw_variance : variance;
-        const std::array moments{m, m * m + w, m * m * m + 3 * m * w, m * m * m * m + 6 * m * m * w + 3 * w * w};
+        const std::array moments{m, m * m + w, m * m * m + 3 * m * w,
+                                 m * m * m * m + 6 * m * m * w + 3 * w * w};
         std::copy(moments.begin(), moments.end(), all.begin() + 4 * k);
       }
       return all;
     });
-    check(school[0], school[1], kurtosis(school[0], school[1], school[2], school[3]), reference.sampled, j);
-    check(school[4], school[5], kurtosis(school[4], school[5], school[6], school[7]), reference.constrained, j);
+    check(school[0], school[1], kurtosis(school[0], school[1], school[2], school[3]),
+          reference.sampled, j);
+    check(school[4], school[5], kurtosis(school[4], school[5], school[6], school[7]),
+          reference.constrained, j);
   }
 }
 
-TEST_CASE("posteriors: constrained and sampled scales are inverse to each other and the draws match their moments") {
+TEST_CASE(
+    "posteriors: constrained and sampled scales are inverse to each other and the draws match "
+    "their moments") {
   const auto both = [](auto posterior, const char* folder, double mean, double sd) {
     using Posterior = decltype(posterior);
     const auto reference = Reference::read<Posterior>(data / folder);
     REQUIRE(reference.draws.cols() == 2000);
-    CHECK((Posterior::constrain(reference.sampled_draws) - reference.draws).cwiseAbs().maxCoeff() < 1e-9);
-    const auto constrained = MomentErrors::between(Moments::of(reference.draws), reference.constrained);
-    const auto sampled = MomentErrors::between(Moments::of(reference.sampled_draws), reference.sampled);
+    CHECK((Posterior::constrain(reference.sampled_draws) - reference.draws).cwiseAbs().maxCoeff() <
+          1e-9);
+    const auto constrained =
+        MomentErrors::between(Moments::of(reference.draws), reference.constrained);
+    const auto sampled =
+        MomentErrors::between(Moments::of(reference.sampled_draws), reference.sampled);
     CHECK(std::max(constrained.mean, sampled.mean) < mean);
     CHECK(std::max(constrained.sd, sampled.sd) < sd);
   };
@@ -222,7 +259,9 @@ struct Tilted {
   VectorXd mean = VectorXd{{1000, -2, 3}};
   MatrixXd precision = MatrixXd{{1e-4, 5e-4, 0}, {5e-4, 4, 1}, {0, 1, 2}};
   int dim() const { return 3; }
-  double log_density(const VectorXd& x) const { return -0.5 * (x - mean).dot(precision * (x - mean)); }
+  double log_density(const VectorXd& x) const {
+    return -0.5 * (x - mean).dot(precision * (x - mean));
+  }
   VectorXd gradient(const VectorXd& x) const { return -precision * (x - mean); }
 };
 }  // namespace
@@ -245,7 +284,8 @@ TEST_CASE("posteriors: the mode has no gradient and the standardised target is s
     const Standardised standardised(target, fit);
     const VectorXd origin = VectorXd::Zero(target.dim());
     CHECK(standardised.gradient(origin).norm() < 1e-6);
-    CHECK((hessian(standardised, origin) + MatrixXd::Identity(target.dim(), target.dim())).norm() < 1e-4);
+    CHECK((hessian(standardised, origin) + MatrixXd::Identity(target.dim(), target.dim())).norm() <
+          1e-4);
     const wgf::Particles z = wgf::standard_normals(target.dim(), 50, 5);
     CHECK((standardised.from_sampled(standardised.to_sampled(z)) - z).norm() < 1e-9);
     CHECK(gradient_error(standardised, z.col(0), VectorXd::Ones(target.dim())) < 1e-7);
@@ -254,16 +294,21 @@ TEST_CASE("posteriors: the mode has no gradient and the standardised target is s
   check(eight_schools());
 }
 
-TEST_CASE("posteriors: the variational fit of eight_schools is stationary under normals it has not seen") {
-  // At the best Gaussian E[∇log p] = 0 and E[ε ∇log pᵀ] + I = 0 (symmetric part) in the fit's own coordinates.
+TEST_CASE(
+    "posteriors: the variational fit of eight_schools is stationary under normals it has not "
+    "seen") {
+  // At the best Gaussian E[∇log p] = 0 and E[ε ∇log pᵀ] + I = 0 (symmetric part) in the fit's own
+  // coordinates.
   const auto target = eight_schools();
   const int fitted = 10000, fresh = 40000;
-  const Standardised standardised(target, variational_fit(target, laplace_fit(target, target.start()), 1, fitted));
+  const Standardised standardised(
+      target, variational_fit(target, laplace_fit(target, target.start()), 1, fitted));
   const wgf::Particles z = wgf::standard_normals(10, fresh, 99);
   wgf::Particles terms(10 + 100, fresh);
   for (long i = 0; i < fresh; ++i) {
     const VectorXd g = standardised.gradient(z.col(i));
-    const MatrixXd product = z.col(i) * g.transpose(), stein = 0.5 * (product + product.transpose()) + MatrixXd::Identity(10, 10);
+    const MatrixXd product = z.col(i) * g.transpose(),
+                   stein = 0.5 * (product + product.transpose()) + MatrixXd::Identity(10, 10);
     terms.col(i) << g, stein.reshaped();
   }
   const auto moments = Moments::of(terms);
@@ -272,7 +317,8 @@ TEST_CASE("posteriors: the variational fit of eight_schools is stationary under 
     CAPTURE(k);
     CHECK(std::abs(moments.mean[k]) < 5 * moments.sd[k] * both);
   }
-  CHECK(moments.mean.cwiseAbs().maxCoeff() < 0.1);  // and the test is sharp enough to mean something
+  CHECK(moments.mean.cwiseAbs().maxCoeff() <
+        0.1);  // and the test is sharp enough to mean something
 }
 
 TEST_CASE("data of the examples: one clear line about what is wrong") {
@@ -294,14 +340,21 @@ TEST_CASE("data of the examples: one clear line about what is wrong") {
     return false;
   };
   CHECK(says([&] { read_json(folder / "none.json"); }, "none.json: no such file"));
-  CHECK(says([&] { read_json(write("a.json", "{\n \"y\": [1, 2\n}")); }, "a.json: parse error at line 3"));
-  CHECK(says([&] { EightSchools::read(write("b.json", R"({"y": [1]})")); }, "the field \"sigma\" is missing"));
-  CHECK(says([&] { EightSchools::read(write("c.json", R"({"y": 1, "sigma": []})")); }, "the field \"y\" has the wrong type (number)"));
-  CHECK(says([&] { EightSchools::read(write("d.json", R"({"y": [1], "sigma": [1]})")); }, "eight numbers each"));
-  CHECK(says([&] { read_csv(write("e.csv", "a,b\n1,2\n3\n")); }, "line 3: 1 values, but the header names 2"));
-  CHECK(says([&] { read_csv(write("f.csv", "a,b\n1,x2\n")); }, "line 2, column 2: \"x2\" is not a number"));
+  CHECK(says([&] { read_json(write("a.json", "{\n \"y\": [1, 2\n}")); },
+             "a.json: parse error at line 3"));
+  CHECK(says([&] { EightSchools::read(write("b.json", R"({"y": [1]})")); },
+             "the field \"sigma\" is missing"));
+  CHECK(says([&] { EightSchools::read(write("c.json", R"({"y": 1, "sigma": []})")); },
+             "the field \"y\" has the wrong type (number)"));
+  CHECK(says([&] { EightSchools::read(write("d.json", R"({"y": [1], "sigma": [1]})")); },
+             "eight numbers each"));
+  CHECK(says([&] { read_csv(write("e.csv", "a,b\n1,2\n3\n")); },
+             "line 3: 1 values, but the header names 2"));
+  CHECK(says([&] { read_csv(write("f.csv", "a,b\n1,x2\n")); },
+             "line 2, column 2: \"x2\" is not a number"));
   CHECK(says([&] { read_csv(write("g.csv", "a,b\n")); }, "no rows"));
   CHECK(says([&] { read_csv(write("h.csv", "")); }, "line 1: no header"));
-  CHECK(read_csv(write("i.csv", "\"a\",b\r\n1, 2\r\n3,-4e1\r\n")).values == MatrixXd{{1, 3}, {2, -40}});
+  CHECK(read_csv(write("i.csv", "\"a\",b\r\n1, 2\r\n3,-4e1\r\n")).values ==
+        MatrixXd{{1, 3}, {2, -40}});
   std::filesystem::remove_all(folder);
 }

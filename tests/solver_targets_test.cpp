@@ -59,7 +59,8 @@ const RunOptions brief{.steps = 2, .iterations = 30, .batch = 100, .first_step =
 
 TEST_CASE("a target whose gradient is derived gives the run of the target that has it") {
   const auto run = [](const auto& target) {
-    const JkoSolver solver{kl(target, Quadratic{}), ResidualMlp<16, 2>{}, Backward{.step_size = 0.1},
+    const JkoSolver solver{kl(target, Quadratic{}), ResidualMlp<16, 2>{},
+                           Backward{.step_size = 0.1},
                            EigenBackend<double>{.seed = 2, .threads = 1}};
     return solver.run(Ring{}, brief);
   };
@@ -72,8 +73,8 @@ TEST_CASE("a target whose gradient is derived gives the run of the target that h
 }
 
 namespace {
-using Solver =
-    JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Analytic>>, ResidualMlp<16, 2>, Backward, EigenBackend<double>>;
+using Solver = JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Analytic>>,
+                         ResidualMlp<16, 2>, Backward, EigenBackend<double>>;
 const Solver solver{kl(Analytic{}, Quadratic{}), {}, {.step_size = 0.1}, {.seed = 2, .threads = 1}};
 }  // namespace
 
@@ -81,7 +82,8 @@ TEST_CASE("the state's particles are the pool, pushed through all maps") {
   auto state = solver.start(Ring{}, brief);
   const Particles pool = state.particles();
   REQUIRE(pool.cols() == 1000);
-  CHECK(((pool.colwise().norm().array() - 1).abs() > 0).all());  // draws of the ring, of which none is on the circle itself
+  CHECK(((pool.colwise().norm().array() - 1).abs() > 0)
+            .all());  // draws of the ring, of which none is on the circle itself
   CHECK(pool.colwise().norm().mean() == Approx(1).margin(0.02));
   solver.step(state), solver.step(state);
   CHECK((state.particles() - state.flow().push(pool)).cwiseAbs().maxCoeff() < 1e-13);
@@ -92,7 +94,8 @@ TEST_CASE("samples drawn later are not the particles of the training") {
   const auto none = solver.run(Ring{}, {.steps = 0, .batch = 100, .pool = 100});
   const auto shared = [&](const Particles& x) {  // how many samples are particles of the pool
     long n = 0;
-    for (Eigen::Index i = 0; i < x.cols(); ++i) n += ((pool.colwise() - x.col(i)).colwise().norm().array() == 0).any();
+    for (Eigen::Index i = 0; i < x.cols(); ++i)
+      n += ((pool.colwise() - x.col(i)).colwise().norm().array() == 0).any();
     return n;
   };
   for (std::uint64_t seed = 0; seed < 5; ++seed) CHECK(shared(none.sample(100, seed)) == 0);
@@ -102,13 +105,21 @@ TEST_CASE("samples drawn later are not the particles of the training") {
 TEST_CASE("a measure made of one of the library's is drawn as its own sample() says") {
   struct Shifted : Gaussian {
     Shifted() : Gaussian(Gaussian::isotropic(2, 1)) {}
-    Particles sample(long n, std::uint64_t seed) const { return Gaussian::sample(n, seed).array() + 100; }
+    Particles sample(long n, std::uint64_t seed) const {
+      return Gaussian::sample(n, seed).array() + 100;
+    }
   };
-  CHECK(solver.run(Shifted{}, {.steps = 0, .batch = 10, .pool = 100}).sample(100, 1).minCoeff() > 90);
+  CHECK(solver.run(Shifted{}, {.steps = 0, .batch = 10, .pool = 100}).sample(100, 1).minCoeff() >
+        90);
 }
 
 TEST_CASE("a refreshed pool changes the steps after it, and the flow still goes to the target") {
-  RunOptions options{.steps = 6, .iterations = 100, .batch = 100, .map_rate = 5e-3, .dual_rate = 5e-3, .pool = 2000};
+  RunOptions options{.steps = 6,
+                     .iterations = 100,
+                     .batch = 100,
+                     .map_rate = 5e-3,
+                     .dual_rate = 5e-3,
+                     .pool = 2000};
   const auto fixed = solver.run(Ring{}, options);
   options.refresh_pool = 2;
   const auto refreshed = solver.run(Ring{}, options);
@@ -131,18 +142,30 @@ TEST_CASE("a run goes on from a flow whose P_0 is the user's") {
 
 TEST_CASE("a flow of another map is not continued") {
   const auto flow = solver.run(Ring{}, {.steps = 1, .iterations = 3, .pool = 200});
-  const Solver scaled{kl(Analytic{}, Quadratic{}), {.input_scale = 2}, {.step_size = 0.1}, {.seed = 2, .threads = 1}};
+  const Solver scaled{kl(Analytic{}, Quadratic{}),
+                      {.input_scale = 2},
+                      {.step_size = 0.1},
+                      {.seed = 2, .threads = 1}};
   CHECK(message_of<std::invalid_argument>([&] { scaled.run(flow); }) ==
-        "wgf::JkoSolver: the flow to continue has the map ResidualMlp<16, 2, PRelu>{input_scale = 1}, the solver "
+        "wgf::JkoSolver: the flow to continue has the map ResidualMlp<16, 2, PRelu>{input_scale = "
+        "1}, the solver "
         "ResidualMlp<16, 2, PRelu>{input_scale = 2}");
 }
 
-TEST_CASE("batches are windows of the pool, also where the pool is not a multiple of the batch, or one batch") {
+TEST_CASE(
+    "batches are windows of the pool, also where the pool is not a multiple of the batch, or one "
+    "batch") {
   for (const long pool : {100L, 101L, 199L, 250L}) {
-    RunOptions options{.steps = 1, .iterations = 12, .batch = 100, .map_rate = 1e-300, .average = 0, .pool = pool};
+    RunOptions options{.steps = 1,
+                       .iterations = 12,
+                       .batch = 100,
+                       .map_rate = 1e-300,
+                       .tail_average = 0,
+                       .pool = pool};
     // The map stays the identity, and so the target sees the particles themselves, in their order.
     const auto seen = std::make_shared<std::vector<VectorXd>>();
-    const JkoSolver recording{kl(Recording{seen}, Quadratic{}), ResidualMlp<16, 2>{}, Backward{.step_size = 0.1},
+    const JkoSolver recording{kl(Recording{seen}, Quadratic{}), ResidualMlp<16, 2>{},
+                              Backward{.step_size = 0.1},
                               EigenBackend<double>{.seed = 2, .threads = 1}};
     auto state = recording.start(Ring{}, options);
     const Particles particles = state.particles();
@@ -155,10 +178,12 @@ TEST_CASE("batches are windows of the pool, also where the pool is not a multipl
       index.push_back(nearest);
     }
     for (std::size_t batch = 0; batch < 24; ++batch)
-      for (std::size_t i = 1; i < 100; ++i) CHECK(index[100 * batch + i] == (index[100 * batch] + static_cast<long>(i)) % pool);
+      for (std::size_t i = 1; i < 100; ++i)
+        CHECK(index[100 * batch + i] == (index[100 * batch] + static_cast<long>(i)) % pool);
     // A pass over the pool meets no particle twice, and starts elsewhere than the one before.
     const auto per_pass = static_cast<std::size_t>(pool / 100);
-    const std::set<Eigen::Index> first(index.begin(), index.begin() + static_cast<long>(100 * per_pass));
+    const std::set<Eigen::Index> first(index.begin(),
+                                       index.begin() + static_cast<long>(100 * per_pass));
     CHECK(first.size() == 100 * per_pass);
     CHECK(index[0] != index[100 * per_pass]);
   }

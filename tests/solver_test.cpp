@@ -13,16 +13,20 @@ using wgf::test::message_of;
 using Invalid = std::invalid_argument;
 
 namespace {
-using Solver = JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Gaussian>>, Affine, Backward, EigenBackend<double>>;
-Solver make_solver(double step_size = 0.1, double inflation = 1, EigenBackend<double> backend = {.seed = 1, .threads = 1}) {
-  return {kl(Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Ones(2)), 0.7), Quadratic{}, LogisticLoss{}, inflation), Affine{},
-          Backward{.step_size = step_size}, backend};
+using Solver = JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Gaussian>>, Affine,
+                         Backward, EigenBackend<double>>;
+Solver make_solver(double step_size = 0.1, double inflation = 1,
+                   EigenBackend<double> backend = {.seed = 1, .threads = 1}) {
+  return {kl(Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Ones(2)), 0.7), Quadratic{},
+             LogisticLoss{}, inflation),
+          Affine{}, Backward{.step_size = step_size}, backend};
 }
 // One type of observer for all of this: the step is compiled for each.
 using Observer = std::function<bool(const Progress&)>;
 const Observer none = [](const Progress&) { return true; };
 template <class Initial>
-Solver::Flow run(const Solver& solver, const Initial& initial, const RunOptions& options = {}, const Observer& observer = none) {
+Solver::Flow run(const Solver& solver, const Initial& initial, const RunOptions& options = {},
+                 const Observer& observer = none) {
   return solver.run(initial, options, observer);
 }
 
@@ -31,7 +35,9 @@ const RunOptions brief{.steps = 3, .iterations = 20, .batch = 50, .first_step = 
 
 TEST_CASE("options that make no sense are named with their value") {
   const Gaussian start = Gaussian::isotropic(2, 1);
-  const auto why = [&](const RunOptions& options) { return message_of<Invalid>([&] { run(make_solver(), start, options); }); };
+  const auto why = [&](const RunOptions& options) {
+    return message_of<Invalid>([&] { run(make_solver(), start, options); });
+  };
   CHECK(why({.batch = 0}) == "wgf::RunOptions: batch must be positive, got 0");
   CHECK(why({.batch = -5}) == "wgf::RunOptions: batch must be positive, got -5");
   CHECK(why({.pool = 0}) == "wgf::RunOptions: pool must be positive, got 0");
@@ -42,28 +48,38 @@ TEST_CASE("options that make no sense are named with their value") {
   CHECK(why({.dual_steps = 0}) == "wgf::RunOptions: dual_steps must be positive, got 0");
   CHECK(why({.map_rate = -1e-3}) == "wgf::RunOptions: map_rate must be positive, got -0.001000");
   CHECK(why({.dual_rate = 0}) == "wgf::RunOptions: dual_rate must be positive, got 0.000000");
-  CHECK(why({.map_rate = std::nan("")}).find("wgf::RunOptions: map_rate must be positive, got ") == 0);
-  CHECK(why({.final_rate = 1.5}) == "wgf::RunOptions: final_rate must be in (0, 1], got 1.500000");
-  CHECK(why({.average = -0.5}) == "wgf::RunOptions: average must be in [0, 1], got -0.500000");
+  CHECK(why({.map_rate = std::nan("")}).find("wgf::RunOptions: map_rate must be positive, got ") ==
+        0);
+  CHECK(why({.final_rate_fraction = 1.5}) ==
+        "wgf::RunOptions: final_rate_fraction must be in (0, 1], got 1.500000");
+  CHECK(why({.tail_average = -0.5}) == "wgf::RunOptions: average must be in [0, 1], got -0.500000");
   CHECK(why({.first_step = 0}) == "wgf::RunOptions: first_step must be positive, got 0.000000");
   CHECK(why({.beta1 = 1}) == "wgf::RunOptions: beta1 must be in [0, 1), got 1.000000");
   CHECK(why({.beta2 = -0.1}) == "wgf::RunOptions: beta2 must be in [0, 1), got -0.100000");
   CHECK(why({.refresh_pool = -1}) == "wgf::RunOptions: refresh_pool must not be negative, got -1");
   CHECK(why({.reports = 0}) == "wgf::RunOptions: reports must be positive, got 0");
-  CHECK(why({.whiten = false, .coupled_base = true}) == "wgf::RunOptions: coupled_base needs whiten");
+  CHECK(why({.whiten = false, .common_random_numbers = true}) ==
+        "wgf::RunOptions: common_random_numbers needs whiten");
 
-  CHECK(message_of<Invalid>([&] { run(make_solver(-0.1), start); }) == "wgf::Backward: step_size must be positive, got -0.100000");
-  CHECK(message_of<Invalid>([&] { run(make_solver(0), start); }) == "wgf::Backward: step_size must be positive, got 0.000000");
+  CHECK(message_of<Invalid>([&] { run(make_solver(-0.1), start); }) ==
+        "wgf::Backward: step_size must be positive, got -0.100000");
+  CHECK(message_of<Invalid>([&] { run(make_solver(0), start); }) ==
+        "wgf::Backward: step_size must be positive, got 0.000000");
   CHECK(message_of<Invalid>([&] { run(make_solver(0.1, 1, {.threads = -2}), start); }) ==
         "wgf::EigenBackend: threads must be positive, or 0 for all cores, got -2");
   CHECK(message_of<Invalid>([&] { run(make_solver(), Gaussian::isotropic(3, 1)); }) ==
         "wgf::JkoSolver: the functional has dimension 2, P_0 has 3");
   // Only a flow that is not Gaussian has a pool.
-  CHECK(message_of<Invalid>([&] { run(make_solver(), UniformBox::cube(2, 1), {.batch = 100, .pool = 99}); }) ==
-        "wgf::RunOptions: pool must hold at least a batch, got 99");
-  CHECK(run(make_solver(), start, {.steps = 1, .iterations = 1, .batch = 100, .first_step = 1, .pool = 99}).size() == 1);
-  CHECK(message_of<Invalid>([&] { run(make_solver(), UniformBox::cube(2, 1), {.coupled_base = true}); }) ==
-        "wgf::RunOptions: coupled_base needs a Gaussian flow: an affine map and a Gaussian P_0");
+  CHECK(message_of<Invalid>([&] {
+          run(make_solver(), UniformBox::cube(2, 1), {.batch = 100, .pool = 99});
+        }) == "wgf::RunOptions: pool must hold at least a batch, got 99");
+  CHECK(run(make_solver(), start,
+            {.steps = 1, .iterations = 1, .batch = 100, .first_step = 1, .pool = 99})
+            .size() == 1);
+  CHECK(message_of<Invalid>(
+            [&] { run(make_solver(), UniformBox::cube(2, 1), {.common_random_numbers = true}); }) ==
+        "wgf::RunOptions: common_random_numbers needs a Gaussian flow: an affine map and a "
+        "Gaussian P_0");
 }
 
 TEST_CASE("no steps: the flow is P_0") {
@@ -75,8 +91,9 @@ TEST_CASE("no steps: the flow is P_0") {
 TEST_CASE("an observer that returns false stops the run, and the steps done so far stay") {
   const auto full = run(make_solver(), Gaussian::isotropic(2, 1), brief);
   const auto stopped_in = [&](int step, int iteration) {
-    return run(make_solver(), Gaussian::isotropic(2, 1), brief,
-               Observer([&](const Progress& p) { return !(p.step == step && p.iteration >= iteration); }));
+    return run(make_solver(), Gaussian::isotropic(2, 1), brief, Observer([&](const Progress& p) {
+                 return !(p.step == step && p.iteration >= iteration);
+               }));
   };
   CHECK(stopped_in(1, 1).size() == 0);
   const auto two = stopped_in(3, 7);
@@ -95,7 +112,8 @@ TEST_CASE("driving the loop by hand is run()") {
     CHECK(solver.step(state, none));
     CHECK(state.flow().size() == k + 1);
   }
-  for (std::size_t k = 0; k < 3; ++k) CHECK(state.flow().stages[k].parameters == whole.stages[k].parameters);
+  for (std::size_t k = 0; k < 3; ++k)
+    CHECK(state.flow().stages[k].parameters == whole.stages[k].parameters);
   CHECK(state.particles().cols() == brief.pool);
   // It may go on beyond what the options asked for.
   CHECK(solver.step(state, none));
@@ -108,16 +126,19 @@ TEST_CASE("a run goes on from a flow") {
   const auto first = run(solver, Gaussian::isotropic(2, 1), brief);
   RunOptions options = brief;
   options.steps = 2;
-  const auto second = run(solver, first, options, [&](const Progress& p) { return history.push_back(p), true; });
+  const auto second =
+      run(solver, first, options, [&](const Progress& p) { return history.push_back(p), true; });
   REQUIRE(second.size() == 5);
-  for (std::size_t k = 0; k < 3; ++k) CHECK(second.stages[k].parameters == first.stages[k].parameters);
+  for (std::size_t k = 0; k < 3; ++k)
+    CHECK(second.stages[k].parameters == first.stages[k].parameters);
   CHECK(second.step_size == first.step_size);
   CHECK(history.front().step == 4);
   CHECK(history.front().steps == 5);
   CHECK(history.back().step == 5);
   CHECK(solver.start(first, options).flow().size() == 3);
   // With other random numbers: not the particles of the first run again.
-  CHECK(solver.start(first, options).particles() != first.push(solver.start(Gaussian::isotropic(2, 1), options).particles()));
+  CHECK(solver.start(first, options).particles() !=
+        first.push(solver.start(Gaussian::isotropic(2, 1), options).particles()));
 }
 
 TEST_CASE("a flow with another step size is not continued") {
@@ -128,17 +149,20 @@ TEST_CASE("a flow with another step size is not continued") {
 
 TEST_CASE("seeds make the run") {
   const auto seeded = [](std::uint64_t seed) {
-    return run(make_solver(0.1, 1, {.seed = seed, .threads = 1}), Gaussian::isotropic(2, 1), brief).stages.back().parameters;
+    return run(make_solver(0.1, 1, {.seed = seed, .threads = 1}), Gaussian::isotropic(2, 1), brief)
+        .stages.back()
+        .parameters;
   };
   CHECK(seeded(1) == seeded(1));
   CHECK(seeded(1) != seeded(2));
 }
 
 TEST_CASE("a map that explodes is a step that failed, with the flow so far") {
-  // In one iteration the parameters get so large that P_1's covariance overflows; in the second, the points.
+  // In one iteration the parameters get so large that P_1's covariance overflows; in the second,
+  // the points.
   const int iterations = GENERATE(1, 5);
   RunOptions options = brief;
-  options.map_rate = 1e200, options.iterations = iterations, options.average = 0;
+  options.map_rate = 1e200, options.iterations = iterations, options.tail_average = 0;
   bool caught = false;
   try {
     run(make_solver(), Gaussian::isotropic(2, 1), options);

@@ -22,7 +22,8 @@ std::string message_of(F&& f) {
   return "(nothing was thrown)";
 }
 
-/// ∇f(x) by central differences of fourth order, their error about 1e-11 for a function of size and scale 1.
+/// ∇f(x) by central differences of fourth order, their error about 1e-11 for a function of size and
+/// scale 1.
 template <class F>
 Eigen::VectorXd numerical_gradient(F&& f, Eigen::VectorXd x, double h = 1e-3) {
   Eigen::VectorXd g(x.size());

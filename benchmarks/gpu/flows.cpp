@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// The LibTorch backend on a GPU against the CPU backend of the same machine, as JSON on standard output: time of an outer iteration of the
-// Ornstein–Uhlenbeck flow in the paper's configuration (appendix D.2) and of the two moons, with iterations recorded as a CUDA graph and
-// without, time of a JKO step, and how far from the answer the flows end; the forward step's sum over 1e6 × 1e4 pairs. Exits with 77 where
-// there is no GPU. tools/gpu_check.sh builds and runs it.
+// The LibTorch backend on a GPU against the CPU backend of the same machine, as JSON on standard
+// output: time of an outer iteration of the Ornstein–Uhlenbeck flow in the paper's configuration
+// (appendix D.2) and of the two moons, with iterations recorded as a CUDA graph and without, time
+// of a JKO step, and how far from the answer the flows end; the forward step's sum over 1e6 × 1e4
+// pairs. Exits with 77 where there is no GPU. tools/gpu_check.sh builds and runs it.
 #include <cuda_runtime_api.h>
 
 #include <chrono>
@@ -11,28 +12,33 @@
 #include <string>
 
 #include <wgf/backend/libtorch/backend.hpp>
+#include <wgf/exact/ornstein_uhlenbeck.hpp>
 #include <wgf/metric/energy_distance.hpp>
 #include <wgf/metric/sym_kl.hpp>
-#include <wgf/reference/ornstein_uhlenbeck.hpp>
 #include <wgf/solver/jko_solver.hpp>
 
 #include "common/mixtures.hpp"
 
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 bool first = true;
 void put(const std::string& key, double value) {
   std::printf("%s  \"%s\": ", first ? "{\n" : ",\n", key.c_str());
-  std::printf(std::isfinite(value) ? "%.6g" : "null", value);  // JSON has no other word for what is not a number
+  std::printf(std::isfinite(value) ? "%.6g" : "null",
+              value);  // JSON has no other word for what is not a number
   std::fflush(stdout);
   first = false;
 }
 
-/// Trains `steps` steps and writes the time of the last one: the first is longer, and finds nothing warm.
+/// Trains `steps` steps and writes the time of the last one: the first is longer, and finds nothing
+/// warm.
 template <class Solver, class Initial>
-auto timed_flow(const std::string& name, const Solver& solver, const Initial& initial, wgf::RunOptions options, int steps) {
+auto timed_flow(const std::string& name, const Solver& solver, const Initial& initial,
+                wgf::RunOptions options, int steps) {
   options.reports = 1;  // figures, for which the host waits, at a step's end only
   auto state = solver.start(initial, options);
   double seconds = 0;
@@ -50,8 +56,8 @@ template <class Backend>
 void ornstein_uhlenbeck(const std::string& who, int dim, const Backend& backend, int steps) {
   const auto reference = wgf::OrnsteinUhlenbeck::random(dim, 1);
   const wgf::RunOptions options{.iterations = 500, .dual_steps = 3, .batch = 1000, .first_step = 1};
-  const wgf::JkoSolver solver{wgf::kl(reference.target(), wgf::Mlp<64, 3>{}), wgf::DeepLinear<64, 3>{}, wgf::Backward{.step_size = 0.05},
-                              backend};
+  const wgf::JkoSolver solver{wgf::kl(reference.target(), wgf::Mlp<64, 3>{}),
+                              wgf::DeepLinear<64, 3>{}, wgf::Backward{.step_size = 0.05}, backend};
   const std::string name = who + "_ou_d" + std::to_string(dim);
   const auto flow = timed_flow(name, solver, wgf::Gaussian::isotropic(dim, 1.0), options, steps);
   put(name + "_sym_kl", wgf::sym_kl(flow.gaussian(), reference.jko(steps, 0.05)));
@@ -60,13 +66,21 @@ void ornstein_uhlenbeck(const std::string& who, int dim, const Backend& backend,
 template <class Backend>
 void two_moons(const std::string& who, const Backend& backend, int steps) {
   const auto target = examples::two_moons();
-  const wgf::RunOptions options{.iterations = 200, .batch = 1024, .map_rate = 1e-3, .dual_rate = 4e-3, .first_step = 4, .whiten = false};
-  const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<64, 4>{.input_scale = 3}), wgf::ResidualMlp<64, 4, wgf::Silu>{.input_scale = 3},
+  const wgf::RunOptions options{.iterations = 200,
+                                .batch = 1024,
+                                .map_rate = 1e-3,
+                                .dual_rate = 4e-3,
+                                .first_step = 4,
+                                .whiten = false};
+  const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<64, 4>{.input_scale = 3}),
+                              wgf::ResidualMlp<64, 4, wgf::Silu>{.input_scale = 3},
                               wgf::Backward{.step_size = 0.3}, backend};
   const double start = now();
-  const auto flow = timed_flow(who + "_moons", solver, wgf::Gaussian::isotropic(2, 1.5), options, steps);
+  const auto flow =
+      timed_flow(who + "_moons", solver, wgf::Gaussian::isotropic(2, 1.5), options, steps);
   put(who + "_moons_" + std::to_string(steps) + "_steps_s", now() - start);
-  put(who + "_moons_energy_distance", wgf::energy_distance(flow.sample(4000), target.sample(4000, 5)));
+  put(who + "_moons_energy_distance",
+      wgf::energy_distance(flow.sample(4000), target.sample(4000, 5)));
 }
 
 template <class Backend>
@@ -89,7 +103,9 @@ void forward_step(const std::string& who, const Backend& backend) {
   double worst = 0, size = 0;
   for (long i = 0; i < 200; ++i) {
     Eigen::Vector2d sum = Eigen::Vector2d::Zero();
-    for (long j = 0; j < m; ++j) sum += wgf::kernel_gradient(wgf::GaussianKernel{}, Eigen::VectorXd(at.col(i) - samples.col(j)));
+    for (long j = 0; j < m; ++j)
+      sum +=
+          wgf::kernel_gradient(wgf::GaussianKernel{}, Eigen::VectorXd(at.col(i) - samples.col(j)));
     worst = std::max(worst, (found.col(i) - sum / m).norm()), size = std::max(size, sum.norm() / m);
   }
   put(who + "_forward_step_error", worst / size);
@@ -103,7 +119,8 @@ int main() {
     std::fprintf(stderr, "flows: there is no GPU\n");
     return 77;
   }
-  const wgf::LibTorchBackend<float> graph{.seed = 1, .device = "cuda"}, eager{.seed = 1, .device = "cuda", .record = false};
+  const wgf::LibTorchBackend<float> graph{.seed = 1, .device = "cuda"},
+      eager{.seed = 1, .device = "cuda", .record = false};
   const wgf::EigenBackend<float> cpu{.seed = 1};
   bool all = true;
   const auto measure = [&](auto&& figures) {  // what fails leaves the other figures standing
@@ -126,7 +143,8 @@ int main() {
   measure([&] { forward_step("cpu", cpu); });
   std::size_t free = 0, total = 0;
   cudaMemGetInfo(&free, &total);
-  put("gpu_memory_held_mib", static_cast<double>(total - free) / (1 << 20));  // LibTorch's pool gives nothing back: the peak
+  put("gpu_memory_held_mib", static_cast<double>(total - free) /
+                                 (1 << 20));  // LibTorch's pool gives nothing back: the peak
   cudaDeviceProp device{};
   cudaGetDeviceProperties(&device, 0);
   std::printf(",\n  \"device\": \"%s\"\n}\n", device.name);

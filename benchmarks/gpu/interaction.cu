@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Time of E_Y ∇W(x − Y) on a GPU for the Gaussian kernel of section 4.4 in two dimensions, 1e6 points against 1e4 samples, as JSON on
-// standard output. Exits with 77 where there is no GPU.
+// Time of E_Y ∇W(x − Y) on a GPU for the Gaussian kernel of section 4.4 in two dimensions, 1e6
+// points against 1e4 samples, as JSON on standard output. Exits with 77 where there is no GPU.
 #define EIGEN_NO_CUDA
 #include <wgf/backend/cuda/pair_sum.cuh>
 
@@ -11,7 +11,8 @@
 #include <vector>
 
 // Only what is measured, instead of the whole of pair_sum.cu.
-template void wgf::cuda::pair_gradients(const wgf::GaussianKernel&, const float*, long, const float*, long, int, float*,
+template void wgf::cuda::pair_gradients(const wgf::GaussianKernel&, const float*, long,
+                                        const float*, long, int, float*,
                                         const wgf::cuda::PairOptions&);
 
 namespace {
@@ -26,22 +27,24 @@ float* upload(const std::vector<float>& host) {
   return static_cast<float*>(device);
 }
 std::vector<float> square(long n, unsigned seed) {
-  std::mt19937 engine(seed);
+  std::mt19937 team(seed);
   std::uniform_real_distribution<float> uniform(-3, 3);
   std::vector<float> out(static_cast<std::size_t>(2 * n));
-  for (float& v : out) v = uniform(engine);
+  for (float& v : out) v = uniform(team);
   return out;
 }
 
 /// Median milliseconds of a call, after three to warm up.
-double milliseconds(const float* x, long n, const float* y, long m, float* out, wgf::cuda::Accumulation accumulation) {
+double milliseconds(const float* x, long n, const float* y, long m, float* out,
+                    wgf::cuda::Accumulation accumulation) {
   constexpr int warm = 3, measured = 21;
   cudaEvent_t begin, end;
   check(cudaEventCreate(&begin)), check(cudaEventCreate(&end));
   std::vector<float> times;
   for (int k = 0; k < warm + measured; ++k) {
     check(cudaEventRecord(begin));
-    wgf::cuda::pair_gradients(wgf::GaussianKernel{}, x, n, y, m, 2, out, {.accumulation = accumulation});
+    wgf::cuda::pair_gradients(wgf::GaussianKernel{}, x, n, y, m, 2, out,
+                              {.accumulation = accumulation});
     check(cudaEventRecord(end));
     check(cudaEventSynchronize(end));
     float time = 0;
@@ -53,8 +56,10 @@ double milliseconds(const float* x, long n, const float* y, long m, float* out, 
   return static_cast<double>(times[measured / 2]);
 }
 
-/// Largest error at some of the points, over the largest gradient there, against sums in double on the host.
-double error(const std::vector<float>& x, const std::vector<float>& y, const std::vector<float>& got) {
+/// Largest error at some of the points, over the largest gradient there, against sums in double on
+/// the host.
+double error(const std::vector<float>& x, const std::vector<float>& y,
+             const std::vector<float>& got) {
   const wgf::GaussianKernel kernel{};
   const std::size_t n = x.size() / 2, m = y.size() / 2, checked = std::min<std::size_t>(500, n);
   double worst = 0, largest = 0;
@@ -64,7 +69,7 @@ double error(const std::vector<float>& x, const std::vector<float>& y, const std
     for (std::size_t j = 0; j < m; ++j) {
       const double d[2] = {static_cast<double>(x[2 * i]) - static_cast<double>(y[2 * j]),
                            static_cast<double>(x[2 * i + 1]) - static_cast<double>(y[2 * j + 1])};
-      const double w = 2 * kernel.slope(d[0] * d[0] + d[1] * d[1]) / static_cast<double>(m);
+      const double w = 2 * kernel.derivative(d[0] * d[0] + d[1] * d[1]) / static_cast<double>(m);
       for (int c = 0; c < 2; ++c) sum[c] += w * d[c];
     }
     for (int c = 0; c < 2; ++c) {
@@ -85,10 +90,12 @@ int main() {
   }
   cudaDeviceProp device;
   check(cudaGetDeviceProperties(&device, 0));
-  // A pool that is left to itself gives its memory back whenever the program waits for the GPU, and the next call waits for new.
+  // A pool that is left to itself gives its memory back whenever the program waits for the GPU, and
+  // the next call waits for new.
   cudaMemPool_t pool;
   std::uint64_t keep = UINT64_MAX;
-  check(cudaDeviceGetDefaultMemPool(&pool, 0)), check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep));
+  check(cudaDeviceGetDefaultMemPool(&pool, 0)),
+      check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep));
   using wgf::cuda::Accumulation;
   const long n = 1'000'000, m = 10'000, few = 10'000;
   const auto x = square(n, 1), y = square(m, 2);
@@ -102,8 +109,10 @@ int main() {
   std::vector<float> got(x.size());
   check(cudaMemcpy(got.data(), out, got.size() * sizeof(float), cudaMemcpyDeviceToHost));
   std::printf(
-      "{\"interaction_1e6_1e4_ms\": %.4g, \"interaction_error\": %.3g, \"interaction_1e6_1e4_plain_ms\": %.4g, "
-      "\"interaction_1e6_1e4_in_double_ms\": %.4g, \"interaction_1e4_1e4_ms\": %.4g, \"device\": \"%s\"}\n",
+      "{\"interaction_1e6_1e4_ms\": %.4g, \"interaction_error\": %.3g, "
+      "\"interaction_1e6_1e4_plain_ms\": %.4g, "
+      "\"interaction_1e6_1e4_in_double_ms\": %.4g, \"interaction_1e4_1e4_ms\": %.4g, \"device\": "
+      "\"%s\"}\n",
       compensated, error(x, y, got), plain, in_double, small, device.name);
   return 0;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Who computes: the one policy that changes when an example runs on LibTorch, and with it on a GPU. With CMake's option
-// WGF_EXAMPLES_ON_TORCH every example is built a second time, as NAME_torch, for that.
+// Who computes: the one policy that changes when an example runs on LibTorch, and with it on a GPU.
+// With CMake's option WGF_EXAMPLES_ON_TORCH every example is built a second time, as NAME_torch,
+// for that.
 #include <cstdint>
 
 #ifdef WGF_EXAMPLES_ON_TORCH
@@ -16,7 +17,8 @@ namespace examples {
 
 #ifdef WGF_EXAMPLES_ON_TORCH
 inline auto backend(const CommonOptions& options, std::uint64_t seed) {
-  return wgf::LibTorchBackend<float>{.seed = seed, .device = options.device, .threads = options.threads};
+  return wgf::LibTorchBackend<float>{
+      .seed = seed, .device = options.device, .threads = options.threads};
 }
 #else
 inline auto backend(const CommonOptions& options, std::uint64_t seed) {

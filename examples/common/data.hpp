@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Reading the examples' data, JSON and CSV, with one clear line about what is missing or malformed: which file, which line or field.
+// Reading the examples' data, JSON and CSV, with one clear line about what is missing or malformed:
+// which file, which line or field.
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -20,8 +21,10 @@ namespace examples {
 /// The whole of a text file. \throws std::runtime_error naming the file when it cannot be read.
 inline std::string read_text(const std::filesystem::path& file) {
   std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) throw std::runtime_error(fmt::format("{}: no such file", file.string()));
-  if (std::filesystem::is_directory(file, ignored)) throw std::runtime_error(fmt::format("{}: is a folder, not a file", file.string()));
+  if (!std::filesystem::exists(file, ignored))
+    throw std::runtime_error(fmt::format("{}: no such file", file.string()));
+  if (std::filesystem::is_directory(file, ignored))
+    throw std::runtime_error(fmt::format("{}: is a folder, not a file", file.string()));
   if (!std::filesystem::is_regular_file(file, ignored))  // a device may have no end
     throw std::runtime_error(fmt::format("{}: is not a regular file", file.string()));
   std::ifstream in(file, std::ios::binary);
@@ -31,20 +34,23 @@ inline std::string read_text(const std::filesystem::path& file) {
   return text.str();
 }
 
-/// A parsed JSON file. \throws std::runtime_error naming the file, and the line and column of a syntax error, or the number that no double
-/// holds.
+/// A parsed JSON file. \throws std::runtime_error naming the file, and the line and column of a
+/// syntax error, or the number that no double holds.
 inline nlohmann::json read_json(const std::filesystem::path& file) {
   const std::string text = read_text(file);
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    const std::string_view what = error.what();  // "[json.exception.…] parse error at line 3, column 5: …"
+    const std::string_view what =
+        error.what();  // "[json.exception.…] parse error at line 3, column 5: …"
     const auto bracket = what.find("] ");
-    throw std::runtime_error(fmt::format("{}: {}", file.string(), bracket == what.npos ? what : what.substr(bracket + 2)));
+    throw std::runtime_error(fmt::format("{}: {}", file.string(),
+                                         bracket == what.npos ? what : what.substr(bracket + 2)));
   }
 }
 
-/// The value of one field of a JSON object. \throws std::runtime_error naming the file and the field when it is missing or of another type.
+/// The value of one field of a JSON object. \throws std::runtime_error naming the file and the
+/// field when it is missing or of another type.
 template <class T>
 T field(const nlohmann::json& object, const std::string& name, const std::filesystem::path& file) {
   if (!object.is_object() || !object.contains(name))
@@ -52,28 +58,34 @@ T field(const nlohmann::json& object, const std::string& name, const std::filesy
   try {
     return object.at(name).get<T>();
   } catch (const nlohmann::json::exception&) {
-    throw std::runtime_error(fmt::format("{}: the field \"{}\" has the wrong type ({})", file.string(), name, object.at(name).type_name()));
+    throw std::runtime_error(fmt::format("{}: the field \"{}\" has the wrong type ({})",
+                                         file.string(), name, object.at(name).type_name()));
   }
 }
 
 /// One field that holds numbers, as a vector.
-inline Eigen::VectorXd vector_field(const nlohmann::json& object, const std::string& name, const std::filesystem::path& file) {
+inline Eigen::VectorXd vector_field(const nlohmann::json& object, const std::string& name,
+                                    const std::filesystem::path& file) {
   const auto numbers = field<std::vector<double>>(object, name, file);
-  return Eigen::Map<const Eigen::VectorXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
+  return Eigen::Map<const Eigen::VectorXd>(numbers.data(),
+                                           static_cast<Eigen::Index>(numbers.size()));
 }
 
-/// A CSV file of numbers: column names, and the values with one matrix column a row of the file, so that rows of draws are particles.
+/// A CSV file of numbers: column names, and the values with one matrix column a row of the file, so
+/// that rows of draws are particles.
 struct Table {
   std::vector<std::string> names;
   wgf::Particles values;  ///< names.size() × number of rows
 };
 
-/// Reads a CSV file with a header and finite numbers. \throws std::runtime_error naming the file, the line and the column.
+/// Reads a CSV file with a header and finite numbers. \throws std::runtime_error naming the file,
+/// the line and the column.
 inline Table read_csv(const std::filesystem::path& file) {
   std::istringstream text(read_text(file));
   const auto trimmed = [](std::string_view s) {
     const auto first = s.find_first_not_of(" \t\r\"");
-    return first == s.npos ? std::string_view() : s.substr(first, s.find_last_not_of(" \t\r\"") - first + 1);
+    return first == s.npos ? std::string_view()
+                           : s.substr(first, s.find_last_not_of(" \t\r\"") - first + 1);
   };
   const auto for_each_cell = [&](std::string_view line, auto&& use) {
     for (std::size_t column = 0;; ++column) {
@@ -86,7 +98,8 @@ inline Table read_csv(const std::filesystem::path& file) {
 
   Table table;
   std::string line;
-  if (!std::getline(text, line) || trimmed(line).empty()) throw std::runtime_error(fmt::format("{}: line 1: no header", file.string()));
+  if (!std::getline(text, line) || trimmed(line).empty())
+    throw std::runtime_error(fmt::format("{}: line 1: no header", file.string()));
   for_each_cell(line, [&](std::size_t, std::string_view cell) { table.names.emplace_back(cell); });
 
   std::vector<double> values;
@@ -97,17 +110,20 @@ inline Table read_csv(const std::filesystem::path& file) {
       double value = 0;
       const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
       if (error != std::errc() || end != cell.data() + cell.size() || !std::isfinite(value))
-        throw std::runtime_error(fmt::format("{}: line {}, column {}: \"{}\" is not a number", file.string(), number, column + 1, cell));
+        throw std::runtime_error(fmt::format("{}: line {}, column {}: \"{}\" is not a number",
+                                             file.string(), number, column + 1, cell));
       values.push_back(value);
     });
     if (cells != table.names.size())
-      throw std::runtime_error(
-          fmt::format("{}: line {}: {} values, but the header names {}", file.string(), number, cells, table.names.size()));
+      throw std::runtime_error(fmt::format("{}: line {}: {} values, but the header names {}",
+                                           file.string(), number, cells, table.names.size()));
     ++rows;
   }
-  if (rows == 0) throw std::runtime_error(fmt::format("{}: no rows after the header", file.string()));
-  table.values =
-      Eigen::Map<const Eigen::MatrixXd>(values.data(), static_cast<Eigen::Index>(table.names.size()), static_cast<Eigen::Index>(rows));
+  if (rows == 0)
+    throw std::runtime_error(fmt::format("{}: no rows after the header", file.string()));
+  table.values = Eigen::Map<const Eigen::MatrixXd>(values.data(),
+                                                   static_cast<Eigen::Index>(table.names.size()),
+                                                   static_cast<Eigen::Index>(rows));
   return table;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The command line that every example shares, and a main() that turns what goes wrong, and Ctrl-C, into one line on stderr.
+// The command line that every example shares, and a main() that turns what goes wrong, and Ctrl-C,
+// into one line on stderr.
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,7 +20,8 @@
 
 namespace examples {
 
-/// The options of every example, with the example's own defaults filled in before add_common_options().
+/// The options of every example, with the example's own defaults filled in before
+/// add_common_options().
 struct CommonOptions {
   std::uint64_t seed = 1;
   int threads = 0;  ///< 0 on the command line: as many as the machine has; at least 1 once parsed
@@ -27,7 +29,8 @@ struct CommonOptions {
   std::string out;
   bool quiet = false;
   std::string device = "cpu";  ///< of programs built on LibTorch
-  /// Files, or empty. Once parsed, checkpoints of a resumed run go to where it was resumed from, unless given.
+  /// Files, or empty. Once parsed, checkpoints of a resumed run go to where it was resumed from,
+  /// unless given.
   std::string checkpoint, resume;
   double checkpoint_seconds = 30;
 };
@@ -54,26 +57,37 @@ inline CLI::Validator positive() {
 
 /// Adds the options that every example has to its command line.
 inline void add_common_options(CLI::App& app, CommonOptions& options) {
-  app.add_option("--seed", options.seed, "seed of every random number")->check(at_least(0))->capture_default_str();
-  app.add_option("--threads", options.threads, "threads; 0: as many as the machine has")->check(at_least(0))->capture_default_str();
+  app.add_option("--seed", options.seed, "seed of every random number")
+      ->check(at_least(0))
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "threads; 0: as many as the machine has")
+      ->check(at_least(0))
+      ->capture_default_str();
   app.add_option("--steps", options.steps, "JKO steps")->check(at_least(1))->capture_default_str();
-  app.add_option("--out", options.out, "folder for the report and the pictures")->capture_default_str();
+  app.add_option("--out", options.out, "folder for the report and the pictures")
+      ->capture_default_str();
 #ifdef WGF_EXAMPLES_ON_TORCH
-  app.add_option("--device", options.device, "who computes: cpu, cuda, cuda:1, …")->capture_default_str();
+  app.add_option("--device", options.device, "who computes: cpu, cuda, cuda:1, …")
+      ->capture_default_str();
 #endif
   app.add_flag("--quiet", options.quiet, "print the result alone, no progress");
   const auto add = [&app](const char* name, auto& value, const char* what) {
     return app.add_option(name, value, what)->group("Checkpoints");
   };
-  add("--checkpoint", options.checkpoint, "save the run there now and then, at its end, and at Ctrl-C")->type_name("FILE");
-  add("--resume", options.resume, "go on from a checkpoint, with the options of the run that made it; --steps may be more")
+  add("--checkpoint", options.checkpoint,
+      "save the run there now and then, at its end, and at Ctrl-C")
       ->type_name("FILE");
-  add("--checkpoint-seconds", options.checkpoint_seconds, "time from one to the next; 0: after every iteration")
+  add("--resume", options.resume,
+      "go on from a checkpoint, with the options of the run that made it; --steps may be more")
+      ->type_name("FILE");
+  add("--checkpoint-seconds", options.checkpoint_seconds,
+      "time from one to the next; 0: after every iteration")
       ->check(at_least(0))
       ->capture_default_str();
   app.parse_complete_callback([&options] {
     if (options.checkpoint.empty()) options.checkpoint = options.resume;
-    if (options.threads == 0) options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    if (options.threads == 0)
+      options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   });
 }
 
@@ -102,13 +116,15 @@ inline std::string resume_command(int argc, char** argv, const std::string& file
   return line + "--resume " + shell_quoted(file);
 }
 
-/// Parses the command line and runs `body()`; the exit status is 0, 2 for a wrong command line, 130 after Ctrl-C or kill, or 1 for anything
-/// else thrown. What is thrown becomes one line on stderr: "name: what happened".
+/// Parses the command line and runs `body()`; the exit status is 0, 2 for a wrong command line, 130
+/// after Ctrl-C or kill, or 1 for anything else thrown. What is thrown becomes one line on stderr:
+/// "name: what happened".
 template <class Body>
 int run_main(CLI::App& app, const CommonOptions& options, int argc, char** argv, Body&& body) {
   const auto fail = [&app](std::string what, int status) {
     std::replace(what.begin(), what.end(), '\n', ' ');
-    if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r\033[K");  // over a progress bar that has not come to its end
+    if (isatty(STDERR_FILENO))
+      fmt::print(stderr, "\r\033[K");  // over a progress bar that has not come to its end
     fmt::print(stderr, "{}: {}\n", app.get_name(), what);
     return status;
   };
@@ -121,7 +137,9 @@ int run_main(CLI::App& app, const CommonOptions& options, int argc, char** argv,
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     return fail(fmt::format("{} (--help lists the options)", error.what()), 2);
   } catch (const Interrupted& error) {
-    const std::string how = options.checkpoint.empty() ? "" : "; to go on: " + resume_command(argc, argv, options.checkpoint);
+    const std::string how = options.checkpoint.empty()
+                                ? ""
+                                : "; to go on: " + resume_command(argc, argv, options.checkpoint);
     return fail(error.what() + how, 130);
   } catch (const std::bad_alloc&) {
     return fail("out of memory", 1);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Pictures by gnuplot: clouds over the contours of a density, marginals against reference draws, curves. Each picture is a row of panels.
-// Titles and labels are gnuplot's enhanced text: a_1 is a subscript, so write names without underscores.
-// A picture is never worth a failed run: without gnuplot these functions say so on stderr and return false.
+// Pictures by gnuplot: clouds over the contours of a density, marginals against reference draws,
+// curves. Each picture is a row of panels. Titles and labels are gnuplot's enhanced text: a_1 is a
+// subscript, so write names without underscores. A picture is never worth a failed run: without
+// gnuplot these functions say so on stderr and return false.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -26,7 +27,8 @@
 
 namespace examples {
 
-/// Colours that stay apart for colour-blind readers (after Okabe and Ito), dark enough for points on white.
+/// Colours that stay apart for colour-blind readers (after Okabe and Ito), dark enough for points
+/// on white.
 namespace colour {
 inline constexpr const char* ours = "#1F6FB2";
 inline constexpr const char* target = "#D9822B";
@@ -35,17 +37,24 @@ inline constexpr const char* fourth = "#A3478F";
 inline constexpr const char* quiet = "#8A8F98";
 }  // namespace colour
 
-/// One gnuplot script and the PNG that it makes, in a folder where nobody looks yet (OutputFolder). Write commands with operator(), data
-/// with block(), then call draw().
+/// One gnuplot script and the PNG that it makes, in a folder where nobody looks yet (OutputFolder).
+/// Write commands with operator(), data with block(), then call draw().
 class Picture {
  public:
   Picture(std::filesystem::path file, int width, int height) : file_(std::move(file)) {
     script_file_ = errors_ = file_;
     script_file_ += ".gp", errors_ += ".err";
-    (*this)("set terminal pngcairo enhanced color size {},{} font 'DejaVu Sans,11' linewidth 1.2 background '#FFFFFF'\n", width, height);
+    (*this)(
+        "set terminal pngcairo enhanced color size {},{} font 'DejaVu Sans,11' linewidth 1.2 "
+        "background '#FFFFFF'\n",
+        width, height);
     (*this)("set output {}\n", quoted(file_.string()));
-    (*this)("set encoding utf8\nset border lc rgb '#9AA0A8' lw 0.8\nset tics textcolor rgb '#50565E' scale 0.5 nomirror font ',10'\n");
-    (*this)("set title textcolor rgb '#20242A' font ',12' offset 0,-0.4\nset key textcolor rgb '#30353C' samplen 1.5 spacing 1.1\n");
+    (*this)(
+        "set encoding utf8\nset border lc rgb '#9AA0A8' lw 0.8\nset tics textcolor rgb '#50565E' "
+        "scale 0.5 nomirror font ',10'\n");
+    (*this)(
+        "set title textcolor rgb '#20242A' font ',12' offset 0,-0.4\nset key textcolor rgb "
+        "'#30353C' samplen 1.5 spacing 1.1\n");
   }
   Picture(const Picture&) = delete;
   Picture& operator=(const Picture&) = delete;
@@ -60,7 +69,8 @@ class Picture {
     fmt::format_to(std::back_inserter(script_), text, std::forward<Args>(args)...);
   }
 
-  /// Appends a named data block with one row a column of `values`. \return its name, "$d1" for the first
+  /// Appends a named data block with one row a column of `values`. \return its name, "$d1" for the
+  /// first
   std::string block(const Eigen::Ref<const Eigen::MatrixXd>& values) {
     const std::string name = fmt::format("$d{}", ++blocks_);
     (*this)("{} << EOD\n", name);
@@ -81,10 +91,14 @@ class Picture {
 
   /// Runs gnuplot. \return false, with one line on stderr and no file, when that failed
   bool draw() {
-    if (!(std::ofstream(script_file_) << script_ << "\nunset output\n").flush()) return failed("cannot write " + script_file_.string());
-    const int status = std::system(fmt::format("gnuplot {} > /dev/null 2> {}", in_shell(script_file_), in_shell(errors_)).c_str());
+    if (!(std::ofstream(script_file_) << script_ << "\nunset output\n").flush())
+      return failed("cannot write " + script_file_.string());
+    const int status = std::system(
+        fmt::format("gnuplot {} > /dev/null 2> {}", in_shell(script_file_), in_shell(errors_))
+            .c_str());
     if (status == -1 || !WIFEXITED(status)) return failed("gnuplot did not run to its end");
-    if (WEXITSTATUS(status) == 127) return failed("gnuplot is not installed (apt-get install gnuplot-nox)");
+    if (WEXITSTATUS(status) == 127)
+      return failed("gnuplot is not installed (apt-get install gnuplot-nox)");
     if (WEXITSTATUS(status) != 0) return failed("gnuplot: " + complaint());
     return std::filesystem::exists(file_) || failed("gnuplot made none");
   }
@@ -116,18 +130,21 @@ class Picture {
 };
 
 /// Steps of a flow to draw, from 0 to the last: at these shares of its length, each once.
-inline std::vector<int> steps_to_draw(int steps, std::initializer_list<double> shares = {0.0, 0.05, 0.15, 0.4, 1.0}) {
+inline std::vector<int> steps_to_draw(int steps, std::initializer_list<double> shares = {
+                                                     0.0, 0.05, 0.15, 0.4, 1.0}) {
   std::vector<int> all;
   for (const double share : shares)
-    if (const int k = static_cast<int>(std::ceil(share * steps - 1e-9)); all.empty() || k > all.back()) all.push_back(k);
+    if (const int k = static_cast<int>(std::ceil(share * steps - 1e-9));
+        all.empty() || k > all.back())
+      all.push_back(k);
   return all;
 }
 
 /// How many columns and rows of panels a picture has.
 struct PanelGrid {
   int columns, rows;
-  static PanelGrid of(std::size_t panels, int most_columns) {
-    const int n = static_cast<int>(panels), rows = (n + most_columns - 1) / most_columns;
+  static PanelGrid of(std::size_t panels, int max_columns) {
+    const int n = static_cast<int>(panels), rows = (n + max_columns - 1) / max_columns;
     return {(n + rows - 1) / rows, rows};
   }
 };
@@ -146,12 +163,16 @@ struct ScatterPanel {
 
 struct ScatterStyle {
   std::string title = {};
-  std::function<double(const Eigen::Vector2d&)> log_density = {};  ///< contour lines of this one under every panel, when given
-  std::vector<double> masses = {0.25, 0.5, 0.75, 0.95, 0.995};     ///< each contour encloses this share of the mass inside the window
-  std::optional<Eigen::Vector2d> lower = {}, upper = {};           ///< the window; found from the points when not given
-  int grid = 160;                                                  ///< evaluations of the density along an axis
-  long most_points = 4000;                                         ///< points drawn of each cloud
-  int most_columns = 5;
+  std::function<double(const Eigen::Vector2d&)> log_density =
+      {};  ///< contour lines of this one under every panel, when given
+  std::vector<double> masses = {
+      0.25, 0.5, 0.75, 0.95,
+      0.995};  ///< each contour encloses this share of the mass inside the window
+  std::optional<Eigen::Vector2d> lower = {},
+                                 upper = {};  ///< the window; found from the points when not given
+  int grid = 160;                             ///< evaluations of the density along an axis
+  long max_points = 4000;                     ///< points drawn of each cloud
+  int max_columns = 5;
 };
 
 namespace detail {
@@ -163,8 +184,10 @@ inline double quantile(std::vector<double> values, double q) {
   return values[static_cast<std::size_t>(k)];
 }
 
-/// The heights of a density on a grid such that {density ≥ height} holds the given shares of its mass.
-inline std::vector<double> enclosing_levels(const Eigen::MatrixXd& density, const std::vector<double>& masses) {
+/// The heights of a density on a grid such that {density ≥ height} holds the given shares of its
+/// mass.
+inline std::vector<double> enclosing_levels(const Eigen::MatrixXd& density,
+                                            const std::vector<double>& masses) {
   std::vector<double> sorted(density.data(), density.data() + density.size());
   std::sort(sorted.begin(), sorted.end(), std::greater<>());
   const double total = std::accumulate(sorted.begin(), sorted.end(), 0.0);
@@ -191,7 +214,8 @@ inline std::pair<Eigen::Vector2d, Eigen::Vector2d> window(const std::vector<Scat
         for (Eigen::Index j = 0; j < cloud.points.cols(); ++j)
           if (std::isfinite(cloud.points(i, j))) values.push_back(cloud.points(i, j));
         if (values.empty()) continue;
-        low = std::min(low, quantile(values, 0.002)), high = std::max(high, quantile(values, 0.998));
+        low = std::min(low, quantile(values, 0.002)),
+        high = std::max(high, quantile(values, 0.998));
       }
     if (!(low <= high)) low = -1, high = 1;
     const double margin = std::max(0.06 * (high - low), 1e-6 * (1 + std::abs(low)));
@@ -202,49 +226,61 @@ inline std::pair<Eigen::Vector2d, Eigen::Vector2d> window(const std::vector<Scat
 
 }  // namespace detail
 
-/// A row of panels (several rows when there are many), each with one or more clouds over the contour lines of a density.
-/// \return whether the picture was made
-inline bool draw_scatter(const std::filesystem::path& file, const std::vector<ScatterPanel>& panels, const ScatterStyle& style = {}) {
+/// A row of panels (several rows when there are many), each with one or more clouds over the
+/// contour lines of a density. \return whether the picture was made
+inline bool draw_scatter(const std::filesystem::path& file, const std::vector<ScatterPanel>& panels,
+                         const ScatterStyle& style = {}) {
   if (panels.empty()) return true;
   auto [lower, upper] = detail::window(panels);
   if (style.lower) lower = *style.lower;
   if (style.upper) upper = *style.upper;
 
-  const auto grid = PanelGrid::of(panels.size(), style.most_columns);
+  const auto grid = PanelGrid::of(panels.size(), style.max_columns);
   const int width = std::clamp(grid.columns * 360, 700, 1750), top = style.title.empty() ? 0 : 34;
   const double aspect = std::clamp((upper[1] - lower[1]) / (upper[0] - lower[0]), 0.4, 1.4);
-  const int height = static_cast<int>(grid.rows * (width / grid.columns - 40) * aspect) + 60 * grid.rows + top;
+  const int height =
+      static_cast<int>(grid.rows * (width / grid.columns - 40) * aspect) + 60 * grid.rows + top;
   Picture picture(file, width, height);
 
   std::string contours;
   if (style.log_density) {
     const int n = style.grid;
     Eigen::MatrixXd density(n, n);
-    const auto at = [&](int i, int axis) { return lower[axis] + (upper[axis] - lower[axis]) * i / (n - 1); };
+    const auto at = [&](int i, int axis) {
+      return lower[axis] + (upper[axis] - lower[axis]) * i / (n - 1);
+    };
     for (int j = 0; j < n; ++j)
       for (int i = 0; i < n; ++i) density(i, j) = style.log_density({at(i, 0), at(j, 1)});
     const double peak = density.maxCoeff();
-    density = (density.array() - peak).exp().unaryExpr([](double p) { return std::isfinite(p) ? p : 0.0; });
+    density = (density.array() - peak).exp().unaryExpr([](double p) {
+      return std::isfinite(p) ? p : 0.0;
+    });
     picture("$grid << EOD\n");
     for (int j = 0; j < n; ++j) {
-      for (int i = 0; i < n; ++i) picture("{:.6g} {:.6g} {:.6g}\n", at(i, 0), at(j, 1), density(i, j));
+      for (int i = 0; i < n; ++i)
+        picture("{:.6g} {:.6g} {:.6g}\n", at(i, 0), at(j, 1), density(i, j));
       picture("\n");
     }
     picture("EOD\nset contour base\nunset surface\nset cntrparam levels discrete {:.6g}\n",
             fmt::join(detail::enclosing_levels(density, style.masses), ","));
-    picture("set table $contours\nsplot $grid using 1:2:3 notitle\nunset table\nset surface\nunset contour\n");
+    picture(
+        "set table $contours\nsplot $grid using 1:2:3 notitle\nunset table\nset surface\nunset "
+        "contour\n");
     contours = "$contours using 1:2 with lines lw 0.9 lc rgb '#9FA6AF' notitle";
   }
 
   std::vector<std::vector<std::string>> blocks(panels.size());
   for (std::size_t p = 0; p < panels.size(); ++p)
     for (const auto& cloud : panels[p].clouds)
-      blocks[p].push_back(picture.block(cloud.points.topRows(2).leftCols(std::min<Eigen::Index>(cloud.points.cols(), style.most_points))));
+      blocks[p].push_back(picture.block(cloud.points.topRows(2).leftCols(
+          std::min<Eigen::Index>(cloud.points.cols(), style.max_points))));
 
   picture("set multiplot layout {},{}{}\n", grid.rows, grid.columns,
-          style.title.empty() ? "" : " title " + Picture::quoted(style.title) + " font ',14' offset 0,0.3");
-  picture("set xrange [{:.6g}:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\nset size ratio {:.4g}\n", lower[0], upper[0], lower[1], upper[1],
-          aspect);
+          style.title.empty()
+              ? ""
+              : " title " + Picture::quoted(style.title) + " font ',14' offset 0,0.3");
+  picture("set xrange [{:.6g}:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\nset size ratio {:.4g}\n",
+          lower[0], upper[0], lower[1], upper[1], aspect);
   picture("set lmargin 4.5\nset rmargin 1\nset tmargin 2.2\nset bmargin 2\n");
   for (std::size_t p = 0; p < panels.size(); ++p) {
     picture("set title {}\nset key top right\n", Picture::quoted(panels[p].title));
@@ -253,13 +289,15 @@ inline bool draw_scatter(const std::filesystem::path& file, const std::vector<Sc
     for (std::size_t c = 0; c < panels[p].clouds.size(); ++c) {
       const auto& cloud = panels[p].clouds[c];
       // Few points: large and solid. Many: small and translucent, so that their density shows.
-      const long n = std::min<long>(cloud.points.cols(), style.most_points);
+      const long n = std::min<long>(cloud.points.cols(), style.max_points);
       const double size = n > 2500 ? 0.28 : n > 800 ? 0.36 : 0.5;
       const char* alpha = n > 2500 ? "9C" : n > 800 ? "78" : "40";
-      plots += fmt::format("{}{} using 1:2 with points pt 7 ps {} lc rgb '#{}{}' notitle", plots.empty() ? "" : ", ", blocks[p][c], size,
-                           alpha, cloud.colour.substr(1));
+      plots +=
+          fmt::format("{}{} using 1:2 with points pt 7 ps {} lc rgb '#{}{}' notitle",
+                      plots.empty() ? "" : ", ", blocks[p][c], size, alpha, cloud.colour.substr(1));
       if (!cloud.label.empty())
-        keys += fmt::format(", NaN with points pt 7 ps 0.8 lc rgb '{}' title {}", cloud.colour, Picture::quoted(cloud.label));
+        keys += fmt::format(", NaN with points pt 7 ps 0.8 lc rgb '{}' title {}", cloud.colour,
+                            Picture::quoted(cloud.label));
     }
     picture("plot {}{}\n", plots.empty() ? "NaN notitle" : plots, keys);
   }
@@ -274,16 +312,19 @@ struct MarginalPanel {
 
 struct MarginalStyle {
   std::string title = {};
-  std::string samples_label = "Wasserstein gradient flow", reference_label = "reference draws (NUTS)";
+  std::string samples_label = "Wasserstein gradient flow",
+              reference_label = "reference draws (NUTS)";
   int bins = 32;
-  int most_columns = 5;
+  int max_columns = 5;
 };
 
-/// Histograms of samples (outline) over those of reference draws (filled), on the same bins, a panel a parameter.
-/// \return whether the picture was made
-inline bool draw_marginals(const std::filesystem::path& file, const std::vector<MarginalPanel>& panels, const MarginalStyle& style = {}) {
+/// Histograms of samples (outline) over those of reference draws (filled), on the same bins, a
+/// panel a parameter. \return whether the picture was made
+inline bool draw_marginals(const std::filesystem::path& file,
+                           const std::vector<MarginalPanel>& panels,
+                           const MarginalStyle& style = {}) {
   if (panels.empty()) return true;
-  const auto grid = PanelGrid::of(panels.size(), style.most_columns);
+  const auto grid = PanelGrid::of(panels.size(), style.max_columns);
   const int height = (grid.rows == 1 ? 330 : 250) * grid.rows + 85;
   Picture picture(file, std::clamp(grid.columns * 280, 560, 1500), height);
 
@@ -301,20 +342,24 @@ inline bool draw_marginals(const std::filesystem::path& file, const std::vector<
     const auto samples = finite(panel.samples), reference = finite(panel.reference);
     double low = std::numeric_limits<double>::infinity(), high = -low;
     for (const auto& values : {samples, reference})
-      if (!values.empty()) low = std::min(low, detail::quantile(values, 0.001)), high = std::max(high, detail::quantile(values, 0.999));
+      if (!values.empty())
+        low = std::min(low, detail::quantile(values, 0.001)),
+        high = std::max(high, detail::quantile(values, 0.999));
     if (!(low < high)) low = std::isfinite(low) ? low - 1 : -1, high = low + 2;
     const double step = (high - low) / style.bins;
     const auto histogram = [&](const std::vector<double>& values) -> Eigen::VectorXd {
       Eigen::VectorXd counts = Eigen::VectorXd::Zero(style.bins);
       for (const double v : values)
-        if (v >= low && v < high) ++counts[std::min(static_cast<int>((v - low) / step), style.bins - 1)];
+        if (v >= low && v < high)
+          ++counts[std::min(static_cast<int>((v - low) / step), style.bins - 1)];
       return counts / (step * static_cast<double>(std::max<std::size_t>(values.size(), 1)));
     };
     const Eigen::VectorXd s = histogram(samples), r = histogram(reference);
     Eigen::MatrixXd rows(3, style.bins + 2);  // an empty bin at either end closes the outline
     rows.setZero();
     for (int i = 0; i < style.bins + 2; ++i) rows(0, i) = low + step * (i - 0.5);
-    rows.row(1).segment(1, style.bins) = s.transpose(), rows.row(2).segment(1, style.bins) = r.transpose();
+    rows.row(1).segment(1, style.bins) = s.transpose(),
+                           rows.row(2).segment(1, style.bins) = r.transpose();
     blocks.push_back({picture.block(rows), low - 0.5 * step, high + 0.5 * step});
   }
 
@@ -322,28 +367,44 @@ inline bool draw_marginals(const std::filesystem::path& file, const std::vector<
   const double foot = 34.0 / height, head = style.title.empty() ? 0.99 : 1 - 36.0 / height;
   picture("set multiplot\n");
   if (!style.title.empty())
-    picture("set label 1 {} at screen 0.5,{:.4f} center font ',14' textcolor rgb '#20242A'\n", Picture::quoted(style.title),
-            (1 + head) / 2);
+    picture("set label 1 {} at screen 0.5,{:.4f} center font ',14' textcolor rgb '#20242A'\n",
+            Picture::quoted(style.title), (1 + head) / 2);
   picture("set lmargin 2\nset rmargin 2\nset tmargin 2\nset bmargin 2\nunset key\n");
   picture(
-      "set style fill solid 1.0 border lc rgb '#DCD3C6'\nunset ytics\nset border 1\nset xtics nomirror\nset xtics autofreq\nset yrange "
+      "set style fill solid 1.0 border lc rgb '#DCD3C6'\nunset ytics\nset border 1\nset xtics "
+      "nomirror\nset xtics autofreq\nset yrange "
       "[0:*]\n");
   const double panel_width = 1.0 / grid.columns, panel_height = (head - foot) / grid.rows;
   for (std::size_t p = 0; p < panels.size(); ++p) {
     const int column = static_cast<int>(p) % grid.columns, row = static_cast<int>(p) / grid.columns;
-    picture("set origin {:.4f},{:.4f}\nset size {:.4f},{:.4f}\nset title {}\nset xrange [{:.6g}:{:.6g}]\n", column * panel_width,
-            head - (row + 1) * panel_height, panel_width, panel_height, Picture::quoted(panels[p].name), blocks[p].low, blocks[p].high);
+    picture(
+        "set origin {:.4f},{:.4f}\nset size {:.4f},{:.4f}\nset title {}\nset xrange "
+        "[{:.6g}:{:.6g}]\n",
+        column * panel_width, head - (row + 1) * panel_height, panel_width, panel_height,
+        Picture::quoted(panels[p].name), blocks[p].low, blocks[p].high);
     // About five labels whatever the range: a step of 1, 2 or 5 times a power of ten.
-    const double rough = (blocks[p].high - blocks[p].low) / 4, power = std::pow(10, std::floor(std::log10(rough)));
-    picture("set xtics {:.3g}\n", power * (rough / power < 1.5 ? 1 : rough / power < 3.5 ? 2 : rough / power < 7.5 ? 5 : 10));
-    picture("plot {0} using 1:3 with boxes fc rgb '#DCD3C6' notitle, {0} using 1:2 with histeps lw 1.8 lc rgb '{1}' notitle\n",
-            blocks[p].data, colour::ours);
+    const double rough = (blocks[p].high - blocks[p].low) / 4,
+                 power = std::pow(10, std::floor(std::log10(rough)));
+    picture("set xtics {:.3g}\n", power * (rough / power < 1.5   ? 1
+                                           : rough / power < 3.5 ? 2
+                                           : rough / power < 7.5 ? 5
+                                                                 : 10));
+    picture(
+        "plot {0} using 1:3 with boxes fc rgb '#DCD3C6' notitle, {0} using 1:2 with histeps lw 1.8 "
+        "lc rgb '{1}' notitle\n",
+        blocks[p].data, colour::ours);
     if (p == 0) picture("unset label 1\n");
   }
-  picture("unset title\nunset border\nunset xtics\nset origin 0,0\nset size 1,{:.4f}\nset tmargin 0\nset bmargin 0\n", foot);
-  picture("set key center center horizontal samplen 2 font ',11' width 2\nset xrange [0:1]\nset yrange [0:1]\n");
-  picture("plot NaN with lines lw 2.5 lc rgb '{}' title {}, NaN with boxes fc rgb '#DCD3C6' title {}\n", colour::ours,
-          Picture::quoted(style.samples_label), Picture::quoted(style.reference_label));
+  picture(
+      "unset title\nunset border\nunset xtics\nset origin 0,0\nset size 1,{:.4f}\nset tmargin "
+      "0\nset bmargin 0\n",
+      foot);
+  picture(
+      "set key center center horizontal samplen 2 font ',11' width 2\nset xrange [0:1]\nset yrange "
+      "[0:1]\n");
+  picture(
+      "plot NaN with lines lw 2.5 lc rgb '{}' title {}, NaN with boxes fc rgb '#DCD3C6' title {}\n",
+      colour::ours, Picture::quoted(style.samples_label), Picture::quoted(style.reference_label));
   picture("unset multiplot\n");
   return picture.draw();
 }
@@ -365,11 +426,14 @@ struct CurvePanel {
   bool equal_units = false;  ///< the same length for a unit of x and of y, for curves in the plane
 };
 
-/// A row of panels with curves and marks, for errors over steps or densities in one dimension. \return whether the picture was made
-inline bool draw_curves(const std::filesystem::path& file, const std::vector<CurvePanel>& panels, const std::string& title = {}) {
+/// A row of panels with curves and marks, for errors over steps or densities in one dimension.
+/// \return whether the picture was made
+inline bool draw_curves(const std::filesystem::path& file, const std::vector<CurvePanel>& panels,
+                        const std::string& title = {}) {
   if (panels.empty()) return true;
   const auto grid = PanelGrid::of(panels.size(), 4);
-  Picture picture(file, std::clamp(grid.columns * 470, 700, 1500), 420 * grid.rows + (title.empty() ? 0 : 34));
+  Picture picture(file, std::clamp(grid.columns * 470, 700, 1500),
+                  420 * grid.rows + (title.empty() ? 0 : 34));
   std::vector<std::vector<std::string>> blocks(panels.size());
   for (std::size_t p = 0; p < panels.size(); ++p)
     for (const auto& curve : panels[p].curves) {
@@ -378,23 +442,34 @@ inline bool draw_curves(const std::filesystem::path& file, const std::vector<Cur
       if (rows.rows() == 4) rows.bottomRows(2) << curve.low.transpose(), curve.high.transpose();
       blocks[p].push_back(picture.block(rows));
     }
-  picture("set multiplot layout {},{}{}\nset grid lc rgb '#E4E6EA' lt 1 lw 0.7\nset key below center horizontal maxcols 2\n", grid.rows,
-          grid.columns, title.empty() ? "" : " title " + Picture::quoted(title) + " font ',14' offset 0,-0.2");
+  picture(
+      "set multiplot layout {},{}{}\nset grid lc rgb '#E4E6EA' lt 1 lw 0.7\nset key below center "
+      "horizontal maxcols 2\n",
+      grid.rows, grid.columns,
+      title.empty() ? "" : " title " + Picture::quoted(title) + " font ',14' offset 0,-0.2");
   for (std::size_t p = 0; p < panels.size(); ++p) {
     const auto& panel = panels[p];
-    picture("set offsets graph 0.02, graph 0.02, graph 0.04, {}\nset size {}\n", panel.equal_units ? "graph 0.04" : "0",
-            panel.equal_units ? "ratio -1" : "noratio");
-    picture("set title {}\nset xlabel {} offset 0,0.4\nset ylabel {}\n{} logscale x\n{} logscale y\nset format y '{}'\n",
-            Picture::quoted(panel.title), Picture::quoted(panel.x_label), Picture::quoted(panel.y_label), panel.log_x ? "set" : "unset",
-            panel.log_y ? "set" : "unset", panel.log_y ? "10^{%T}" : "%h");
+    picture("set offsets graph 0.02, graph 0.02, graph 0.04, {}\nset size {}\n",
+            panel.equal_units ? "graph 0.04" : "0", panel.equal_units ? "ratio -1" : "noratio");
+    picture(
+        "set title {}\nset xlabel {} offset 0,0.4\nset ylabel {}\n{} logscale x\n{} logscale "
+        "y\nset format y '{}'\n",
+        Picture::quoted(panel.title), Picture::quoted(panel.x_label),
+        Picture::quoted(panel.y_label), panel.log_x ? "set" : "unset",
+        panel.log_y ? "set" : "unset", panel.log_y ? "10^{%T}" : "%h");
     std::string plots;
     for (std::size_t c = 0; c < panel.curves.size(); ++c) {
       const auto& curve = panel.curves[c];
-      const std::string look = curve.marks ? "points pt 7 ps 0.8" : curve.dashed ? "lines lw 1.8 dt 2" : "lines lw 2";
-      plots += fmt::format("{}{} using 1:2 with {} lc rgb '{}' {}", plots.empty() ? "" : ", ", blocks[p][c], look, curve.colour,
-                           curve.label.empty() ? "notitle" : "title " + Picture::quoted(curve.label));
+      const std::string look = curve.marks    ? "points pt 7 ps 0.8"
+                               : curve.dashed ? "lines lw 1.8 dt 2"
+                                              : "lines lw 2";
+      plots += fmt::format(
+          "{}{} using 1:2 with {} lc rgb '{}' {}", plots.empty() ? "" : ", ", blocks[p][c], look,
+          curve.colour, curve.label.empty() ? "notitle" : "title " + Picture::quoted(curve.label));
       if (curve.low.size() > 0)
-        plots += fmt::format(", {} using 1:2:3:4 with yerrorbars pt 7 ps 0.5 lw 1 lc rgb '{}' notitle", blocks[p][c], curve.colour);
+        plots +=
+            fmt::format(", {} using 1:2:3:4 with yerrorbars pt 7 ps 0.5 lw 1 lc rgb '{}' notitle",
+                        blocks[p][c], curve.colour);
     }
     picture("plot {}\n", plots.empty() ? "NaN notitle" : plots);
   }

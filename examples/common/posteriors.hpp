@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Two posteriors as targets, in coordinates on all of R^d (a positive parameter is sampled as its logarithm, with the log-Jacobian in the
-// density), and what a flow needs to start near one: mode, standardised coordinates, a Gaussian variational fit.
+// Two posteriors as targets, in coordinates on all of R^d (a positive parameter is sampled as its
+// logarithm, with the log-Jacobian in the density), and what a flow needs to start near one: mode,
+// standardised coordinates, a Gaussian variational fit.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -22,27 +23,36 @@ namespace detail {
 /// log(1 + e^x), without overflow.
 inline double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 /// 1 / (1 + e^-x), without overflow.
-inline double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
+inline double sigmoid(double x) {
+  return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
+}
 
-/// log of the half-Cauchy density of e^s, plus the Jacobian s, up to a constant: s − log(1 + (e^s/scale)²); and its derivative by s.
-inline double log_half_cauchy(double s, double scale) { return s - softplus(2 * (s - std::log(scale))); }
-inline double log_half_cauchy_slope(double s, double scale) { return 1 - 2 * sigmoid(2 * (s - std::log(scale))); }
+/// log of the half-Cauchy density of e^s, plus the Jacobian s, up to a constant: s − log(1 +
+/// (e^s/scale)²); and its derivative by s.
+inline double log_half_cauchy(double s, double scale) {
+  return s - softplus(2 * (s - std::log(scale)));
+}
+inline double log_half_cauchy_slope(double s, double scale) {
+  return 1 - 2 * sigmoid(2 * (s - std::log(scale)));
+}
 }  // namespace detail
 
 /// Children's test scores by mother's schooling and IQ, a linear regression with interaction:
-/// y_i ~ N(β1 + β2 hs_i + β3 iq_i + β4 hs_i iq_i, σ), β flat, σ ~ half-Cauchy(0, 2.5). Sampled: x = (β1, β2, β3, β4, log σ).
-/// The data enter through |y − Hβ|² = r + (β − b)ᵀ HᵀH (β − b) alone, with b the least-squares solution, so that an evaluation does not
-/// depend on their number.
+/// y_i ~ N(β1 + β2 hs_i + β3 iq_i + β4 hs_i iq_i, σ), β flat, σ ~ half-Cauchy(0, 2.5). Sampled: x =
+/// (β1, β2, β3, β4, log σ). The data enter through |y − Hβ|² = r + (β − b)ᵀ HᵀH (β − b) alone, with
+/// b the least-squares solution, so that an evaluation does not depend on their number.
 class TestScores {
  public:
-  /// \param file posteriordb's data of kidscore_interaction \throws std::runtime_error naming what is missing or malformed
+  /// \param file posteriordb's data of kidscore_interaction \throws std::runtime_error naming what
+  /// is missing or malformed
   static TestScores read(const std::filesystem::path& file) {
     const auto json = read_json(file);
-    const auto score = vector_field(json, "kid_score", file), hs = vector_field(json, "mom_hs", file),
-               iq = vector_field(json, "mom_iq", file);
+    const auto score = vector_field(json, "kid_score", file),
+               hs = vector_field(json, "mom_hs", file), iq = vector_field(json, "mom_iq", file);
     if (score.size() != hs.size() || score.size() != iq.size())
-      throw std::runtime_error(fmt::format("{}: kid_score, mom_hs and mom_iq have {}, {} and {} entries, but must have as many",
-                                           file.string(), score.size(), hs.size(), iq.size()));
+      throw std::runtime_error(fmt::format(
+          "{}: kid_score, mom_hs and mom_iq have {}, {} and {} entries, but must have as many",
+          file.string(), score.size(), hs.size(), iq.size()));
     Eigen::MatrixXd design(score.size(), 4);
     design << Eigen::VectorXd::Ones(score.size()), hs, iq, hs.cwiseProduct(iq);
     try {
@@ -53,13 +63,16 @@ class TestScores {
   }
 
   /// \param design n × 4, \param y n; at least five data that determine β
-  TestScores(const Eigen::MatrixXd& design, const Eigen::VectorXd& y) : count_(static_cast<double>(y.size())) {
+  TestScores(const Eigen::MatrixXd& design, const Eigen::VectorXd& y)
+      : count_(static_cast<double>(y.size())) {
     const auto need = [&](bool good) {
       if (good) return;
       throw std::invalid_argument(
-          fmt::format("TestScores: {} data with {} columns do not determine 4 coefficients", y.size(), design.cols()));
+          fmt::format("TestScores: {} data with {} columns do not determine 4 coefficients",
+                      y.size(), design.cols()));
     };
-    need(design.cols() == 4 && design.rows() == y.size() && y.size() >= 5 && design.allFinite() && y.allFinite());
+    need(design.cols() == 4 && design.rows() == y.size() && y.size() >= 5 && design.allFinite() &&
+         y.allFinite());
     const Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(design);
     need(qr.rank() == 4);
     gram_ = design.transpose() * design;
@@ -70,18 +83,24 @@ class TestScores {
   int dim() const { return 5; }
   double log_density(const Eigen::VectorXd& x) const {
     const Eigen::Vector4d e = x.head<4>() - fit_;
-    return -count_ * x[4] - 0.5 * (residual_ + e.dot(gram_ * e)) * std::exp(-2 * x[4]) + detail::log_half_cauchy(x[4], 2.5);
+    return -count_ * x[4] - 0.5 * (residual_ + e.dot(gram_ * e)) * std::exp(-2 * x[4]) +
+           detail::log_half_cauchy(x[4], 2.5);
   }
   Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
     const Eigen::Vector4d e = x.head<4>() - fit_, ge = gram_ * e;
     const double precision = std::exp(-2 * x[4]);
     Eigen::VectorXd g(5);
-    g << -precision * ge, -count_ + (residual_ + e.dot(ge)) * precision + detail::log_half_cauchy_slope(x[4], 2.5);
+    g << -precision * ge,
+        -count_ + (residual_ + e.dot(ge)) * precision + detail::log_half_cauchy_slope(x[4], 2.5);
     return g;
   }
 
-  static std::vector<std::string> sampled_names() { return {"beta1", "beta2", "beta3", "beta4", "log_sigma"}; }
-  static std::vector<std::string> constrained_names() { return {"beta1", "beta2", "beta3", "beta4", "sigma"}; }
+  static std::vector<std::string> sampled_names() {
+    return {"beta1", "beta2", "beta3", "beta4", "log_sigma"};
+  }
+  static std::vector<std::string> constrained_names() {
+    return {"beta1", "beta2", "beta3", "beta4", "sigma"};
+  }
   /// The constrained parameters, one column a particle: (β1, …, β4, σ).
   static wgf::Particles constrain(wgf::Particles x) {
     x.row(4) = x.row(4).array().exp();
@@ -105,16 +124,19 @@ class TestScores {
   double residual_;       // |y − H fit|²
 };
 
-/// Eight schools' coaching effects, non-centred: y_j ~ N(μ + τ θ_j, σ_j), θ_j ~ N(0, 1), μ ~ N(0, 5), τ ~ half-Cauchy(0, 5).
-/// Sampled: x = (θ_1, …, θ_8, μ, log τ); constrained: (μ + τ θ_1, …, μ + τ θ_8, μ, τ).
+/// Eight schools' coaching effects, non-centred: y_j ~ N(μ + τ θ_j, σ_j), θ_j ~ N(0, 1), μ ~ N(0,
+/// 5), τ ~ half-Cauchy(0, 5). Sampled: x = (θ_1, …, θ_8, μ, log τ); constrained: (μ + τ θ_1, …, μ +
+/// τ θ_8, μ, τ).
 class EightSchools {
  public:
-  /// \param file posteriordb's data of eight_schools_noncentered \throws std::runtime_error naming what is missing or malformed
+  /// \param file posteriordb's data of eight_schools_noncentered \throws std::runtime_error naming
+  /// what is missing or malformed
   static EightSchools read(const std::filesystem::path& file) {
     const auto json = read_json(file);
     const auto y = vector_field(json, "y", file), sigma = vector_field(json, "sigma", file);
     if (y.size() != 8 || sigma.size() != 8 || !(sigma.minCoeff() > 0))
-      throw std::runtime_error(fmt::format("{}: y and sigma must hold eight numbers each, sigma positive ones", file.string()));
+      throw std::runtime_error(fmt::format(
+          "{}: y and sigma must hold eight numbers each, sigma positive ones", file.string()));
     return {y, sigma};
   }
   EightSchools(const Eigen::Matrix<double, 8, 1>& y, const Eigen::Matrix<double, 8, 1>& sigma)
@@ -124,13 +146,15 @@ class EightSchools {
   double log_density(const Eigen::VectorXd& x) const {
     const double mu = x[8], tau = std::exp(x[9]);
     const Vector8 theta = x.head<8>(), e = y_ - mu - tau * theta;
-    return -0.5 * ((precision_ * e * e).sum() + (theta * theta).sum() + mu * mu / 25) + detail::log_half_cauchy(x[9], 5);
+    return -0.5 * ((precision_ * e * e).sum() + (theta * theta).sum() + mu * mu / 25) +
+           detail::log_half_cauchy(x[9], 5);
   }
   Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
     const double mu = x[8], tau = std::exp(x[9]);
     const Vector8 theta = x.head<8>(), pull = precision_ * (y_ - mu - tau * theta);
     Eigen::VectorXd g(10);
-    g << (tau * pull - theta).matrix(), pull.sum() - mu / 25, tau * (pull * theta).sum() + detail::log_half_cauchy_slope(x[9], 5);
+    g << (tau * pull - theta).matrix(), pull.sum() - mu / 25,
+        tau * (pull * theta).sum() + detail::log_half_cauchy_slope(x[9], 5);
     return g;
   }
 
@@ -139,7 +163,8 @@ class EightSchools {
             "theta_raw6", "theta_raw7", "theta_raw8", "mu",         "log_tau"};
   }
   static std::vector<std::string> constrained_names() {
-    return {"theta1", "theta2", "theta3", "theta4", "theta5", "theta6", "theta7", "theta8", "mu", "tau"};
+    return {"theta1", "theta2", "theta3", "theta4", "theta5",
+            "theta6", "theta7", "theta8", "mu",     "tau"};
   }
   static wgf::Particles constrain(wgf::Particles x) {
     x.row(9) = x.row(9).array().exp();
@@ -171,7 +196,8 @@ struct Moments {
   }
 };
 
-/// What is known about a posterior: the moments of all 10,000 reference draws on both scales, and 2,000 of the draws for pictures.
+/// What is known about a posterior: the moments of all 10,000 reference draws on both scales, and
+/// 2,000 of the draws for pictures.
 struct Reference {
   Moments constrained, sampled;
   wgf::Particles draws;          ///< on the constrained scale
@@ -193,16 +219,21 @@ struct Reference {
       }
       return m;
     };
-    Reference reference{moments("constrained", Posterior::constrained_names()), moments("sampled", Posterior::sampled_names()), {}, {}};
+    Reference reference{moments("constrained", Posterior::constrained_names()),
+                        moments("sampled", Posterior::sampled_names()),
+                        {},
+                        {}};
     Table table = read_csv(folder / "draws.csv");
     if (table.names != Posterior::constrained_names())
-      throw std::runtime_error(fmt::format("{}: line 1: the columns must be {}", (folder / "draws.csv").string(),
+      throw std::runtime_error(fmt::format("{}: line 1: the columns must be {}",
+                                           (folder / "draws.csv").string(),
                                            fmt::join(Posterior::constrained_names(), ",")));
     reference.draws = std::move(table.values);
     reference.sampled_draws = Posterior::unconstrain(reference.draws);
     if (!reference.sampled_draws.allFinite())
-      throw std::runtime_error(
-          fmt::format("{}: {} must be positive in every row", (folder / "draws.csv").string(), Posterior::constrained_names().back()));
+      throw std::runtime_error(fmt::format("{}: {} must be positive in every row",
+                                           (folder / "draws.csv").string(),
+                                           Posterior::constrained_names().back()));
     return reference;
   }
 };
@@ -228,7 +259,8 @@ template <class Target>
 Eigen::MatrixXd hessian(const Target& target, const Eigen::VectorXd& x) {
   Eigen::MatrixXd h(x.size(), x.size());
   for (Eigen::Index i = 0; i < x.size(); ++i) {
-    const double step = 6e-6 * std::max(1.0, std::abs(x[i]));  // about the cube root of the rounding error
+    const double step =
+        6e-6 * std::max(1.0, std::abs(x[i]));  // about the cube root of the rounding error
     Eigen::VectorXd up = x, down = x;
     up[i] += step, down[i] -= step;
     h.col(i) = (target.gradient(up) - target.gradient(down)) / (up[i] - down[i]);
@@ -236,22 +268,26 @@ Eigen::MatrixXd hessian(const Target& target, const Eigen::VectorXd& x) {
   return 0.5 * (h + h.transpose());
 }
 
-/// The mode of a target and the Laplace approximation there, by Newton's method with a damped Hessian and step halving.
-/// \throws std::runtime_error when no maximum with a negative definite Hessian is found
+/// The mode of a target and the Laplace approximation there, by Newton's method with a damped
+/// Hessian and step halving. \throws std::runtime_error when no maximum with a negative definite
+/// Hessian is found
 template <class Target>
 GaussianFit laplace_fit(const Target& target, Eigen::VectorXd x) {
   double value = target.log_density(x), damping = 0;
   for (int iteration = 0; iteration < 200; ++iteration) {
     const Eigen::MatrixXd curvature = -hessian(target, x);
-    const Eigen::VectorXd g = target.gradient(x), scale = curvature.diagonal().cwiseAbs().cwiseMax(1e-8);
+    const Eigen::VectorXd g = target.gradient(x),
+                          scale = curvature.diagonal().cwiseAbs().cwiseMax(1e-8);
     if (!curvature.allFinite() || !g.allFinite()) break;
     bool moved = false;
     for (int attempt = 0; attempt < 60 && !moved; ++attempt) {
-      const Eigen::LLT<Eigen::MatrixXd> llt(curvature + damping * Eigen::MatrixXd(scale.asDiagonal()));
+      const Eigen::LLT<Eigen::MatrixXd> llt(curvature +
+                                            damping * Eigen::MatrixXd(scale.asDiagonal()));
       if (llt.info() == Eigen::Success) {
         const Eigen::VectorXd step = llt.solve(g);
         const double gain = g.dot(step);  // twice the rise that the quadratic model promises
-        if (damping == 0 && gain < 1e-16) return {x, llt.solve(Eigen::MatrixXd::Identity(x.size(), x.size())).llt().matrixL()};
+        if (damping == 0 && gain < 1e-16)
+          return {x, llt.solve(Eigen::MatrixXd::Identity(x.size(), x.size())).llt().matrixL()};
         const double next = target.log_density(x + step);
         if (next >= value + 1e-4 * gain || (damping == 0 && gain < 1e-9 * (1 + std::abs(value)))) {
           x += step, value = next, moved = true;
@@ -266,12 +302,14 @@ GaussianFit laplace_fit(const Target& target, Eigen::VectorXd x) {
   throw std::runtime_error("laplace_fit: found no mode with a negative definite Hessian");
 }
 
-/// The Gaussian q that maximises the evidence lower bound E_q[log p] + H(q): a start that sees more of a skewed posterior than the mode
-/// does. The expectation is over fixed normals (whitened, so that a Gaussian target is fitted exactly), x = m + Lε; ascent by the natural
-/// gradient m += ρ S E[∇log p], S⁻¹ −= ρ (S⁻¹ + E[∇² log p]) with E[∇² log p] = S^{-1}E[(x − m)∇log pᵀ] (Price's theorem), halving ρ when
-/// the bound falls.
+/// The Gaussian q that maximises the evidence lower bound E_q[log p] + H(q): a start that sees more
+/// of a skewed posterior than the mode does. The expectation is over fixed normals (whitened, so
+/// that a Gaussian target is fitted exactly), x = m + Lε; ascent by the natural gradient m += ρ S
+/// E[∇log p], S⁻¹ −= ρ (S⁻¹ + E[∇² log p]) with E[∇² log p] = S^{-1}E[(x − m)∇log pᵀ] (Price's
+/// theorem), halving ρ when the bound falls.
 template <class Target>
-GaussianFit variational_fit(const Target& target, GaussianFit fit, std::uint64_t seed = 1, int normals = 10000, int iterations = 500) {
+GaussianFit variational_fit(const Target& target, GaussianFit fit, std::uint64_t seed = 1,
+                            int normals = 10000, int iterations = 500) {
   using Eigen::MatrixXd, Eigen::VectorXd;
   const Eigen::Index d = fit.mean.size();
   MatrixXd e = wgf::standard_normals(static_cast<int>(d), normals / 2, seed);
@@ -283,10 +321,13 @@ GaussianFit variational_fit(const Target& target, GaussianFit fit, std::uint64_t
 
   const auto bound = [&](const GaussianFit& q) {
     double sum = 0;
-    for (Eigen::Index i = 0; i < eps.cols(); ++i) sum += target.log_density(q.mean + q.factor * eps.col(i));
+    for (Eigen::Index i = 0; i < eps.cols(); ++i)
+      sum += target.log_density(q.mean + q.factor * eps.col(i));
     return sum / n + q.factor.diagonal().array().log().sum();
   };
-  const auto inverse = [d](const MatrixXd& a) { return MatrixXd(a.llt().solve(MatrixXd::Identity(d, d))); };
+  const auto inverse = [d](const MatrixXd& a) {
+    return MatrixXd(a.llt().solve(MatrixXd::Identity(d, d)));
+  };
 
   double value = bound(fit), rate = 0.5;
   MatrixXd precision = inverse(fit.factor * fit.factor.transpose());
@@ -297,15 +338,19 @@ GaussianFit variational_fit(const Target& target, GaussianFit fit, std::uint64_t
       const VectorXd g = target.gradient(fit.mean + fit.factor * eps.col(i));
       mean_gradient += g / n, product += eps.col(i) * g.transpose() / n;
     }
-    MatrixXd curvature = -fit.factor.transpose().template triangularView<Eigen::Upper>().solve(product);  // −E[∇² log p]
+    MatrixXd curvature = -fit.factor.transpose().template triangularView<Eigen::Upper>().solve(
+        product);  // −E[∇² log p]
     curvature = 0.5 * (curvature + curvature.transpose()).eval();
     const VectorXd direction = fit.factor * (fit.factor.transpose() * mean_gradient);
-    const double progress = mean_gradient.dot(direction) + (fit.factor.transpose() * (curvature - precision) * fit.factor).squaredNorm();
+    const double progress =
+        mean_gradient.dot(direction) +
+        (fit.factor.transpose() * (curvature - precision) * fit.factor).squaredNorm();
     if (progress < 1e-12) break;
     for (; rate > 1e-6; rate *= 0.5) {
       const MatrixXd trial_precision = (1 - rate) * precision + rate * curvature;
       if (trial_precision.llt().info() != Eigen::Success) continue;
-      const GaussianFit trial{fit.mean + rate * direction, inverse(trial_precision).llt().matrixL()};
+      const GaussianFit trial{fit.mean + rate * direction,
+                              inverse(trial_precision).llt().matrixL()};
       const double trial_value = bound(trial);
       if (!(trial_value > value)) continue;
       fit = trial, precision = trial_precision, value = trial_value;
@@ -316,24 +361,31 @@ GaussianFit variational_fit(const Target& target, GaussianFit fit, std::uint64_t
   return fit;
 }
 
-/// A target in the coordinates z of a Gaussian fit, x = mean + factor z: well scaled, and standard normal where the fit is exact. Keeps a
-/// copy of the target.
+/// A target in the coordinates z of a Gaussian fit, x = mean + factor z: well scaled, and standard
+/// normal where the fit is exact. Keeps a copy of the target.
 template <class Target>
 class Standardised {
  public:
   Standardised(Target target, GaussianFit fit) : target_(std::move(target)), fit_(std::move(fit)) {
-    if (fit_.mean.size() != target_.dim() || fit_.factor.rows() != target_.dim() || fit_.factor.cols() != target_.dim())
-      throw std::invalid_argument(fmt::format("Standardised: the fit has dimension {}, the target {}", fit_.mean.size(), target_.dim()));
+    if (fit_.mean.size() != target_.dim() || fit_.factor.rows() != target_.dim() ||
+        fit_.factor.cols() != target_.dim())
+      throw std::invalid_argument(
+          fmt::format("Standardised: the fit has dimension {}, the target {}", fit_.mean.size(),
+                      target_.dim()));
   }
 
   int dim() const { return target_.dim(); }
-  double log_density(const Eigen::VectorXd& z) const { return target_.log_density(fit_.mean + fit_.factor * z); }
+  double log_density(const Eigen::VectorXd& z) const {
+    return target_.log_density(fit_.mean + fit_.factor * z);
+  }
   Eigen::VectorXd gradient(const Eigen::VectorXd& z) const {
     return fit_.factor.transpose() * target_.gradient(fit_.mean + fit_.factor * z);
   }
 
   /// From standardised to sampled coordinates and back, one column a particle.
-  wgf::Particles to_sampled(const wgf::Particles& z) const { return (fit_.factor * z).colwise() + fit_.mean; }
+  wgf::Particles to_sampled(const wgf::Particles& z) const {
+    return (fit_.factor * z).colwise() + fit_.mean;
+  }
   wgf::Particles from_sampled(const wgf::Particles& x) const {
     return fit_.factor.triangularView<Eigen::Lower>().solve(x.colwise() - fit_.mean);
   }

@@ -20,12 +20,14 @@
 namespace examples {
 
 /// Collects what a run was asked for and what came out, then writes it:
-/// {"program": …, "seed": …, "settings": {…}, "seconds": {…}, "metrics": {…}, "notes": […]}. Names are snake_case.
+/// {"program": …, "seed": …, "settings": {…}, "seconds": {…}, "metrics": {…}, "notes": […]}. Names
+/// are snake_case.
 class Report {
  public:
   Report(std::string program, const CommonOptions& options) {
     content_ = {{"program", std::move(program)}, {"seed", options.seed}};
-    for (const char* part : {"settings", "seconds", "metrics"}) content_[part] = nlohmann::ordered_json::object();
+    for (const char* part : {"settings", "seconds", "metrics"})
+      content_[part] = nlohmann::ordered_json::object();
     content_["notes"] = nlohmann::ordered_json::array();
     setting("threads", options.threads);
     setting("steps", options.steps);
@@ -45,13 +47,17 @@ class Report {
     content_["metrics"][snake_case(name)] = value;
   }
   /// A result of another shape: an object a parameter, a string.
-  void metric(const std::string& name, nlohmann::ordered_json value) { content_["metrics"][snake_case(name)] = std::move(value); }
+  void metric(const std::string& name, nlohmann::ordered_json value) {
+    content_["metrics"][snake_case(name)] = std::move(value);
+  }
   /// A result with a number for every step, target or mode.
   template <class Values>
   void list(const std::string& name, const Values& values) {
     metric(name, nlohmann::ordered_json(std::vector(values.begin(), values.end())));
   }
-  void seconds(const std::string& name, double value) { content_["seconds"][snake_case(name)] = std::round(value * 1e4) / 1e4; }
+  void seconds(const std::string& name, double value) {
+    content_["seconds"][snake_case(name)] = std::round(value * 1e4) / 1e4;
+  }
   /// Runs `work` and records how long it took. \return what `work` returns
   template <class Work>
   auto timed(const std::string& name, Work&& work) {
@@ -60,7 +66,10 @@ class Report {
       Report& report;
       const std::string& name;
       std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
-      ~Watch() { report.seconds(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()); }
+      ~Watch() {
+        report.seconds(
+            name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      }
     } watch{*this, name};
     return work();
   }
@@ -69,16 +78,20 @@ class Report {
 
   const nlohmann::ordered_json& content() const { return content_; }
 
-  /// Writes the report; the file is complete or not there at all. \throws wgf::FileError naming the file
+  /// Writes the report; the file is complete or not there at all. \throws wgf::FileError naming the
+  /// file
   void write(const std::filesystem::path& file) const {
-    wgf::detail::write_atomically("report", file, [&](std::ostream& out) { out << content_.dump(2) << '\n'; });
+    wgf::detail::write_atomically("report", file,
+                                  [&](std::ostream& out) { out << content_.dump(2) << '\n'; });
   }
 
  private:
   static const std::string& snake_case(const std::string& name) {
     const bool good = !name.empty() && name.front() >= 'a' && name.front() <= 'z' &&
                       name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
-    if (!good) throw std::invalid_argument(fmt::format("Report: the name \"{}\" is not in snake_case", name));
+    if (!good)
+      throw std::invalid_argument(
+          fmt::format("Report: the name \"{}\" is not in snake_case", name));
     return name;
   }
 

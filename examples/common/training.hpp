@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What the programs that run a flow share: the training's options, presets of them, runs with progress and checkpoints, and the summary
-// at the end.
+// What the programs that run a flow share: the training's options, presets of them, runs with
+// progress and checkpoints, and the summary at the end.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -32,10 +32,13 @@ struct Training {
 };
 using Presets = std::map<std::string, Training>;
 
-/// Adds an option that chooses among named trainings, --preset by default. Call it before everything else is added: options are applied in
-/// this order, so that those given override the preset. \param name the default one, whose values --help shows
-inline CLI::Option* add_presets(CLI::App& app, CommonOptions& options, const Presets& presets, std::string& name, Training& training,
-                                const char* option = "--preset", const char* help = "named settings; other options override them") {
+/// Adds an option that chooses among named trainings, --preset by default. Call it before
+/// everything else is added: options are applied in this order, so that those given override the
+/// preset. \param name the default one, whose values --help shows
+inline CLI::Option* add_presets(CLI::App& app, CommonOptions& options, const Presets& presets,
+                                std::string& name, Training& training,
+                                const char* option = "--preset",
+                                const char* help = "named settings; other options override them") {
   const auto choose = [&presets, &options, &name, &training](const std::string& chosen) {
     name = chosen, training = presets.at(chosen), options.steps = training.run.steps;
   };
@@ -43,7 +46,9 @@ inline CLI::Option* add_presets(CLI::App& app, CommonOptions& options, const Pre
   std::vector<std::string> names;
   for (const auto& preset : presets) names.push_back(preset.first);
   const auto known = [&presets, names](const std::string& text) {
-    return presets.contains(text) ? std::string() : fmt::format("must be one of {}, got {}", fmt::join(names, ", "), text);
+    return presets.contains(text)
+               ? std::string()
+               : fmt::format("must be one of {}, got {}", fmt::join(names, ", "), text);
   };
   return app.add_option_function<std::string>(option, choose, help)
       ->check(CLI::Validator(known, fmt::format("{{{}}}", fmt::join(names, ","))))
@@ -54,9 +59,11 @@ inline CLI::Option* add_presets(CLI::App& app, CommonOptions& options, const Pre
 inline CLI::Validator between(double least, double most, bool exclude_least = false) {
   const auto check = [=](const std::string& text) {
     double value = 0;
-    const bool good = CLI::detail::lexical_cast(text, value) && value >= least && value <= most && !(exclude_least && value == least);
+    const bool good = CLI::detail::lexical_cast(text, value) && value >= least && value <= most &&
+                      !(exclude_least && value == least);
     return good ? std::string()
-                : fmt::format("must be {} {} and at most {}, got {}", exclude_least ? "above" : "at least", least, most, text);
+                : fmt::format("must be {} {} and at most {}, got {}",
+                              exclude_least ? "above" : "at least", least, most, text);
   };
   return CLI::Validator(check, "");
 }
@@ -69,32 +76,42 @@ inline void add_training_options(CLI::App& app, Training& training) {
   };
   add("--step-size", training.step_size, "a, the time of a JKO step")->check(positive());
   add("--iterations", run.iterations, "iterations of a JKO step")->check(at_least(1));
-  add("--first-step", run.first_step, "the first step gets this many times the iterations")->check(positive());
-  add("--dual-steps", run.dual_steps, "steps of the dual network in an iteration")->check(at_least(1));
+  add("--first-step", run.first_step, "the first step gets this many times the iterations")
+      ->check(positive());
+  add("--dual-steps", run.dual_steps, "steps of the dual network in an iteration")
+      ->check(at_least(1));
   add("--batch", run.batch, "particles in a batch")->check(at_least(1));
   add("--rate", run.map_rate, "Adam's rate for the map")->check(positive());
   add("--dual-rate", run.dual_rate, "Adam's rate for the dual network")->check(positive());
-  add("--final-rate", run.final_rate, "within a step the rates fall to this share; 1: constant")->check(between(0, 1, true));
-  add("--average", run.average, "average the map over this last share of a step")->check(between(0, 1));
+  add("--final-rate", run.final_rate_fraction,
+      "within a step the rates fall to this share; 1: constant")
+      ->check(between(0, 1, true));
+  add("--average", run.tail_average, "average the map over this last share of a step")
+      ->check(between(0, 1));
   add("--pool", run.pool, "particles that stand for the cloud")->check(at_least(1));
   add("--whiten", run.whiten, "train in coordinates where the cloud has mean 0 and covariance I")
       ->default_str(run.whiten ? "true" : "false");
 }
 /// Adds --map, for programs that train either of two.
 inline CLI::Option* add_map(CLI::App& app, std::string& map) {
-  return app.add_option("--map", map, "the transport map: a residual network, or icnn, the gradient of a convex network")
+  return app
+      .add_option(
+          "--map", map,
+          "the transport map: a residual network, or icnn, the gradient of a convex network")
       ->check(CLI::IsMember({"residual", "icnn"}))
       ->capture_default_str();
 }
 /// Adds --dropout, for programs whose dual network takes it.
 inline void add_dropout(CLI::App& app, Training& training) {
-  app.add_option("--dropout", training.dropout, "share of the dual network's hidden units dropped while it is fitted")
+  app.add_option("--dropout", training.dropout,
+                 "share of the dual network's hidden units dropped while it is fitted")
       ->check(between(0, 0.99))
       ->capture_default_str()
       ->group("Training");
 }
 
-/// The training as settings of the report; throws what wgf would throw later for options that make no sense.
+/// The training as settings of the report; throws what wgf would throw later for options that make
+/// no sense.
 inline void report_training(Report& report, const std::string& preset, const Training& training) {
   const auto& run = training.run;
   run.check();
@@ -106,8 +123,8 @@ inline void report_training(Report& report, const std::string& preset, const Tra
   report.setting("batch", run.batch);
   report.setting("rate", run.map_rate);
   report.setting("dual_rate", run.dual_rate);
-  report.setting("final_rate", run.final_rate);
-  report.setting("average", run.average);
+  report.setting("final_rate_fraction", run.final_rate_fraction);
+  report.setting("average", run.tail_average);
   report.setting("pool", run.pool);
   report.setting("whiten", run.whiten);
   report.setting("dropout", training.dropout);
@@ -121,7 +138,8 @@ struct RunNumber {
 inline std::filesystem::path numbered(const std::filesystem::path& file, RunNumber run) {
   if (run.of == 1) return file;
   const auto digits = fmt::format("{}", run.of).size();
-  return file.parent_path() / fmt::format("{}-{:0{}}{}", file.stem().string(), run.number, digits, file.extension().string());
+  return file.parent_path() / fmt::format("{}-{:0{}}{}", file.stem().string(), run.number, digits,
+                                          file.extension().string());
 }
 
 /// What a run's numbers depend on, as the report has it.
@@ -132,11 +150,15 @@ inline nlohmann::ordered_json identity(const Report& report) {
   for (const char* free : {"steps", "threads", "device", "samples"}) all.erase(free);
   return all;
 }
-/// It is kept beside the checkpoints: the solver's own checks see neither a kernel's parameters nor the samples of a law.
-inline std::filesystem::path identity_file(std::filesystem::path checkpoint) { return checkpoint += ".json"; }
+/// It is kept beside the checkpoints: the solver's own checks see neither a kernel's parameters nor
+/// the samples of a law.
+inline std::filesystem::path identity_file(std::filesystem::path checkpoint) {
+  return checkpoint += ".json";
+}
 inline void write_identity(const std::filesystem::path& checkpoint, const Report& report) {
-  wgf::detail::write_atomically("checkpoint", identity_file(checkpoint),
-                                [&](std::ostream& out) { out << identity(report).dump(2) << '\n'; });
+  wgf::detail::write_atomically("checkpoint", identity_file(checkpoint), [&](std::ostream& out) {
+    out << identity(report).dump(2) << '\n';
+  });
 }
 /// \throws std::runtime_error naming the first setting that is another one
 inline void check_identity(const std::filesystem::path& checkpoint, const Report& report) {
@@ -144,10 +166,12 @@ inline void check_identity(const std::filesystem::path& checkpoint, const Report
   const auto saved = read_json(identity_file(checkpoint));
   const auto now = identity(report);
   for (const auto& [name, value] : now.items()) {
-    const std::string was = saved.contains(name) ? saved.at(name).dump() : "none", is = value.dump();
+    const std::string was = saved.contains(name) ? saved.at(name).dump() : "none",
+                      is = value.dump();
     if (was != is)
       throw std::runtime_error(
-          fmt::format("{}: it was saved by a run with another {}: {}, this one has {}", checkpoint.string(), name, was, is));
+          fmt::format("{}: it was saved by a run with another {}: {}, this one has {}",
+                      checkpoint.string(), name, was, is));
   }
 }
 
@@ -156,7 +180,8 @@ inline void check_interrupt(const std::string& where = "after the training") {
   if (wgf::interrupted()) throw Interrupted(where);
 }
 
-/// The observer of a run: progress on stderr unless quiet, checkpoints if there are any, and an end after the iteration of a Ctrl-C.
+/// The observer of a run: progress on stderr unless quiet, checkpoints if there are any, and an end
+/// after the iteration of a Ctrl-C.
 struct Watch {
   bool quiet;
   wgf::Checkpoint* checkpoint;
@@ -170,7 +195,8 @@ struct Watch {
     if (!wgf::interrupted()) return !checkpoint || checkpoint->after_iteration(run);
     if (run.finished()) return false;
     if (checkpoint) checkpoint->save(run);
-    where = run.iteration() > 0 ? fmt::format("in step {}, after iteration {}", run.steps_done() + 1, run.iteration())
+    where = run.iteration() > 0 ? fmt::format("in step {}, after iteration {}",
+                                              run.steps_done() + 1, run.iteration())
                                 : fmt::format("after step {}", run.steps_done());
     return false;
   }
@@ -183,20 +209,25 @@ struct Trained {
   std::vector<wgf::Progress> history;
 };
 
-/// Runs the solver, or goes on with what --resume names: the outcome is the same. Its seconds, those before it was resumed among them, go
-/// to the report, whose settings must be complete. Where a program has several runs they are called in order; on --resume those that have
-/// no checkpoint yet start anew. \throws Interrupted after Ctrl-C, the run being saved where --checkpoint says
+/// Runs the solver, or goes on with what --resume names: the outcome is the same. Its seconds,
+/// those before it was resumed among them, go to the report, whose settings must be complete. Where
+/// a program has several runs they are called in order; on --resume those that have no checkpoint
+/// yet start anew. \throws Interrupted after Ctrl-C, the run being saved where --checkpoint says
 template <class Solver, class Initial>
-Trained<typename Solver::Flow> train(const Solver& solver, const Initial& initial, const wgf::RunOptions& run, const CommonOptions& options,
+Trained<typename Solver::Flow> train(const Solver& solver, const Initial& initial,
+                                     const wgf::RunOptions& run, const CommonOptions& options,
                                      Report& report, RunNumber which = {}) {
   namespace fs = std::filesystem;
   std::optional<wgf::Checkpoint> checkpoint;
   if (!options.checkpoint.empty())
-    checkpoint.emplace(numbered(options.checkpoint, which), wgf::CheckpointOptions{.seconds = options.checkpoint_seconds});
+    checkpoint.emplace(numbered(options.checkpoint, which),
+                       wgf::CheckpointOptions{.seconds = options.checkpoint_seconds});
   const fs::path from = options.resume.empty() ? fs::path() : numbered(options.resume, which);
   const bool resumes = !from.empty() && (which.number == 1 || fs::exists(from));
   if (resumes) {
-    if (!fs::exists(from)) throw std::runtime_error(fmt::format("{}: there is no such checkpoint to resume from", from.string()));
+    if (!fs::exists(from))
+      throw std::runtime_error(
+          fmt::format("{}: there is no such checkpoint to resume from", from.string()));
     check_identity(options.resume, report);
   }
 
@@ -206,17 +237,21 @@ Trained<typename Solver::Flow> train(const Solver& solver, const Initial& initia
     checkpoint->save(state);
     write_identity(options.checkpoint, report);
     if (options.resume.empty())  // later ones are of another time
-      for (int k = which.number + 1; k <= which.of; ++k) fs::remove(numbered(options.checkpoint, {k, which.of}));
+      for (int k = which.number + 1; k <= which.of; ++k)
+        fs::remove(numbered(options.checkpoint, {k, which.of}));
   }
   Watch watch{options.quiet, checkpoint ? &*checkpoint : nullptr};
   while (!state.finished() && solver.step(state, watch)) {
   }
-  check_interrupt(which.of == 1 ? watch.where : fmt::format("in run {} of {}, {}", which.number, which.of, watch.where));
+  check_interrupt(which.of == 1
+                      ? watch.where
+                      : fmt::format("in run {} of {}, {}", which.number, which.of, watch.where));
   report.seconds("training", state.history().back().seconds);
   return {state.flow(), state.history()};
 }
 
-/// What was measured: for the report, and for people a line for every number, with what a good value would be.
+/// What was measured: for the report, and for people a line for every number, with what a good
+/// value would be.
 class Summary {
  public:
   explicit Summary(Report& report) : report_(report) {}
@@ -227,16 +262,20 @@ class Summary {
     row(std::move(what), value, std::move(good));
   }
   /// The seconds that the report has under "training".
-  void training_seconds() { metric("seconds", "seconds of training", report_.content()["seconds"]["training"]); }
-  /// What certificates say of a flow to a target: lines below the others, and "certificates" in the report.
+  void training_seconds() {
+    metric("seconds", "seconds of training", report_.content()["seconds"]["training"]);
+  }
+  /// What diagnostics say of a flow to a target: lines below the others, and "diagnostics" in the
+  /// report.
   template <class Flow, class Target>
-  void certify(const Trained<Flow>& trained, const Target& target, const CommonOptions& options) {
-    const auto certificate = wgf::certify(trained.flow, target, {.samples = 4000, .seed = options.seed, .history = trained.history});
-    certificate_ = certificate.text();
-    nlohmann::ordered_json all{{"overall", certificate.overall}, {"lines", certificate.lines}};
-    if (certificate.importance) all["pareto_k"] = certificate.importance->pareto_k;
-    if (certificate.stein) all["stein_p_value"] = certificate.stein->p_value;
-    report_.metric("certificates", std::move(all));
+  void diagnose(const Trained<Flow>& trained, const Target& target, const CommonOptions& options) {
+    const auto diagnostic = wgf::diagnose(
+        trained.flow, target, {.samples = 4000, .seed = options.seed, .history = trained.history});
+    diagnostic_ = diagnostic.text();
+    nlohmann::ordered_json all{{"overall", diagnostic.overall}, {"lines", diagnostic.lines}};
+    if (diagnostic.importance) all["pareto_k"] = diagnostic.importance->pareto_k;
+    if (diagnostic.stein) all["stein_p_value"] = diagnostic.stein->p_value;
+    report_.metric("diagnostics", std::move(all));
   }
   /// A line for people alone.
   void row(std::string what, double value, std::string good = {}) {
@@ -244,12 +283,16 @@ class Summary {
   }
   void print(const std::string& title) const {
     std::size_t what = 0, value = 0;
-    for (const auto& r : rows_) what = std::max(what, r.what.size()), value = std::max(value, r.value.size());
-    fmt::print("{}\n", title);
-    const auto pad = [](std::size_t width, const std::string& text) { return std::string(width - text.size(), ' '); };
     for (const auto& r : rows_)
-      fmt::print("  {}{}  {}{}{}\n", r.what, pad(what, r.what), pad(value, r.value), r.value, r.good.empty() ? "" : "   (" + r.good + ")");
-    if (!certificate_.empty()) fmt::print("certificates: {}", certificate_);
+      what = std::max(what, r.what.size()), value = std::max(value, r.value.size());
+    fmt::print("{}\n", title);
+    const auto pad = [](std::size_t width, const std::string& text) {
+      return std::string(width - text.size(), ' ');
+    };
+    for (const auto& r : rows_)
+      fmt::print("  {}{}  {}{}{}\n", r.what, pad(what, r.what), pad(value, r.value), r.value,
+                 r.good.empty() ? "" : "   (" + r.good + ")");
+    if (!diagnostic_.empty()) fmt::print("diagnostics: {}", diagnostic_);
   }
 
  private:
@@ -258,20 +301,24 @@ class Summary {
   };
   Report& report_;
   std::vector<Row> rows_;
-  std::string certificate_;
+  std::string diagnostic_;
 };
 
 /// Writes the report beside the other files, moves all of them into place, and says where they are.
 /// \param others names of further files, beginning with a comma
-inline void publish(OutputFolder& out, Report& report, bool has_picture, const std::string& others = {}) {
+inline void publish(OutputFolder& out, Report& report, bool has_picture,
+                    const std::string& others = {}) {
   check_interrupt();
   if (!has_picture) report.note("no picture was made");
   report.write(out.path("report.json"));
   out.publish();
-  fmt::print("files in {}: {}report.json, samples.npy, flow.wgf{}\n", out.folder().string(), has_picture ? "picture.png, " : "", others);
+  fmt::print("files in {}: {}report.json, samples.npy, flow.wgf{}\n", out.folder().string(),
+             has_picture ? "picture.png, " : "", others);
 }
 
 /// Seeds for the other samples that a program needs: distinct for all runs and uses.
-inline std::uint64_t derived_seed(const CommonOptions& options, int use) { return 16 * options.seed + static_cast<std::uint64_t>(use); }
+inline std::uint64_t derived_seed(const CommonOptions& options, int use) {
+  return 16 * options.seed + static_cast<std::uint64_t>(use);
+}
 
 }  // namespace examples

@@ -4,8 +4,8 @@
 
 namespace wgf {
 
-/// How an object is read where the library takes a target, a kernel or a divergence: as itself. To be specialised for types of others, with
-/// what stands for them:
+/// How an object is read where the library takes a target, a kernel or a divergence: as itself. To
+/// be specialised for types of others, with what stands for them:
 ///     template <>
 ///     struct wgf::Adapt<vendor::Model> {
 ///       static auto read(const vendor::Model& m) { return MyTarget{&m}; }

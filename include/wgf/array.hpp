@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What the per-point arithmetic of terms needs of Eigen arrays beyond what Eigen's own namespace supplies (exp, log, …). The names are
-// those of at::Tensor, so that one formula reads the same for both; what neither library has a name for is here for both.
+// What the per-point arithmetic of terms needs of Eigen arrays beyond what Eigen's own namespace
+// supplies (exp, log, …). The names are those of at::Tensor, so that one formula reads the same for
+// both; what neither library has a name for is here for both.
 #include <concepts>
 
 #include <Eigen/Core>

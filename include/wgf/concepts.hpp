@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Concepts, in reading order: what a user brings (measures, targets), and the contract between the algorithm's text and a backend
-// (runtimes, networks, terms). Those of kernels, divergences, specifications and schemes stand beside them. A policy that misses its
-// concept gets one sentence at compile time.
+// Concepts, in reading order: what a user brings (measures, targets), and the contract between the
+// algorithm's text and a backend (runtimes, networks, terms). Those of kernels, divergences,
+// specifications and schemes stand beside them. A policy that misses its concept gets one sentence
+// at compile time.
 #include <concepts>
 #include <cstdint>
 #include <utility>
@@ -28,7 +29,8 @@ concept Measure = requires(const M& m, long n, std::uint64_t seed) {
   { m.sample(n, seed) } -> std::convertible_to<Particles>;
 };
 
-/// Target with its gradient: log q up to a constant, and ∇ log q. Both are called from several threads at once.
+/// Target with its gradient: log q up to a constant, and ∇ log q. Both are called from several
+/// threads at once.
 template <class T>
 concept DifferentiatedTarget = requires(const T& t, const Eigen::VectorXd& x) {
   { t.dim() } -> std::convertible_to<int>;
@@ -38,77 +40,97 @@ concept DifferentiatedTarget = requires(const T& t, const Eigen::VectorXd& x) {
 
 // ---- the contract between text and backend
 
-/// Runtime: a backend at work. It owns memory, threads, random numbers and the arithmetic of networks. The text runs on slices of a batch
-/// (tiles on a CPU, the whole batch on a GPU). Per-point arithmetic is unqualified (exp(u), u * v, ones_like(u)) on whatever a network's
-/// forward returned; what mixes coordinates or points is vocabulary, found by argument-dependent lookup:
-/// set_affine, add_affine, add_pointwise, sum_pointwise.
+/// Runtime: a backend at work. It owns memory, threads, random numbers and the arithmetic of
+/// networks. The text runs on slices of a batch (tiles on a CPU, the whole batch on a GPU).
+/// Per-point arithmetic is unqualified (exp(u), u * v, ones_like(u)) on whatever a network's
+/// forward returned; what mixes coordinates or points is vocabulary, found by argument-dependent
+/// lookup: set_affine, add_affine, add_pointwise, sum_pointwise.
 template <class R>
-concept Runtime = requires(const R& r, const typename R::Window& x, typename R::Slice s, long n, int d, const Eigen::MatrixXd& a,
-                           const Particles& host, std::uint32_t stream, std::uint32_t index) {
+concept Runtime = requires(const R& r, const typename R::PointsView& x, typename R::Slice s, long n,
+                           int d, const Eigen::MatrixXd& a, const Particles& host,
+                           std::uint32_t stream, std::uint32_t index) {
   typename R::Scalar;
   { r.points(d, n) } -> std::same_as<typename R::Points>;  // zeroed memory for n points
   r.upload(host, x);                                       // from the host, and back
   { r.download(x) } -> std::same_as<Particles>;
-  { r.constant(a) } -> std::same_as<typename R::Constant>;  // a matrix or a vector for set_affine and add_affine
+  {
+    r.constant(a)
+  } -> std::same_as<typename R::Constant>;  // a matrix or a vector for set_affine and add_affine
   { r.moments(x) } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::MatrixXd>>;
   r.normals(s, x(s), stream, index);  // counter-based: a function of (seed, stream, index, point)
   r.uniforms(s, x(s), stream, index);
-  r.lattice(s, x(s), n, stream, index);         // n points that fill the unit cube evenly, shifted at random
-  r.draw_from(x, s, x(s), stream, index);       // points drawn from others, with replacement
-  r.draw_strata(x, s, x(s), n, stream, index);  // one point from each of n equal shares of others, in their order
-  { r.bounds(x) } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::VectorXd>>;  // least and greatest coordinates
-  r.parallel(n, [](typename R::Slice) {});                                       // returns when every slice is done
-  r.sum().value();                                                               // accumulator over slices in a fixed order
-  r.sum().finite();                                                              // true or false, or a number on a device that says so
-  r.sum().log_mean(n);                                                           // log(sum/n), likewise
-  // The network of a specification, for batches of n; all that a runtime makes of specifications satisfies Network.
+  r.lattice(s, x(s), n, stream,
+            index);  // n points that fill the unit cube evenly, shifted at random
+  r.draw_from(x, s, x(s), stream, index);  // points drawn from others, with replacement
+  r.draw_strata(x, s, x(s), n, stream,
+                index);  // one point from each of n equal shares of others, in their order
+  {
+    r.bounds(x)
+  } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::VectorXd>>;  // least and greatest coordinates
+  r.parallel(n, [](typename R::Slice) {});  // returns when every slice is done
+  r.sum().value();                          // accumulator over slices in a fixed order
+  r.sum().finite();                         // true or false, or a number on a device that says so
+  r.sum().log_mean(n);                      // log(sum/n), likewise
+  // The network of a specification, for batches of n; all that a runtime makes of specifications
+  // satisfies Network.
   r.network(Affine{}, d, n, stream, Keep::tile);
 };
 
-/// Network of a runtime: forward keeps what one pullback on the same slice needs. dy has the shape of forward's result.
+/// Network of a runtime: forward keeps what one pullback on the same slice needs. dy has the shape
+/// of forward's result.
 template <class N, class R>
-concept Network = requires(N& net, typename R::Slice s, typename R::Window& x, const Adam& adam) {
-  net.forward(s, x(s));                                // numbers or points on this slice
-  net.pull_parameters(s, x(s), net.forward(s, x(s)));  // adds Σ dy·∂/∂parameters to the gradient
-  net.pull_input(s, x(s), net.forward(s, x(s)));       // returns dy·∂/∂x
-  net.descend(adam);                                   // one Adam step; the gradient is zero afterwards
-  net.accumulate_average();                            // adds the parameters to a running average,
-  net.take_average();                                  // which becomes the parameters
-  net.reset_optimiser();                               // forgets Adam's moments
-  net.set_parameters(net.parameters());                // to and from the host, in the specification's order
-  net.clear_gradient();                                // of a step that is given up
-  net.set_training_state(net.training_state());        // all that training has left, bit for bit: see network/training_state.hpp
-};
+concept Network =
+    requires(N& net, typename R::Slice s, typename R::PointsView& x, const Adam& adam) {
+      net.forward(s, x(s));                               // numbers or points on this slice
+      net.accumulate_vjp(s, x(s), net.forward(s, x(s)));  // adds Σ dy·∂/∂parameters to the gradient
+      net.input_vjp(s, x(s), net.forward(s, x(s)));  // returns dy·∂/∂x
+      net.descend(adam);                     // one Adam step; the gradient is zero afterwards
+      net.accumulate_average();              // adds the parameters to a running average,
+      net.use_average();                     // which becomes the parameters
+      net.reset_optimiser();                 // forgets Adam's moments
+      net.set_parameters(net.parameters());  // to and from the host, in the specification's order
+      net.clear_gradient();                  // of a step that is given up
+      net.set_training_state(net.training_state());  // all that training has left, bit for bit: see
+                                                     // network/training_state.hpp
+    };
 
-/// Dual network: it is fitted with dropout, a function of the draw, where it has any, and can go back to its start.
+/// Dual network: it is fitted with dropout, a function of the draw, where it has any, and can go
+/// back to its start.
 template <class N, class R>
-concept DualNetwork = Network<N, R> && requires(N& net, typename R::Slice s, typename R::Window& x, std::uint32_t draw) {
-  net.forward_fitting(s, x(s), draw);
+concept DualNetwork = Network<N, R> && requires(N& net, typename R::Slice s,
+                                                typename R::PointsView& x, std::uint32_t draw) {
+  net.forward_train(s, x(s), draw);
   net.restart();
 };
 
-/// Direct term of a functional, bound to a runtime: its gradient and value at the points of a slice, given the whole batch.
+/// Direct term of a functional, bound to a runtime: its gradient and value at the points of a
+/// slice, given the whole batch.
 template <class T, class R>
-concept DirectTerm = requires(T& t, const R& r, typename R::Slice s, const typename R::Window& y, typename R::Window& g, const Frame& frame,
-                              const Cloud<R>& cloud, double weight) {
-  t.enter(r, frame, cloud, weight);                  // once a step: its coordinates, what is known of P_k, the term's weight
-  t.add_gradient(s, y, g);                           // g += its weighted gradient, in the step's coordinates
-  { t.value(s, y) } -> std::convertible_to<double>;  // sum over the slice
-};
+concept DirectTerm =
+    requires(T& t, const R& r, typename R::Slice s, const typename R::PointsView& y,
+             typename R::PointsView& g, const Frame& frame, const Cloud<R>& cloud, double weight) {
+      t.enter(r, frame, cloud,
+              weight);  // once a step: its coordinates, what is known of P_k, the term's weight
+      t.add_gradient(s, y, g);  // g += its weighted gradient, in the step's coordinates
+      { t.value(s, y) } -> std::convertible_to<double>;  // sum over the slice
+    };
 
-/// Dual term, bound to a runtime: a network u = log(P / base), what it earns under P and costs under the base, and how it is fitted.
+/// Dual term, bound to a runtime: a network u = log(P / base), what it earns under P and costs
+/// under the base, and how it is fitted.
 template <class T, class R>
-concept DualTerm = requires(T& t, const R& r, typename R::Slice s, typename R::Window& z, std::uint32_t draw, const Frame& frame,
-                            const Cloud<R>& cloud, double weight) {
-  t.enter(r, frame, cloud, weight);
-  { t.network } -> DualNetwork<R>;
-  { t.base_batch } -> std::same_as<typename R::Points&>;
-  t.sample_base(r, s, z(s), draw);
-  t.gain(t.network.forward(s, z(s)));  // A(u) under P and A'(u)
-  t.gain_slope(t.network.forward(s, z(s)));
-  t.cost(t.network.forward(s, z(s)));         // B(u) under the base
-  t.fit_slope_p(t.network.forward(s, z(s)));  // derivatives by u of the loss that fits u, under P and under the base
-  t.fit_slope_base(t.network.forward(s, z(s)));
-};
+concept DualTerm =
+    requires(T& t, const R& r, typename R::Slice s, typename R::PointsView& z, std::uint32_t draw,
+             const Frame& frame, const Cloud<R>& cloud, double weight) {
+      t.enter(r, frame, cloud, weight);
+      { t.network } -> DualNetwork<R>;
+      { t.reference_batch } -> std::same_as<typename R::Points&>;
+      t.sample_reference(r, s, z(s), draw);
+      t.gain(t.network.forward(s, z(s)));  // A(u) under P and A'(u)
+      t.gain_derivative(t.network.forward(s, z(s)));
+      t.cost(t.network.forward(s, z(s)));  // B(u) under the base
+      t.fit_derivative_p(t.network.forward(
+          s, z(s)));  // derivatives by u of the loss that fits u, under P and under the base
+      t.fit_derivative_reference(t.network.forward(s, z(s)));
+    };
 
 }  // namespace wgf

@@ -12,12 +12,14 @@
 
 namespace wgf::detail {
 
-/// The points of a cloud (d × n) along a curve: sorted in one dimension, else by the interleaved bits of their coordinates (Morton's
-/// order).
+/// The points of a cloud (d × n) along a curve: sorted in one dimension, else by the interleaved
+/// bits of their coordinates (Morton's order).
 template <class X>
 std::vector<long> order_along_curve(const Eigen::DenseBase<X>& x) {
-  const int dim = static_cast<int>(x.rows()), bits = std::max(1, std::min(62 / dim, 31)), coordinates = std::min(dim, 62);
-  const Eigen::VectorXd least = x.rowwise().minCoeff().template cast<double>(), greatest = x.rowwise().maxCoeff().template cast<double>();
+  const int dim = static_cast<int>(x.rows()), bits = std::max(1, std::min(62 / dim, 31)),
+            coordinates = std::min(dim, 62);
+  const Eigen::VectorXd least = x.rowwise().minCoeff().template cast<double>(),
+                        greatest = x.rowwise().maxCoeff().template cast<double>();
   std::vector<std::pair<std::uint64_t, long>> keys(static_cast<std::size_t>(x.cols()));
   for (Eigen::Index i = 0; i < x.cols(); ++i) {
     std::uint64_t key = 0;
@@ -25,10 +27,13 @@ std::vector<long> order_along_curve(const Eigen::DenseBase<X>& x) {
     for (int j = 0; j < coordinates; ++j) {
       const double size = greatest[j] - least[j];
       cell[static_cast<std::size_t>(j)] =
-          size > 0 ? static_cast<std::uint64_t>((static_cast<double>(x(j, i)) - least[j]) / size * (std::exp2(bits) - 1)) : 0;
+          size > 0 ? static_cast<std::uint64_t>((static_cast<double>(x(j, i)) - least[j]) / size *
+                                                (std::exp2(bits) - 1))
+                   : 0;
     }
     for (int b = bits - 1; b >= 0; --b)
-      for (int j = 0; j < coordinates; ++j) key = key << 1 | (cell[static_cast<std::size_t>(j)] >> b & 1);
+      for (int j = 0; j < coordinates; ++j)
+        key = key << 1 | (cell[static_cast<std::size_t>(j)] >> b & 1);
     keys[static_cast<std::size_t>(i)] = {key, i};
   }
   std::sort(keys.begin(), keys.end());

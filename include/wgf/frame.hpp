@@ -9,17 +9,21 @@
 
 namespace wgf {
 
-/// An affine change of coordinates x = mean + factor·ξ. In the whitened frame of a cloud, ξ has mean 0 and covariance I, so that networks
-/// see inputs of unit size and the adaptive Gaussian μ_k is the standard one; the transport cost is still measured in x.
+/// An affine change of coordinates x = mean + factor·ξ. In the whitened frame of a cloud, ξ has
+/// mean 0 and covariance I, so that networks see inputs of unit size and the adaptive Gaussian μ_k
+/// is the standard one; the transport cost is still measured in x.
 struct Frame {
   Eigen::VectorXd mean;
   Eigen::MatrixXd factor;  ///< lower triangular
   bool identity = false;
 
-  static Frame none(int dim) { return {Eigen::VectorXd::Zero(dim), Eigen::MatrixXd::Identity(dim, dim), true}; }
+  static Frame none(int dim) {
+    return {Eigen::VectorXd::Zero(dim), Eigen::MatrixXd::Identity(dim, dim), true};
+  }
   /// The coordinates in which the cloud has mean 0 and covariance I.
   static Frame whitening(const Gaussian& cloud) { return {cloud.mean(), cloud.factor(), false}; }
-  /// The cloud has mean 0 and a mean variance of 1 a coordinate; a multiple of the identity, so that gradients of functions stay gradients.
+  /// The cloud has mean 0 and a mean variance of 1 a coordinate; a multiple of the identity, so
+  /// that gradients of functions stay gradients.
   static Frame scaling(const Gaussian& cloud) {
     const double size = std::sqrt(cloud.covariance().trace() / cloud.dim());
     return {cloud.mean(), size * Eigen::MatrixXd::Identity(cloud.dim(), cloud.dim()), false};
@@ -34,8 +38,8 @@ struct Frame {
 /// What a term is told of P_k when it enters a step on the runtime R.
 template <class R>
 struct Cloud {
-  Gaussian moments;              ///< mean and covariance, in x
-  typename R::Window particles;  ///< samples of P_k, in the coordinates of the step
+  Gaussian moments;                  ///< mean and covariance, in x
+  typename R::PointsView particles;  ///< samples of P_k, in the coordinates of the step
 };
 
 }  // namespace wgf

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Dense linear algebra on the host, in double precision: Eigen behind a few functions of plain matrices. Each combination of types in a
-// product of expressions costs a compiler up to half a second wherever the header is included; these cost it once.
+// Dense linear algebra on the host, in double precision: Eigen behind a few functions of plain
+// matrices. Each combination of types in a product of expressions costs a compiler up to half a
+// second wherever the header is included; these cost it once.
 #include <algorithm>
 
 #include <Eigen/Cholesky>
@@ -16,11 +17,16 @@ inline Eigen::MatrixXd product(const Eigen::MatrixXd& a, const Eigen::MatrixXd& 
   return c;
 }
 /// A·S·Aᵀ.
-inline Eigen::MatrixXd congruence(const Eigen::MatrixXd& a, const Eigen::MatrixXd& s) { return product(product(a, s), a.transpose()); }
+inline Eigen::MatrixXd congruence(const Eigen::MatrixXd& a, const Eigen::MatrixXd& s) {
+  return product(product(a, s), a.transpose());
+}
 /// (B + Bᵀ)/2.
-inline Eigen::MatrixXd symmetric_part(const Eigen::MatrixXd& b) { return 0.5 * (b + b.transpose()); }
-/// The symmetric d × d derivative of a gradient at x, by differences of fourth order. Their step is 1e-3, which suits functions that vary
-/// on a scale of one; far from the origin it grows, lest rounding of x show.
+inline Eigen::MatrixXd symmetric_part(const Eigen::MatrixXd& b) {
+  return 0.5 * (b + b.transpose());
+}
+/// The symmetric d × d derivative of a gradient at x, by differences of fourth order. Their step is
+/// 1e-3, which suits functions that vary on a scale of one; far from the origin it grows, lest
+/// rounding of x show.
 template <class F>
 Eigen::MatrixXd jacobian_by_differences(F&& gradient, const Eigen::VectorXd& x) {
   const Eigen::Index d = x.size();
@@ -32,7 +38,8 @@ Eigen::MatrixXd jacobian_by_differences(F&& gradient, const Eigen::VectorXd& x) 
       at[i] = x[i] + shift;
       return gradient(at);
     };
-    h.col(i) = (8 * (shifted(step) - shifted(-step)) - (shifted(2 * step) - shifted(-2 * step))) / (12 * step);
+    h.col(i) = (8 * (shifted(step) - shifted(-step)) - (shifted(2 * step) - shifted(-2 * step))) /
+               (12 * step);
     at[i] = x[i];
   }
   return symmetric_part(h);
@@ -43,6 +50,8 @@ inline Eigen::MatrixXd solve_lower(const Eigen::MatrixXd& l, Eigen::MatrixXd b) 
   return b;
 }
 /// L⁻¹ for a lower triangular L.
-inline Eigen::MatrixXd inverse_of_lower(const Eigen::MatrixXd& l) { return solve_lower(l, Eigen::MatrixXd::Identity(l.rows(), l.cols())); }
+inline Eigen::MatrixXd inverse_of_lower(const Eigen::MatrixXd& l) {
+  return solve_lower(l, Eigen::MatrixXd::Identity(l.rows(), l.cols()));
+}
 
 }  // namespace wgf::detail

@@ -5,7 +5,8 @@
 
 namespace wgf {
 
-/// n particles in d dimensions: a d × n matrix of doubles, one column a particle. Backends convert it to their own memory and precision.
+/// n particles in d dimensions: a d × n matrix of doubles, one column a particle. Backends convert
+/// it to their own memory and precision.
 using Particles = Eigen::MatrixXd;
 
 }  // namespace wgf

@@ -13,13 +13,15 @@
 
 namespace wgf {
 
-/// Random numbers without state: the four numbers of a block are a function of (seed, stream, index, point, block) alone, so
-/// a batch holds the same numbers however it is cut into tiles and whichever thread fills it.
+/// Random numbers without state: the four numbers of a block are a function of (seed, stream,
+/// index, point, block) alone, so a batch holds the same numbers however it is cut into tiles and
+/// whichever thread fills it.
 struct Random {
   std::uint64_t seed = 0;
 
   /// One Philox 4x32-10 block: `counter` enciphered with `key`.
-  static constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+  static constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
+                                                       std::array<std::uint32_t, 2> key) {
     for (int round = 0; round < 10; ++round) {
       const std::uint64_t p = multiplier[0] * counter[0], q = multiplier[1] * counter[2];
       counter = {high(q) ^ counter[1] ^ key[0], low(q), high(p) ^ counter[3] ^ key[1], low(p)};
@@ -28,11 +30,13 @@ struct Random {
     return counter;
   }
 
-  /// Standard normals (`Normal`) or uniforms on (0, 1) for the points [begin, begin + n) of draw `index` of `stream`.
-  /// \param give called as give(point, first_coordinate, four_numbers) with `point` from 0 to n − 1; coordinates at or past `dim` are to be
-  /// dropped. Points and blocks are worked off 64 counters at a time.
+  /// Standard normals (`Normal`) or uniforms on (0, 1) for the points [begin, begin + n) of draw
+  /// `index` of `stream`. \param give called as give(point, first_coordinate, four_numbers) with
+  /// `point` from 0 to n − 1; coordinates at or past `dim` are to be dropped. Points and blocks are
+  /// worked off 64 counters at a time.
   template <class Scalar, bool Normal, class Give>
-  void fill(std::uint32_t stream, std::uint32_t index, long begin, long n, int dim, Give&& give) const {
+  void fill(std::uint32_t stream, std::uint32_t index, long begin, long n, int dim,
+            Give&& give) const {
     const int blocks = (dim + 3) / 4;
     alignas(64) std::uint32_t c[4][chunk];
     Eigen::Array<Scalar, chunk, 1> u[4];
@@ -44,7 +48,8 @@ struct Random {
     for (long first = 0; first < n * blocks; first += chunk) {
       const int m = static_cast<int>(std::min<long>(chunk, n * blocks - first));
       for (int i = 0; i < chunk; ++i, next(point, block)) {
-        c[0][i] = static_cast<std::uint32_t>(begin + point), c[1][i] = static_cast<std::uint32_t>(block);
+        c[0][i] = static_cast<std::uint32_t>(begin + point),
+        c[1][i] = static_cast<std::uint32_t>(block);
         c[2][i] = index, c[3][i] = stream;
       }
       convert<Scalar, Normal>(c, u);
@@ -62,16 +67,19 @@ struct Random {
   /// One of 0, …, count − 1.
   long below(long count, std::uint32_t stream, std::uint32_t index, long point) const {
     const auto word = philox({static_cast<std::uint32_t>(point), 0, index, stream}, key());
-    return static_cast<long>((static_cast<std::uint64_t>(word[1]) << 32 | word[0]) % static_cast<std::uint64_t>(count));
+    return static_cast<long>((static_cast<std::uint64_t>(word[1]) << 32 | word[0]) %
+                             static_cast<std::uint64_t>(count));
   }
 
  private:
   std::array<std::uint32_t, 2> key() const { return {low(seed), high(seed)}; }
   static constexpr int chunk = 64;
-  /// The numbers of a chunk of counters, which are used up. Plain loops for the integers and Eigen arrays for log, sin and cos, so that the
-  /// compiler vectorises all of it; a function of its own, so that it is compiled once.
+  /// The numbers of a chunk of counters, which are used up. Plain loops for the integers and Eigen
+  /// arrays for log, sin and cos, so that the compiler vectorises all of it; a function of its own,
+  /// so that it is compiled once.
   template <class Scalar, bool Normal>
-  [[gnu::noinline]] void convert(std::uint32_t (&c)[4][chunk], Eigen::Array<Scalar, chunk, 1> (&u)[4]) const {
+  [[gnu::noinline]] void convert(std::uint32_t (&c)[4][chunk],
+                                 Eigen::Array<Scalar, chunk, 1> (&u)[4]) const {
     constexpr int bits = sizeof(Scalar) == 4 ? 23 : 31;
     std::uint32_t key0 = low(seed), key1 = high(seed);
     for (int round = 0; round < 10; ++round, key0 += weyl[0], key1 += weyl[1])
@@ -82,24 +90,31 @@ struct Random {
       }
     for (int j = 0; j < 4; ++j)
       for (int i = 0; i < chunk; ++i)  // the upper bits, centred and exact: never 0, never 1
-        u[j][i] = (static_cast<Scalar>(static_cast<std::int32_t>(c[j][i] >> (32 - bits))) + Scalar(0.5)) * (Scalar(1) / (1u << bits));
+        u[j][i] =
+            (static_cast<Scalar>(static_cast<std::int32_t>(c[j][i] >> (32 - bits))) + Scalar(0.5)) *
+            (Scalar(1) / (1u << bits));
     if constexpr (Normal)
       for (int j = 0; j < 4; j += 2) {  // Box-Muller
-        const Eigen::Array<Scalar, chunk, 1> r = (Scalar(-2) * u[j].log()).sqrt(), a = Scalar(2 * std::numbers::pi) * u[j + 1];
+        const Eigen::Array<Scalar, chunk, 1> r = (Scalar(-2) * u[j].log()).sqrt(),
+                                             a = Scalar(2 * std::numbers::pi) * u[j + 1];
         u[j] = r * a.cos(), u[j + 1] = r * a.sin();
       }
   }
   static constexpr std::uint64_t multiplier[2] = {0xD2511F53u, 0xCD9E8D57u};
   static constexpr std::uint32_t weyl[2] = {0x9E3779B9u, 0xBB67AE85u};
   static constexpr std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
-  static constexpr std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
+  static constexpr std::uint32_t high(std::uint64_t x) {
+    return static_cast<std::uint32_t>(x >> 32);
+  }
 };
 
 namespace detail {
-/// n points that fill the unit cube evenly are the fractional parts of shift + i·step: i/n in the first coordinate, multiples of irrational
-/// numbers in the others. This is the step of coordinate j.
+/// n points that fill the unit cube evenly are the fractional parts of shift + i·step: i/n in the
+/// first coordinate, multiples of irrational numbers in the others. This is the step of coordinate
+/// j.
 inline double lattice_step(int dim, int j, long n) {
-  double root = 1.5;  // of r^dim = r + 1, the golden ratio in two dimensions: the other coordinates' steps are r⁻¹, r⁻², …
+  double root = 1.5;  // of r^dim = r + 1, the golden ratio in two dimensions: the other
+                      // coordinates' steps are r⁻¹, r⁻², …
   for (int i = 0; i < 60; ++i) root = std::pow(1 + root, 1.0 / dim);
   return j == 0 ? 1.0 / static_cast<double>(n) : std::pow(root, -j);
 }
@@ -113,9 +128,11 @@ constexpr std::uint64_t mixed_seed(std::uint64_t x) {
 template <bool Normal>
 Particles host_numbers(int dim, long n, std::uint64_t seed, std::uint32_t stream) {
   Particles x(dim, n);
-  Random{seed}.fill<double, Normal>(stream, 0, 0, n, dim, [&](long point, int first, const double* four) {
-    for (int j = 0; j < 4 && first + j < dim; ++j) x(first + j, point) = four[j];
-  });
+  Random{seed}.fill<double, Normal>(stream, 0, 0, n, dim,
+                                    [&](long point, int first, const double* four) {
+                                      for (int j = 0; j < 4 && first + j < dim; ++j)
+                                        x(first + j, point) = four[j];
+                                    });
   return x;
 }
 }  // namespace detail

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Everything of the library but the known answers of reference/, of which only Langevin dynamics is here: few programs want them, and the
-// eigensolver of ornstein_uhlenbeck.hpp alone would cost every user two seconds of compilation.
+// Everything of the library but the known answers of reference/, of which only Langevin dynamics is
+// here: few programs want them, and the eigensolver of ornstein_uhlenbeck.hpp alone would cost
+// every user two seconds of compilation.
 #if __cplusplus < 202002L
 #error "wgf needs C++20: compile with -std=c++20"
 #endif
 
 #include "backend/eigen/backend.hpp"
-#include "certificate/certify.hpp"
 #include "concepts.hpp"
+#include "diagnostics/diagnose.hpp"
+#include "exact/langevin.hpp"
 #include "flow/file.hpp"
 #include "flow/flow.hpp"
 #include "functional/functional.hpp"
@@ -25,7 +27,6 @@
 #include "metric/sym_kl.hpp"
 #include "network/icnn.hpp"
 #include "network/network.hpp"
-#include "reference/langevin.hpp"
 #include "scheme/adaptive.hpp"
 #include "scheme/backward.hpp"
 #include "scheme/forward_backward.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The work of the CUDA sums over pairs, thread by thread on the host, against plain sums in double precision.
+// The work of the CUDA sums over pairs, thread by thread on the host, against plain sums in double
+// precision.
 #include <wgf/backend/cuda/pair_tile.hpp>
 #include <wgf/random.hpp>
 
@@ -24,7 +25,7 @@ struct PowerKernel {
     return (1 / exponent) * pow(q, exponent / 2);
   }
   template <class Q>
-  WGF_HOST_DEVICE auto slope(const Q& q) const {
+  WGF_HOST_DEVICE auto derivative(const Q& q) const {
     using std::pow;
     return 0.5 * pow(q, exponent / 2 - 1);
   }
@@ -37,7 +38,7 @@ struct PowerKernel {
 /// A kernel whose text is for one type of number: −exp(−|x|²).
 struct OfFloats {
   float value(float q) const { return -std::exp(-q); }
-  float slope(float q) const { return std::exp(-q); }
+  float derivative(float q) const { return std::exp(-q); }
   float curvature(float q) const { return -std::exp(-q); }
 };
 
@@ -47,24 +48,31 @@ struct Rows {
   std::vector<Scalar> memory;
   MatrixXd numbers;  // exactly what the memory holds, a column a point
   long stride;
-  Rows(int dim, long n, std::uint64_t seed, double shift = 0, int between = 3) : stride(dim + between) {
+  Rows(int dim, long n, std::uint64_t seed, double shift = 0, int between = 3)
+      : stride(dim + between) {
     const MatrixXd normals = standard_normals(dim, n, seed).array() + shift;
     numbers = normals.cast<Scalar>().template cast<double>();
     memory.assign(static_cast<std::size_t>(n * stride), std::numeric_limits<Scalar>::quiet_NaN());
     for (long i = 0; i < n; ++i)
-      for (int c = 0; c < dim; ++c) memory[static_cast<std::size_t>(i * stride + c)] = static_cast<Scalar>(numbers(c, i));
+      for (int c = 0; c < dim; ++c)
+        memory[static_cast<std::size_t>(i * stride + c)] = static_cast<Scalar>(numbers(c, i));
   }
   long count() const { return numbers.cols(); }
 };
 
 /// What the CUDA kernels do, one thread after the other.
 template <bool gradients, class Work, class K, class Scalar>
-MatrixXd on_host(const K& kernel, const Rows<Scalar>& x, const Rows<Scalar>& y, bool compensated = true, long first = cuda::apart) {
+MatrixXd on_host(const K& kernel, const Rows<Scalar>& x, const Rows<Scalar>& y,
+                 bool compensated = true, long first = cuda::apart) {
   const int dim = static_cast<int>(x.numbers.rows());
   const long n = x.count(), m = y.count();
   const auto form = radial_form(kernel);
-  cuda::Pairs<Work> p{dim, gradients, compensated, n, m, first, cuda::cut_of(n, m, dim), nullptr, nullptr, nullptr, nullptr};
-  const auto memory = [](long size) { return std::vector<Work>(static_cast<std::size_t>(size), std::numeric_limits<Work>::quiet_NaN()); };
+  cuda::Pairs<Work> p{dim,     gradients, compensated, n,      m, first, cuda::cut_of(n, m, dim),
+                      nullptr, nullptr,   nullptr,     nullptr};
+  const auto memory = [](long size) {
+    return std::vector<Work>(static_cast<std::size_t>(size),
+                             std::numeric_limits<Work>::quiet_NaN());
+  };
   auto px = memory(p.size_of_x()), sum = memory(p.size_of_sum()), lost = sum;
   struct alignas(64) Block {
     Work numbers[16];
@@ -72,8 +80,10 @@ MatrixXd on_host(const K& kernel, const Rows<Scalar>& x, const Rows<Scalar>& y, 
   std::vector<Block> py(static_cast<std::size_t>(p.size_of_y() / 16));
   p.x = px.data(), p.y = py.data()->numbers, p.sum = sum.data(), p.lost = lost.data();
 
-  for (long i = 0; i < p.cut.stride; ++i) cuda::pack_point(p, form.scale, x.memory.data(), x.stride, i);
-  for (long j = 0; j < p.packed_samples(); ++j) cuda::pack_sample(p, form.scale, y.memory.data(), y.stride, j);
+  for (long i = 0; i < p.cut.stride; ++i)
+    cuda::pack_point(p, form.scale, x.memory.data(), x.stride, i);
+  for (long j = 0; j < p.packed_samples(); ++j)
+    cuda::pack_sample(p, form.scale, y.memory.data(), y.stride, j);
   const auto each_thread = [&](auto&& f) {
     for (long block = 0; block < p.cut.blocks; ++block)
       for (long split = 0; split < p.cut.splits; ++split)
@@ -81,8 +91,9 @@ MatrixXd on_host(const K& kernel, const Rows<Scalar>& x, const Rows<Scalar>& y, 
   };
   const auto in_dim = [&]<int D>(std::integral_constant<int, D>) {
     each_thread([&](long block, int thread, long split) {
-      cuda::sum_of_thread<gradients, D>(p, form.shape, block, thread, split,
-                                        [&](long j, int) { return reinterpret_cast<const cuda::Sample<D, Work>*>(p.y) + j; });
+      cuda::sum_of_thread<gradients, D>(p, form.shape, block, thread, split, [&](long j, int) {
+        return reinterpret_cast<const cuda::Sample<D, Work>*>(p.y) + j;
+      });
     });
   };
   switch (dim) {
@@ -99,15 +110,18 @@ MatrixXd on_host(const K& kernel, const Rows<Scalar>& x, const Rows<Scalar>& y, 
       in_dim(std::integral_constant<int, 4>{});
       break;
     default:
-      each_thread(
-          [&](long block, int thread, long split) { cuda::sum_of_thread_in_any_dim<gradients>(p, form.shape, block, thread, split); });
+      each_thread([&](long block, int thread, long split) {
+        cuda::sum_of_thread_in_any_dim<gradients>(p, form.shape, block, thread, split);
+      });
   }
-  const double factor = (gradients ? 2 * form.slope_factor / form.scale : form.value_factor) / static_cast<double>(m - (first >= 0));
+  const double factor = (gradients ? 2 * form.derivative_factor / form.scale : form.value_factor) /
+                        static_cast<double>(m - (first >= 0));
   std::vector<Scalar> out(static_cast<std::size_t>(n * p.sums()));
   for (long i = 0; i < n; ++i) cuda::finish_point(p, factor, out.data(), p.sums(), i);
   MatrixXd result(p.sums(), n);
   for (long i = 0; i < n; ++i)
-    for (int c = 0; c < p.sums(); ++c) result(c, i) = static_cast<double>(out[static_cast<std::size_t>(i * p.sums() + c)]);
+    for (int c = 0; c < p.sums(); ++c)
+      result(c, i) = static_cast<double>(out[static_cast<std::size_t>(i * p.sums() + c)]);
   return result;
 }
 template <bool gradients, class K>
@@ -125,7 +139,8 @@ MatrixXd plain(const K& kernel, const MatrixXd& x, const MatrixXd& y, long first
 double error(const MatrixXd& got, const MatrixXd& expected) {
   return (got - expected).cwiseAbs().maxCoeff() / std::max(1.0, expected.cwiseAbs().maxCoeff());
 }
-// The rounding of a pair, of 128 sums in a row (worst for values, which do not cancel) and of the result.
+// The rounding of a pair, of 128 sums in a row (worst for values, which do not cancel) and of the
+// result.
 template <class Scalar>
 constexpr double tolerance = std::is_same_v<Scalar, float> ? 2e-6 : 2e-14;
 
@@ -133,7 +148,8 @@ template <class Scalar, class K>
 void check_kernel_in(int dim, const K& kernel, long n, long m) {
   INFO("dimension " << dim << ", " << n << " points, " << m << " samples");
   const Rows<Scalar> x(dim, n, 1), y(dim, m, 2);
-  const MatrixXd gradients = plain<true>(kernel, x.numbers, y.numbers), values = plain<false>(kernel, x.numbers, y.numbers);
+  const MatrixXd gradients = plain<true>(kernel, x.numbers, y.numbers),
+                 values = plain<false>(kernel, x.numbers, y.numbers);
   for (const bool compensated : {false, true}) {
     CHECK(error(on_host<true, Scalar>(kernel, x, y, compensated), gradients) < tolerance<Scalar>);
     CHECK(error(on_host<false, Scalar>(kernel, x, y, compensated), values) < tolerance<Scalar>);
@@ -158,24 +174,30 @@ TEMPLATE_TEST_CASE("a CUDA thread's means over pairs are the plain ones", "", fl
   }
 }
 
-TEST_CASE("a kernel written for one type of number runs in a CUDA thread") { check_kernel_in<float>(2, OfFloats{}, 140, 300); }
+TEST_CASE("a kernel written for one type of number runs in a CUDA thread") {
+  check_kernel_in<float>(2, OfFloats{}, 140, 300);
+}
 
 TEMPLATE_TEST_CASE("a CUDA thread leaves out a point's own term", "", float, double) {
   for (const int dim : {1, 2, 3, 4, 5})
     for (const long first : {0L, 200L}) {
-      // The points are samples first, first + 1, …; without its own terms even the singular kernel is finite.
+      // The points are samples first, first + 1, …; without its own terms even the singular kernel
+      // is finite.
       const Rows<TestType> y(dim, 1100, 4);
       Rows<TestType> x(dim, 700, 4);
       x.numbers = y.numbers.middleCols(first, 700);
       for (long i = 0; i < 700; ++i)
-        for (int c = 0; c < dim; ++c) x.memory[static_cast<std::size_t>(i * x.stride + c)] = static_cast<TestType>(x.numbers(c, i));
+        for (int c = 0; c < dim; ++c)
+          x.memory[static_cast<std::size_t>(i * x.stride + c)] =
+              static_cast<TestType>(x.numbers(c, i));
       const GaussianKernel smooth{};
-      CHECK(error(on_host<true, TestType>(smooth, x, y, true, first), plain<true>(smooth, x.numbers, y.numbers, first)) <
-            tolerance<TestType>);
-      CHECK(error(on_host<false, TestType>(smooth, x, y, true, first), plain<false>(smooth, x.numbers, y.numbers, first)) <
-            tolerance<TestType>);
+      CHECK(error(on_host<true, TestType>(smooth, x, y, true, first),
+                  plain<true>(smooth, x.numbers, y.numbers, first)) < tolerance<TestType>);
+      CHECK(error(on_host<false, TestType>(smooth, x, y, true, first),
+                  plain<false>(smooth, x.numbers, y.numbers, first)) < tolerance<TestType>);
       const LogarithmicKernel singular{};
-      CHECK(error(on_host<true, TestType>(singular, x, y, true, first), plain<true>(singular, x.numbers, y.numbers, first)) <
+      CHECK(error(on_host<true, TestType>(singular, x, y, true, first),
+                  plain<true>(singular, x.numbers, y.numbers, first)) <
             10 * tolerance<TestType>);  // close pairs: few, large terms
     }
 }
@@ -221,14 +243,19 @@ TEST_CASE("the cut of CUDA sums meets every pair, fills a GPU and takes little m
 
 TEST_CASE("CUDA sums over pairs refuse sizes that do not fit") {
   const auto message = [](long n, long m, int dim, const cuda::PairOptions& options = {}) {
-    return message_of<std::invalid_argument>([&] { cuda::check_sizes("pair_gradients", n, m, dim, dim, options); });
+    return message_of<std::invalid_argument>(
+        [&] { cuda::check_sizes("pair_gradients", n, m, dim, dim, options); });
   };
   CHECK(message(0, 1, 1) == "(nothing was thrown)");
   CHECK(message(5, 9, 3, {.first = 4, .x_stride = 3, .y_stride = 7}) == "(nothing was thrown)");
   CHECK(message(5, 9, 0) == "wgf::cuda::pair_gradients: dim must be at least 1, got 0");
   CHECK(message(-1, 9, 2) == "wgf::cuda::pair_gradients: there must be 0 to 2^36 points, got -1");
   CHECK(message(5, 0, 2) == "wgf::cuda::pair_gradients: there must be at least 1 sample, got 0");
-  CHECK(message(1, 1, 2, {.first = 0}) == "wgf::cuda::pair_gradients: there must be at least 2 samples, got 1");
-  CHECK(message(5, 9, 2, {.first = 5}) == "wgf::cuda::pair_gradients: the points must be samples themselves: first must be 0 to 4, got 5");
-  CHECK(message(5, 9, 2, {.y_stride = 1}) == "wgf::cuda::pair_gradients: y_stride must be 0 or at least 2, got 1");
+  CHECK(message(1, 1, 2, {.first = 0}) ==
+        "wgf::cuda::pair_gradients: there must be at least 2 samples, got 1");
+  CHECK(message(5, 9, 2, {.first = 5}) ==
+        "wgf::cuda::pair_gradients: the points must be samples themselves: first must be 0 to 4, "
+        "got 5");
+  CHECK(message(5, 9, 2, {.y_stride = 1}) ==
+        "wgf::cuda::pair_gradients: y_stride must be 0 or at least 2, got 1");
 }

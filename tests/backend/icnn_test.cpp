@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The map IcnnGradient: it is the gradient of its function φ, its pullbacks against differences, its Hessian above the bound, the cone.
+// The map IcnnGradient: it is the gradient of its function φ, its pullbacks against differences,
+// its Hessian above the bound, the cone.
 #include <wgf/backend/eigen/icnn.hpp>
 #include <wgf/concepts.hpp>
 
@@ -11,7 +12,8 @@
 using namespace wgf;
 using namespace wgf::test;
 
-static_assert(GradientMapSpecification<IcnnGradient<16, 2>> && !AffineSpecification<IcnnGradient<16, 2>>);
+static_assert(GradientMapSpecification<IcnnGradient<16, 2>> &&
+              !AffineSpecification<IcnnGradient<16, 2>>);
 static_assert(!GradientMapSpecification<ResidualMlp<16, 2>> && !GradientMapSpecification<Affine>);
 static_assert(Network<eigen::IcnnNetwork<IcnnGradient<16, 2>, float>, eigen::EigenRuntime<float>>);
 
@@ -21,8 +23,11 @@ namespace {
 template <int W, int D>
 std::vector<bool> cone(const IcnnGradient<W, D>&, int dim) {
   std::vector<bool> c;
-  for (int l = 0; l < D; ++l) c.insert(c.end(), static_cast<std::size_t>(l ? W * W : 0), true), c.insert(c.end(), dim * W, false);
-  c.insert(c.end(), D * W, false), c.insert(c.end(), W, true), c.insert(c.end(), dim * dim + dim, false);
+  for (int l = 0; l < D; ++l)
+    c.insert(c.end(), static_cast<std::size_t>(l ? W * W : 0), true),
+        c.insert(c.end(), dim * W, false);
+  c.insert(c.end(), D * W, false), c.insert(c.end(), W, true),
+      c.insert(c.end(), dim * dim + dim, false);
   return c;
 }
 /// Random parameters in the cone.
@@ -35,7 +40,8 @@ std::vector<double> inside(const std::vector<bool>& cone, double size, std::uint
 
 /// φ(x), by its formula.
 template <int W, int D>
-double potential_at(const IcnnGradient<W, D>& spec, const std::vector<double>& parameters, const Eigen::VectorXd& x) {
+double potential_at(const IcnnGradient<W, D>& spec, const std::vector<double>& parameters,
+                    const Eigen::VectorXd& x) {
   using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const int d = static_cast<int>(x.size());
   const double* p = parameters.data();
@@ -48,16 +54,19 @@ double potential_at(const IcnnGradient<W, D>& spec, const std::vector<double>& p
     points.emplace_back(Eigen::Map<const Rows>(p, d, W)), p += d * W;
   }
   for (std::size_t l = 0; l < D; ++l, p += W) {
-    Eigen::VectorXd h = spec.input_scale * points[l].transpose() * x + Eigen::Map<const Eigen::VectorXd>(p, W);
+    Eigen::VectorXd h =
+        spec.input_scale * points[l].transpose() * x + Eigen::Map<const Eigen::VectorXd>(p, W);
     if (l) h += below[l].transpose() * z;
     z = h.unaryExpr([](double v) { return std::max(v, 0.0) + std::log1p(std::exp(-std::abs(v))); });
   }
   const double linear = z.dot(Eigen::Map<const Eigen::VectorXd>(p, W));
   p += W;
-  const Eigen::VectorXd square = x + Eigen::Map<const Rows>(p, d, d) * x, c = Eigen::Map<const Eigen::VectorXd>(p + d * d, d);
+  const Eigen::VectorXd square = x + Eigen::Map<const Rows>(p, d, d) * x,
+                        c = Eigen::Map<const Eigen::VectorXd>(p + d * d, d);
   CHECK(p + d * d + d == parameters.data() + parameters.size());
   const double a = spec.strong_convexity;
-  return linear / spec.input_scale + 0.5 * a * x.squaredNorm() + 0.5 * (1 - a) * square.squaredNorm() + c.dot(x);
+  return linear / spec.input_scale + 0.5 * a * x.squaredNorm() +
+         0.5 * (1 - a) * square.squaredNorm() + c.dot(x);
 }
 
 /// The probe whose parameters in the cone are squares: as smooth as the network, at any numbers.
@@ -71,8 +80,8 @@ Probe squared(Probe net, const std::vector<bool>& cone) {
       if (cone[i]) set[i] *= v[i];
     inner.set_parameters(set);
   };
-  net.pull_parameters = [=](const Eigen::MatrixXd& dy) {
-    Eigen::VectorXd g = inner.pull_parameters(dy);
+  net.accumulate_vjp = [=](const Eigen::MatrixXd& dy) {
+    Eigen::VectorXd g = inner.accumulate_vjp(dy);
     for (std::size_t i = 0; i < cone.size(); ++i)
       if (cone[i]) g[static_cast<long>(i)] *= 2 * (*values)[i];
     return g;
@@ -99,10 +108,12 @@ struct Net {
     set(1);
   }
   void set(std::uint32_t step) {
-    runtime.upload(numbers(x.dim(), n, 100 + step), x), runtime.upload(numbers(x.dim(), n, 200 + step) / n, dy);
+    runtime.upload(numbers(x.dim(), n, 100 + step), x),
+        runtime.upload(numbers(x.dim(), n, 200 + step) / n, dy);
   }
   void pull() {
-    runtime.parallel(n, [&](eigen::Slice s) { net.forward(s, x(s)), net.pull_parameters(s, x(s), dy(s)); });
+    runtime.parallel(
+        n, [&](eigen::Slice s) { net.forward(s, x(s)), net.accumulate_vjp(s, x(s), dy(s)); });
   }
   void train(std::uint32_t steps, bool averaging = false) {
     for (std::uint32_t k = 1; k <= steps; ++k) {
@@ -113,7 +124,9 @@ struct Net {
   }
   Eigen::MatrixXd forward() {
     Eigen::MatrixXd y(x.dim(), n);
-    runtime.parallel(n, [&](eigen::Slice s) { y.middleCols(s.begin, s.size) = net.forward(s, x(s)).template cast<double>(); });
+    runtime.parallel(n, [&](eigen::Slice s) {
+      y.middleCols(s.begin, s.size) = net.forward(s, x(s)).template cast<double>();
+    });
     return y;
   }
   std::vector<Eigen::MatrixXd> hessians() {
@@ -122,7 +135,8 @@ struct Net {
       const auto columns = net.hessian(s, x(s));
       for (int i = 0; i < s.size; ++i)
         h[static_cast<std::size_t>(s.begin + i)] =
-            Eigen::Map<const Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic>>(columns.col(i).data(), x.dim(), x.dim())
+            Eigen::Map<const Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic>>(
+                columns.col(i).data(), x.dim(), x.dim())
                 .matrix()
                 .template cast<double>();
     });
@@ -142,9 +156,11 @@ void check_hessians(const std::vector<Eigen::MatrixXd>& hessians, double bound) 
   double asymmetry = 0;
   long below = 0;
   for (const auto& h : hessians) {
-    asymmetry = std::max(asymmetry, (h - h.transpose()).cwiseAbs().maxCoeff() / h.cwiseAbs().maxCoeff());
+    asymmetry =
+        std::max(asymmetry, (h - h.transpose()).cwiseAbs().maxCoeff() / h.cwiseAbs().maxCoeff());
     const double margin = bound - 1e-12 * h.cwiseAbs().maxCoeff();
-    below += Eigen::LLT<Eigen::MatrixXd>(h - margin * Eigen::MatrixXd::Identity(h.rows(), h.cols())).info() != Eigen::Success;
+    below += Eigen::LLT<Eigen::MatrixXd>(h - margin * Eigen::MatrixXd::Identity(h.rows(), h.cols()))
+                 .info() != Eigen::Success;
   }
   CHECK(asymmetry < 1e-13);
   CHECK(below == 0);
@@ -163,7 +179,10 @@ void check_gradient(const Spec& spec, int dim) {
   for (long i = 0; i < n; ++i)
     error = std::max(
         error,
-        (y.col(i) - numerical_gradient([&](const auto& at) { return potential_at(spec, values, at); }, x.col(i))).cwiseAbs().maxCoeff());
+        (y.col(i) - numerical_gradient(
+                        [&](const auto& at) { return potential_at(spec, values, at); }, x.col(i)))
+            .cwiseAbs()
+            .maxCoeff());
   CHECK(error < 1e-9 * y.cwiseAbs().maxCoeff());
 }
 
@@ -179,21 +198,25 @@ TEST_CASE("IcnnGradient is the gradient of its potential") {
 
 TEST_CASE("IcnnGradient: pullbacks with one hidden layer") {
   for (const int dim : {1, 3, 17})
-    for (const long batch : {1L, 131L}) check_pullbacks_of<Keep::batch>(IcnnGradient<16, 1>{.input_scale = 1.7}, dim, batch);
+    for (const long batch : {1L, 131L})
+      check_pullbacks_of<Keep::batch>(IcnnGradient<16, 1>{.input_scale = 1.7}, dim, batch);
 }
 TEST_CASE("IcnnGradient: pullbacks with two hidden layers, kept for a tile") {
   for (const int dim : {1, 3, 17})
-    for (const long batch : {7L, 700L}) check_pullbacks_of<Keep::tile>(IcnnGradient<16, 2>{.strong_convexity = 0.4}, dim, batch);
+    for (const long batch : {7L, 700L})
+      check_pullbacks_of<Keep::tile>(IcnnGradient<16, 2>{.strong_convexity = 0.4}, dim, batch);
 }
 TEST_CASE("IcnnGradient: pullbacks with three hidden layers, kept through the batch") {
-  for (const int dim : {1, 3, 17}) check_pullbacks_of<Keep::batch>(IcnnGradient<16, 3>{.input_scale = 0.6}, dim, 700);
+  for (const int dim : {1, 3, 17})
+    check_pullbacks_of<Keep::batch>(IcnnGradient<16, 3>{.input_scale = 0.6}, dim, 700);
 }
 TEST_CASE("IcnnGradient: pullbacks at a width of one and a half register tiles") {
   check_pullbacks_of<Keep::batch>(IcnnGradient<48, 2>{}, 2, 131);
 }
 
 TEST_CASE("IcnnGradient in float") {
-  for (const long batch : {7L, 700L}) check_float<Keep::batch>(IcnnGradient<16, 2>{.input_scale = 1.5}, 17, batch);
+  for (const long batch : {7L, 700L})
+    check_float<Keep::batch>(IcnnGradient<16, 2>{.input_scale = 1.5}, 17, batch);
 }
 
 TEST_CASE("IcnnGradient is the identity at the start, to the last bit") {
@@ -201,11 +224,12 @@ TEST_CASE("IcnnGradient is the identity at the start, to the last bit") {
     for (const double strong_convexity : {0.1, 0.7}) {
       const Particles x = numbers(3, batch, 2);
       const Probe one = probe<Keep::tile, double>(IcnnGradient<16, 1>{strong_convexity}, 3, batch);
-      const Probe three = probe<Keep::batch, double>(IcnnGradient<16, 3>{strong_convexity, 4}, 3, batch);
+      const Probe three =
+          probe<Keep::batch, double>(IcnnGradient<16, 3>{strong_convexity, 4}, 3, batch);
       one.set_x(x), three.set_x(x);
       CHECK(one.forward() == x);
       CHECK(three.forward() == x);
-      CHECK(three.pull_input(x) == x);
+      CHECK(three.input_vjp(x) == x);
     }
 }
 
@@ -231,14 +255,18 @@ TEST_CASE("IcnnGradient's Hessian is that of its potential") {
   for (long i = 0; i < a.n; i += 100)
     for (int j = 0; j < 3; ++j) {
       const auto slope = [&](const auto& at) {
-        return numerical_gradient([&](const auto& here) { return potential_at(spec, values, here); }, at)(j);
+        return numerical_gradient(
+            [&](const auto& here) { return potential_at(spec, values, here); }, at)(j);
       };
       const auto& h = hessians[static_cast<std::size_t>(i)];
-      CHECK((numerical_gradient(slope, x.col(i)) - h.col(j)).cwiseAbs().maxCoeff() < 1e-7 * h.cwiseAbs().maxCoeff());
+      CHECK((numerical_gradient(slope, x.col(i)) - h.col(j)).cwiseAbs().maxCoeff() <
+            1e-7 * h.cwiseAbs().maxCoeff());
     }
 }
 
-TEST_CASE("IcnnGradient's Hessian is symmetric and above the bound, at random parameters and after training") {
+TEST_CASE(
+    "IcnnGradient's Hessian is symmetric and above the bound, at random parameters and after "
+    "training") {
   const auto check = [](const auto& spec, int dim) {
     Net a(spec, dim, 2);
     for (const double size : {0.2, 1.0}) {
@@ -257,7 +285,8 @@ TEST_CASE("IcnnGradient's Hessian is symmetric and above the bound, at random pa
   std::vector<double> values(a.net.parameters().size());
   values[values.size() - 6] = values[values.size() - 3] = -1;
   a.net.set_parameters(values);
-  for (const auto& h : a.hessians()) REQUIRE((h - 0.3 * Eigen::MatrixXd::Identity(2, 2)).cwiseAbs().maxCoeff() < 1e-15);
+  for (const auto& h : a.hessians())
+    REQUIRE((h - 0.3 * Eigen::MatrixXd::Identity(2, 2)).cwiseAbs().maxCoeff() < 1e-15);
 }
 
 TEST_CASE("IcnnGradient stays in the cone") {
@@ -265,7 +294,8 @@ TEST_CASE("IcnnGradient stays in the cone") {
   Net a(spec, 3, 2);
   a.train(20);
   CHECK(a.in_cone(spec));
-  const auto values = a.net.parameters(), w = std::vector<double>(values.end() - 9 - 3 - 16, values.end() - 9 - 3);
+  const auto values = a.net.parameters(),
+             w = std::vector<double>(values.end() - 9 - 3 - 16, values.end() - 9 - 3);
   CHECK(std::count(w.begin(), w.end(), 0.0) > 0);  // where the descent wanted to leave
   CHECK(std::count(w.begin(), w.end(), 0.0) < 16);
   // An average of iterates.
@@ -274,7 +304,7 @@ TEST_CASE("IcnnGradient stays in the cone") {
     a.train(1, true);
     sum += test::vector(a.net.parameters());
   }
-  a.net.take_average();
+  a.net.use_average();
   CHECK(a.in_cone(spec));
   CHECK((test::vector(a.net.parameters()) - sum / 5).norm() < 1e-14 * sum.norm());
   check_hessians(a.hessians(), spec.strong_convexity);
@@ -306,7 +336,8 @@ TEST_CASE("IcnnGradient's gradient adds up, can be read, is used up by a descent
   // Adam's first step is as long as its rate, against the sign of the gradient.
   const auto moved = a.net.parameters();
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const double g = once[static_cast<long>(i)], expected = values[i] - rate * g / (std::abs(g) + 1e-8);
+    const double g = once[static_cast<long>(i)],
+                 expected = values[i] - rate * g / (std::abs(g) + 1e-8);
     REQUIRE(moved[i] == Approx(cone(spec, 3)[i] ? std::max(expected, 0.0) : expected).margin(1e-9));
   }
 }
@@ -327,10 +358,14 @@ TEST_CASE("IcnnGradient has the same bits on any number of threads") {
 TEST_CASE("IcnnGradient refuses numbers that make no sense") {
   const auto runtime = EigenBackend<double>{.threads = 1}.start();
   const auto make = [&](IcnnGradient<16, 1> spec) { runtime.network(spec, 1, 1, 0, Keep::tile); };
-  CHECK_THROWS_WITH(make({.strong_convexity = 0}), "wgf::IcnnGradient: strong_convexity must be in (0, 1), got 0.000000");
-  CHECK_THROWS_WITH(make({.strong_convexity = 1}), "wgf::IcnnGradient: strong_convexity must be in (0, 1), got 1.000000");
+  CHECK_THROWS_WITH(make({.strong_convexity = 0}),
+                    "wgf::IcnnGradient: strong_convexity must be in (0, 1), got 0.000000");
+  CHECK_THROWS_WITH(make({.strong_convexity = 1}),
+                    "wgf::IcnnGradient: strong_convexity must be in (0, 1), got 1.000000");
   CHECK_THROWS_AS(make({.strong_convexity = std::nan("")}), std::invalid_argument);
-  CHECK_THROWS_WITH(make({.input_scale = 0}), "wgf::IcnnGradient: input_scale must be positive, got 0.000000");
+  CHECK_THROWS_WITH(make({.input_scale = 0}),
+                    "wgf::IcnnGradient: input_scale must be positive, got 0.000000");
   CHECK_NOTHROW(make({.strong_convexity = 0.99, .input_scale = 1e-3}));
-  CHECK(describe(IcnnGradient<16, 2>{}) == "IcnnGradient<16, 2>{strong_convexity = 0.1, input_scale = 1}");
+  CHECK(describe(IcnnGradient<16, 2>{}) ==
+        "IcnnGradient<16, 2>{strong_convexity = 0.1, input_scale = 1}");
 }

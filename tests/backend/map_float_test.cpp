@@ -6,7 +6,8 @@ using namespace wgf;
 using namespace wgf::test;
 
 TEST_CASE("ResidualMlp in float") {
-  for (const long batch : {7L, 700L}) check_float<Keep::batch>(ResidualMlp<16, 3, Softplus>{}, 17, batch);
+  for (const long batch : {7L, 700L})
+    check_float<Keep::batch>(ResidualMlp<16, 3, Softplus>{}, 17, batch);
 }
 TEST_CASE("DeepLinear in float") {
   for (const long batch : {7L, 700L}) check_float<Keep::batch>(DeepLinear<32, 3>{}, 3, batch);

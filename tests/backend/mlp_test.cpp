@@ -11,7 +11,8 @@ double softplus(double z) { return z > 0 ? z + std::log1p(std::exp(-z)) : std::l
 double identity(double z) { return z; }
 
 // At hidden units of any size: weights so large that pre-activations reach ±60.
-void check_value(const Probe& net, int width, int depth, double input_scale, const std::function<double(double)>& activation) {
+void check_value(const Probe& net, int width, int depth, double input_scale,
+                 const std::function<double(double)>& activation) {
   std::vector<int> sizes(static_cast<std::size_t>(depth) + 1, width);
   sizes.front() = net.dim, sizes.back() = 1;
   for (const double size : {0.3, 3.0}) {
@@ -19,7 +20,9 @@ void check_value(const Probe& net, int width, int depth, double input_scale, con
     const auto values = list(size * numbers(1, count, 11).row(0).transpose());
     const Particles x = 3 * numbers(net.dim, net.batch, 12);
     net.set_parameters(values), net.set_x(x);
-    const Eigen::MatrixXd plain = plain_network(sizes, values, input_scale, net.piecewise_linear, activation, x), u = net.forward();
+    const Eigen::MatrixXd plain = plain_network(sizes, values, input_scale, net.piecewise_linear,
+                                                activation, x),
+                          u = net.forward();
     CHECK((u - plain).cwiseAbs().maxCoeff() <= 1e-13 * plain.cwiseAbs().maxCoeff());
     CHECK(net.parameters() == values);
   }
@@ -29,7 +32,8 @@ void check_value(const Probe& net, int width, int depth, double input_scale, con
 TEST_CASE("Mlp computes the plain formula") {
   for (const int dim : {1, 5, 17}) {
     check_value(probe<Keep::tile, double>(Mlp<16, 3, PRelu>{}, dim, 131), 16, 3, 1, identity);
-    check_value(probe<Keep::tile, double>(Mlp<16, 3, Silu>{.input_scale = 2.5}, dim, 131), 16, 3, 2.5, silu);
+    check_value(probe<Keep::tile, double>(Mlp<16, 3, Silu>{.input_scale = 2.5}, dim, 131), 16, 3,
+                2.5, silu);
     check_value(probe<Keep::tile, double>(Mlp<16, 2, Softplus>{}, dim, 131), 16, 2, 1, softplus);
     check_value(probe<Keep::tile, double>(Mlp<48, 4, Identity>{}, dim, 131), 48, 4, 1, identity);
   }
@@ -55,28 +59,36 @@ TEST_CASE("Mlp: pullbacks with Identity, at a width of one and a half register t
 TEST_CASE("Mlp: pullbacks with dropout go through the units that the forward pass kept") {
   for (const int dim : {1, 3})
     for (const long batch : {7L, 700L}) {
-      check_pullbacks(probe<Keep::tile, double>(Mlp<16, 3, PRelu>{.dropout = 0.3}, dim, batch, {.draw = 42u}));
-      check_pullbacks(probe<Keep::tile, double>(Mlp<16, 3, Silu>{.dropout = 0.3}, dim, batch, {.draw = 42u}));
-      check_pullbacks(probe<Keep::tile, double>(Mlp<48, 4, Identity>{.dropout = 0.3, .input_scale = 2}, dim, batch, {.draw = 42u}));
+      check_pullbacks(
+          probe<Keep::tile, double>(Mlp<16, 3, PRelu>{.dropout = 0.3}, dim, batch, {.draw = 42u}));
+      check_pullbacks(
+          probe<Keep::tile, double>(Mlp<16, 3, Silu>{.dropout = 0.3}, dim, batch, {.draw = 42u}));
+      check_pullbacks(probe<Keep::tile, double>(
+          Mlp<48, 4, Identity>{.dropout = 0.3, .input_scale = 2}, dim, batch, {.draw = 42u}));
     }
   // Without a draw nothing is dropped.
   check_pullbacks(probe<Keep::tile, double>(Mlp<16, 3, Silu>{.dropout = 0.3}, 3, 131));
 }
 
-TEST_CASE("Mlp: dropout leaves the expectation of the last hidden layer and depends on the draw alone") {
+TEST_CASE(
+    "Mlp: dropout leaves the expectation of the last hidden layer and depends on the draw alone") {
   const long batch = 20000;
   const Probe plain = probe<Keep::tile, double>(Mlp<16, 2, Softplus>{}, 1, batch);
-  const auto values = list(numbers(1, static_cast<long>(plain.parameters().size()), 21).row(0).transpose());
-  const Particles x = Particles::Ones(1, batch);  // the same point many times, with other units dropped each time
+  const auto values =
+      list(numbers(1, static_cast<long>(plain.parameters().size()), 21).row(0).transpose());
+  const Particles x =
+      Particles::Ones(1, batch);  // the same point many times, with other units dropped each time
   plain.set_parameters(values), plain.set_x(x);
   const double u = plain.forward()(0, 0);
   const auto dropped = [&](std::uint32_t draw, int threads) {
-    const Probe net = probe<Keep::tile, double>(Mlp<16, 2, Softplus>{.dropout = 0.4}, 1, batch, {.threads = threads, .draw = draw});
+    const Probe net = probe<Keep::tile, double>(Mlp<16, 2, Softplus>{.dropout = 0.4}, 1, batch,
+                                                {.threads = threads, .draw = draw});
     net.set_parameters(values), net.set_x(x);
     return net.forward();
   };
   const Eigen::MatrixXd first = dropped(1, 2);
-  // u is linear in the last hidden layer. Its variance is p/(1 − p) Σ (w_j h_j)², here estimated; four standard errors.
+  // u is linear in the last hidden layer. Its variance is p/(1 − p) Σ (w_j h_j)², here estimated;
+  // four standard errors.
   const double mean = first.mean(), sd = std::sqrt((first.array() - mean).square().mean());
   CHECK(sd > 0.1);
   CHECK(std::abs(mean - u) < 4 * sd / std::sqrt(static_cast<double>(batch)));
@@ -108,13 +120,16 @@ TEST_CASE("Mlp refuses numbers that make no sense") {
   CHECK_THROWS_WITH(make({.dropout = 1}), "wgf::Mlp: dropout must be in [0, 1), got 1.000000");
   CHECK_THROWS_WITH(make({.dropout = -0.1}), "wgf::Mlp: dropout must be in [0, 1), got -0.100000");
   CHECK_THROWS_AS(make({.dropout = std::nan("")}), std::invalid_argument);
-  CHECK_THROWS_WITH(make({.input_scale = 0}), "wgf::Mlp: input_scale must be positive, got 0.000000");
+  CHECK_THROWS_WITH(make({.input_scale = 0}),
+                    "wgf::Mlp: input_scale must be positive, got 0.000000");
   CHECK_NOTHROW(make({.dropout = 0.99, .input_scale = 1e-3}));
 }
 
 TEST_CASE("a network refuses another number of parameters") {
   auto runtime = EigenBackend<double>{.threads = 1}.start();
   auto net = runtime.network(Mlp<16, 2, Softplus>{}, 1, 1, 0, Keep::tile);
-  CHECK_THROWS_WITH(net.set_parameters(std::vector<double>(48)), "wgf: a network of 49 parameters was given 48");
-  CHECK_THROWS_WITH(net.set_parameters(std::vector<double>(50)), "wgf: a network of 49 parameters was given 50");
+  CHECK_THROWS_WITH(net.set_parameters(std::vector<double>(48)),
+                    "wgf: a network of 49 parameters was given 48");
+  CHECK_THROWS_WITH(net.set_parameters(std::vector<double>(50)),
+                    "wgf: a network of 49 parameters was given 50");
 }

@@ -33,8 +33,11 @@ struct Net {
         dy(runtime.points(3, n)) {}
   // A gradient that changes with the step.
   std::vector<double> pull(std::uint32_t step) {
-    runtime.upload(numbers(3, x.count(), 100 + step), x), runtime.upload(numbers(3, x.count(), 200 + step) / 500, dy);
-    runtime.parallel(x.count(), [&](eigen::Slice s) { net.forward(s, x(s)), net.pull_parameters(s, x(s), dy(s)); });
+    runtime.upload(numbers(3, x.count(), 100 + step), x),
+        runtime.upload(numbers(3, x.count(), 200 + step) / 500, dy);
+    runtime.parallel(x.count(), [&](eigen::Slice s) {
+      net.forward(s, x(s)), net.accumulate_vjp(s, x(s), dy(s));
+    });
     return net.gradient();
   }
 };
@@ -62,7 +65,8 @@ TEST_CASE("Adam's rule") {
       const auto g = a.pull(k);
       a.net.descend({.rate = 0.02, .beta1 = 0.9, .beta2 = 0.999});
       for (std::size_t i = 0; i < 12; ++i)
-        CHECK(a.net.parameters()[i] == Approx(expected[i] = rule[i].step(expected[i], g[i])).epsilon(1e-13));
+        CHECK(a.net.parameters()[i] ==
+              Approx(expected[i] = rule[i].step(expected[i], g[i])).epsilon(1e-13));
     }
   }
 }
@@ -74,7 +78,7 @@ TEST_CASE("a pullback adds to the gradient") {
   CHECK((both - once - vector(a.pull(2))).norm() < 1e-14);
 }
 
-TEST_CASE("take_average is the mean of the accumulated iterates") {
+TEST_CASE("use_average is the mean of the accumulated iterates") {
   Net a(2);
   for (const int rounds : {7, 3}) {  // the second average begins afresh
     Eigen::VectorXd sum = Eigen::VectorXd::Zero(12);
@@ -86,7 +90,7 @@ TEST_CASE("take_average is the mean of the accumulated iterates") {
       sum += vector(a.net.parameters());
     }
     const auto last = a.net.parameters();
-    a.net.take_average();
+    a.net.use_average();
     CHECK((vector(a.net.parameters()) - sum / rounds).norm() < 1e-14);
     CHECK(a.net.parameters() != last);
     // The map is the averaged one at once.
@@ -94,11 +98,13 @@ TEST_CASE("take_average is the mean of the accumulated iterates") {
     const Particles x = numbers(3, 500, 9);
     a.runtime.upload(x, a.x);
     a.runtime.parallel(500, [&](eigen::Slice s) { a.dy(s) = a.net.forward(s, a.x(s)); });
-    CHECK((a.runtime.download(a.dy) - ((form.matrix * x).colwise() + form.offset)).cwiseAbs().maxCoeff() < 1e-13);
+    CHECK((a.runtime.download(a.dy) - ((form.matrix * x).colwise() + form.offset))
+              .cwiseAbs()
+              .maxCoeff() < 1e-13);
   }
   // Nothing accumulated: the last iterate stays.
   const auto last = a.net.parameters();
-  a.net.take_average();
+  a.net.use_average();
   CHECK(a.net.parameters() == last);
 }
 
@@ -110,25 +116,28 @@ TEST_CASE("parameters that are set begin a new average") {
   const std::vector<double> ones(12, 1.0);
   a.net.set_parameters(ones);
   a.net.accumulate_average();
-  a.net.take_average();
+  a.net.use_average();
   CHECK(a.net.parameters() == ones);
 }
 
-TEST_CASE("averages of a deep linear map and of a sum of dual networks are those of their parameters") {
+TEST_CASE(
+    "averages of a deep linear map and of a sum of dual networks are those of their parameters") {
   const auto runtime = EigenBackend<double>{.threads = 1}.start();
   auto x = runtime.points(2, 50), dy = runtime.points(2, 50);
   runtime.upload(numbers(2, 50, 1), x), runtime.upload(numbers(2, 50, 2), dy);
   const auto check = [&](auto net, auto upstream) {
     Eigen::VectorXd sum = Eigen::VectorXd::Zero(static_cast<long>(net.parameters().size()));
     for (int k = 0; k < 5; ++k) {
-      runtime.parallel(50, [&](eigen::Slice s) { net.forward(s, x(s)), net.pull_parameters(s, x(s), upstream); });
+      runtime.parallel(
+          50, [&](eigen::Slice s) { net.forward(s, x(s)), net.accumulate_vjp(s, x(s), upstream); });
       net.descend({.rate = 0.1});
       net.accumulate_average();
       sum += vector(net.parameters());
     }
-    net.take_average();
+    net.use_average();
     CHECK((vector(net.parameters()) - sum / 5).norm() < 1e-13 * sum.norm());
   };
   check(runtime.network(DeepLinear<16, 2>{}, 2, 50, 0, Keep::tile), dy.all());
-  check(runtime.network(Quadratic{} + Quadratic{}, 2, 50, 0, Keep::tile), Eigen::ArrayXd(Eigen::ArrayXd::Ones(50)));
+  check(runtime.network(Quadratic{} + Quadratic{}, 2, 50, 0, Keep::tile),
+        Eigen::ArrayXd(Eigen::ArrayXd::Ones(50)));
 }

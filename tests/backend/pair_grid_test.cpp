@@ -17,23 +17,25 @@ Points<Scalar> cloud(int dim, long n, std::uint64_t seed) {
   return x;
 }
 template <class Scalar>
-double difference(const Window<Scalar>& a, const Window<Scalar>& b) {
+double difference(const PointsView<Scalar>& a, const PointsView<Scalar>& b) {
   return static_cast<double>((a.all() - b.all()).abs().maxCoeff());
 }
 }  // namespace
 
-TEMPLATE_TEST_CASE("the grid's error is below the tolerance, and the direct sum is exact", "", float, double) {
+TEMPLATE_TEST_CASE("the grid's error is below the tolerance, and the direct sum is exact", "",
+                   float, double) {
   const GaussianKernel kernel{.amplitude = -1, .width = 1};
-  Engine engine(2, 1), single(1, 1);
+  ThreadTeam team(2, 1), single(1, 1);
   for (const int dim : {1, 2, 3}) {
     const long n = 40'000, m = 3000;
     const auto x = cloud<TestType>(dim, n, 1), y = cloud<TestType>(dim, m, 2);
     const Points<TestType> exact(dim, n), fast(dim, n), same(dim, n);
-    pair_gradients<GaussianKernel, TestType>(engine, kernel, x, y, exact);
+    pair_gradients<GaussianKernel, TestType>(team, kernel, x, y, exact);
     for (const double tolerance : {1e-1, 1e-2, 1e-3, 1e-5}) {
       if (dim == 3 && tolerance < 1e-2) continue;  // more nodes than the points are worth
       INFO("dimension " << dim << ", tolerance " << tolerance);
-      CHECK(fast_pair_gradients<GaussianKernel, TestType>(engine, kernel, x, y, fast, tolerance) == PairPath::grid);
+      CHECK(fast_pair_gradients<GaussianKernel, TestType>(team, kernel, x, y, fast, tolerance) ==
+            PairPath::grid);
       const double error = difference<TestType>(fast, exact);
       CHECK(error < tolerance);
       CHECK(error > 1e-4 * tolerance);  // a bound that is worth something
@@ -45,27 +47,30 @@ TEMPLATE_TEST_CASE("the grid's error is below the tolerance, and the direct sum 
 
 TEST_CASE("points at the grid's ends and all in one place") {
   const GaussianKernel kernel{};
-  Engine engine(1, 1);
+  ThreadTeam team(1, 1);
   const auto y = cloud<double>(2, 1000, 2);
   const Points<double> x(2, 2000), exact(2, 2000), fast(2, 2000);
   for (const double size : {0.0, 1e-9, 3.0}) {
     for (long i = 0; i < x.count(); ++i)
-      x.row(i)[0] = 5 + size * static_cast<double>(i % 2), x.row(i)[1] = size * static_cast<double>(i / 2 % 2);
-    pair_gradients<GaussianKernel, double>(engine, kernel, x, y, exact);
-    CHECK(fast_pair_gradients<GaussianKernel, double>(engine, kernel, x, y, fast, 1e-2) == PairPath::grid);
+      x.row(i)[0] = 5 + size * static_cast<double>(i % 2),
+      x.row(i)[1] = size * static_cast<double>(i / 2 % 2);
+    pair_gradients<GaussianKernel, double>(team, kernel, x, y, exact);
+    CHECK(fast_pair_gradients<GaussianKernel, double>(team, kernel, x, y, fast, 1e-2) ==
+          PairPath::grid);
     CHECK(difference<double>(fast, exact) < 1e-2);
   }
 }
 
 TEST_CASE("where a grid does not pay or cannot be, the sum is direct") {
-  Engine engine(1, 1);
-  const auto direct = [&](const auto& kernel, int dim, long n, double tolerance, bool finite = true) {
+  ThreadTeam team(1, 1);
+  const auto direct = [&](const auto& kernel, int dim, long n, double tolerance,
+                          bool finite = true) {
     const auto x = cloud<float>(dim, n, 1), y = cloud<float>(dim, 1000, 2);
     if (!finite) x.row(3)[0] = std::numeric_limits<float>::infinity();
     const Points<float> exact(dim, n), fast(dim, n);
     using K = std::decay_t<decltype(kernel)>;
-    pair_gradients<K, float>(engine, kernel, x, y, exact);
-    const PairPath path = fast_pair_gradients<K, float>(engine, kernel, x, y, fast, tolerance);
+    pair_gradients<K, float>(team, kernel, x, y, exact);
+    const PairPath path = fast_pair_gradients<K, float>(team, kernel, x, y, fast, tolerance);
     return path == PairPath::direct && (!finite || difference<float>(exact, fast) == 0);
   };
   CHECK(direct(GaussianKernel{}, 2, 50, 1e-3));           // few points
@@ -76,6 +81,7 @@ TEST_CASE("where a grid does not pay or cannot be, the sum is direct") {
   CHECK_FALSE(direct(GaussianKernel{}, 2, 5000, 1e-2));
   const auto x = cloud<float>(2, 10, 1);
   const Points<float> out(2, 10);
-  CHECK(message_of<std::invalid_argument>([&] { fast_pair_gradients<GaussianKernel, float>(engine, {}, x, x, out, 0); }) ==
-        "wgf::fast_pair_gradients: tolerance must be positive, got 0.000000");
+  CHECK(message_of<std::invalid_argument>([&] {
+          fast_pair_gradients<GaussianKernel, float>(team, {}, x, x, out, 0);
+        }) == "wgf::fast_pair_gradients: tolerance must be positive, got 0.000000");
 }

@@ -24,7 +24,7 @@ struct Exponential {  // radial, with Eigen's exponential
     return exp(-2 * q);
   }
   template <class Q>
-  auto slope(const Q& q) const {
+  auto derivative(const Q& q) const {
     return -2 * exp(-2 * q);
   }
   template <class Q>
@@ -32,7 +32,7 @@ struct Exponential {  // radial, with Eigen's exponential
     return 4 * exp(-2 * q);
   }
   double value(double q) const { return std::exp(-2 * q); }
-  double slope(double q) const { return -2 * std::exp(-2 * q); }
+  double derivative(double q) const { return -2 * std::exp(-2 * q); }
   double curvature(double q) const { return 4 * std::exp(-2 * q); }
 };
 
@@ -40,17 +40,19 @@ template <class Scalar>
 struct Numbers : Points<Scalar> {
   MatrixXd numbers;  // exactly what the memory holds
   Numbers(int dim, long n, std::uint64_t seed)
-      : Points<Scalar>(dim, n), numbers(standard_normals(dim, n, seed).cast<Scalar>().template cast<double>()) {
+      : Points<Scalar>(dim, n),
+        numbers(standard_normals(dim, n, seed).cast<Scalar>().template cast<double>()) {
     this->all() = numbers.array().template cast<Scalar>();
   }
 };
 template <class Scalar>
-MatrixXd numbers_of(const Window<Scalar>& x) {
+MatrixXd numbers_of(const PointsView<Scalar>& x) {
   return x.all().template cast<double>().matrix();
 }
 /// Means over the samples y, but for sample first + i at point i.
 template <class K>
-MatrixXd plain_gradients(const K& kernel, const MatrixXd& x, const MatrixXd& y, long first = -1'000'000) {
+MatrixXd plain_gradients(const K& kernel, const MatrixXd& x, const MatrixXd& y,
+                         long first = -1'000'000) {
   MatrixXd out = MatrixXd::Zero(x.rows(), x.cols());
   for (long i = 0; i < x.cols(); ++i)
     for (long j = 0; j < y.cols(); ++j)
@@ -58,7 +60,8 @@ MatrixXd plain_gradients(const K& kernel, const MatrixXd& x, const MatrixXd& y, 
   return out / static_cast<double>(y.cols() - (first >= 0));
 }
 template <class K>
-VectorXd plain_values(const K& kernel, const MatrixXd& x, const MatrixXd& y, long first = -1'000'000) {
+VectorXd plain_values(const K& kernel, const MatrixXd& x, const MatrixXd& y,
+                      long first = -1'000'000) {
   VectorXd out = VectorXd::Zero(x.cols());
   for (long i = 0; i < x.cols(); ++i)
     for (long j = 0; j < y.cols(); ++j)
@@ -72,15 +75,19 @@ template <class Scalar, class K>
 void check_kernel_in(int dim, const K& kernel, long n, long m) {
   INFO("dimension " << dim << ", " << n << " points, " << m << " samples");
   const Numbers<Scalar> x(dim, n, 1), y(dim, m, 2);
-  const MatrixXd gradients = plain_gradients(kernel, x.numbers, y.numbers), own = plain_gradients(kernel, x.numbers, x.numbers, 0);
-  const VectorXd values = plain_values(kernel, x.numbers, y.numbers), own_values = plain_values(kernel, x.numbers, x.numbers, 0);
+  const MatrixXd gradients = plain_gradients(kernel, x.numbers, y.numbers),
+                 own = plain_gradients(kernel, x.numbers, x.numbers, 0);
+  const VectorXd values = plain_values(kernel, x.numbers, y.numbers),
+                 own_values = plain_values(kernel, x.numbers, x.numbers, 0);
   MatrixXd first, first_own;
   VectorXd first_values;
   for (const int threads : {1, 2, 3}) {
-    Engine engine(threads, 1);
+    ThreadTeam team(threads, 1);
     const Points<Scalar> out(dim, n), out_own(dim, n);
-    pair_gradients<K, Scalar>(engine, kernel, x, y, out), self_gradients<K, Scalar>(engine, kernel, x, out_own);
-    const VectorXd got_values = pair_values<K, Scalar>(engine, kernel, x, y), got_own = self_values<K, Scalar>(engine, kernel, x);
+    pair_gradients<K, Scalar>(team, kernel, x, y, out),
+        self_gradients<K, Scalar>(team, kernel, x, out_own);
+    const VectorXd got_values = pair_values<K, Scalar>(team, kernel, x, y),
+                   got_own = self_values<K, Scalar>(team, kernel, x);
     const MatrixXd got = numbers_of<Scalar>(out), self = numbers_of<Scalar>(out_own);
     if (threads == 1) {
       const auto near = [](const auto& a, const auto& b) {
@@ -100,7 +107,9 @@ void check_kernel_in(int dim, const K& kernel, long n, long m) {
 }
 }  // namespace
 
-TEMPLATE_TEST_CASE("means over pairs are the plain ones, with the same bits on any number of threads", "", float, double) {
+TEMPLATE_TEST_CASE(
+    "means over pairs are the plain ones, with the same bits on any number of threads", "", float,
+    double) {
   for (const int dim : {1, 2, 3, 5}) {
     for (const auto& [n, m] : {std::pair{2L, 1L}, {33L, 130L}, {300L, 257L}, {707L, 90L}}) {
       check_kernel_in<TestType>(dim, GaussianKernel{.amplitude = -0.5, .width = 0.8}, n, m);
@@ -116,11 +125,13 @@ TEMPLATE_TEST_CASE("means over pairs are the plain ones, with the same bits on a
 TEST_CASE("a singular kernel leaves out a point's own term") {
   const Numbers<float> x(2, 600, 1);
   const LogarithmicKernel kernel{};
-  Engine engine(2, 1);
+  ThreadTeam team(2, 1);
   const Points<float> out(2, 600);
-  self_gradients<LogarithmicKernel, float>(engine, kernel, x, out);
+  self_gradients<LogarithmicKernel, float>(team, kernel, x, out);
   const MatrixXd expected = plain_gradients(kernel, x.numbers, x.numbers, 0);
-  CHECK(((numbers_of<float>(out) - expected).colwise().norm().array() < 1e-5 * (1 + expected.colwise().norm().array())).all());
+  CHECK(((numbers_of<float>(out) - expected).colwise().norm().array() <
+         1e-5 * (1 + expected.colwise().norm().array()))
+            .all());
 }
 
 TEMPLATE_TEST_CASE("tiles of a batch meet the batch itself", "", float, double) {
@@ -132,12 +143,12 @@ TEMPLATE_TEST_CASE("tiles of a batch meet the batch itself", "", float, double) 
     const double energy = plain_values(kernel, y.numbers, y.numbers, 0).sum();
     double first = 0;
     for (const int threads : {1, 2}) {
-      Engine engine(threads, 1);
+      ThreadTeam team(threads, 1);
       PairSum<GaussianKernel, TestType> sum(kernel, dim, threads);
       const Points<TestType> g(dim, n);
       g.all().setOnes();
       BatchSum total;
-      engine.parallel(n, [&](Slice s) {
+      team.parallel(n, [&](Slice s) {
         sum.add_gradient(s, y(s), y, g(s), -0.3, s.begin);
         total.add(s, sum.value(s, y(s), y, s.begin));
       });
@@ -150,17 +161,19 @@ TEMPLATE_TEST_CASE("tiles of a batch meet the batch itself", "", float, double) 
 }
 
 TEST_CASE("ten thousand samples lose nothing in float") {
-  // All samples on one side: ten thousand terms of about the same size, which a float would add with errors of 1e-4.
+  // All samples on one side: ten thousand terms of about the same size, which a float would add
+  // with errors of 1e-4.
   const long m = 10'000;
   const Numbers<float> x(2, 40, 1);
   Numbers<float> y(2, m, 2);
   y.all() += 20.0f;
   y.numbers = numbers_of<float>(y);
-  Engine engine(2, 1);
+  ThreadTeam team(2, 1);
   const Points<float> out(2, 40);
-  pair_gradients<QuadraticKernel, float>(engine, {}, x, y, out);
+  pair_gradients<QuadraticKernel, float>(team, {}, x, y, out);
   const MatrixXd expected = plain_gradients(QuadraticKernel{}, x.numbers, y.numbers);
-  CHECK((numbers_of<float>(out) - expected).cwiseAbs().maxCoeff() < 2.5e-7 * expected.cwiseAbs().maxCoeff());
+  CHECK((numbers_of<float>(out) - expected).cwiseAbs().maxCoeff() <
+        2.5e-7 * expected.cwiseAbs().maxCoeff());
 }
 
 TEST_CASE("the register's powers of two are exact to 2e-7") {
@@ -168,11 +181,13 @@ TEST_CASE("the register's powers of two are exact to 2e-7") {
   double worst = 0;
   for (float x = -125.9f; x < 127.9f; x += 0.0037f) {
     const auto power = simd::exp2<float>(simd::broadcast(x));
-    worst = std::max(worst, std::abs(static_cast<double>(power[n - 1]) / std::exp2(static_cast<double>(x)) - 1));
+    worst = std::max(
+        worst, std::abs(static_cast<double>(power[n - 1]) / std::exp2(static_cast<double>(x)) - 1));
   }
   CHECK(worst < 2e-7);
   const auto of = [](float x) { return simd::exp2<float>(simd::broadcast(x))[0]; };
-  for (const float x : {-127.0f, -128.0f, -1e10f, -std::numeric_limits<float>::infinity()}) CHECK(of(x) == 0);
+  for (const float x : {-127.0f, -128.0f, -1e10f, -std::numeric_limits<float>::infinity()})
+    CHECK(of(x) == 0);
   for (float x = -127.0f; x < -125.5f; x += 1e-3f) CHECK(std::abs(of(x) - std::exp2(x)) < 1.2e-38f);
   for (const float x : {128.0f, 129.0f, 1e10f, std::numeric_limits<float>::infinity()})
     CHECK(of(x) == std::numeric_limits<float>::infinity());
@@ -185,12 +200,12 @@ TEST_CASE("what is not finite is not hidden") {
   Numbers<float> x(2, 50, 1);
   const Numbers<float> y(2, 60, 2);
   x.row(7)[1] = std::numeric_limits<float>::quiet_NaN();
-  Engine engine(1, 1);
+  ThreadTeam team(1, 1);
   const Points<float> out(2, 50);
-  pair_gradients<GaussianKernel, float>(engine, {}, x, y, out);
+  pair_gradients<GaussianKernel, float>(team, {}, x, y, out);
   CHECK(std::isnan(out.row(7)[0]));
   CHECK(std::isfinite(out.row(6)[0]));
-  CHECK(std::isnan(pair_values<GaussianKernel, float>(engine, {}, x, y)[7]));
+  CHECK(std::isnan(pair_values<GaussianKernel, float>(team, {}, x, y)[7]));
 }
 
 TEMPLATE_TEST_CASE("derivatives at a point are means over the samples", "", float, double) {
@@ -204,7 +219,8 @@ TEMPLATE_TEST_CASE("derivatives at a point are means over the samples", "", floa
       MatrixXd hessian = MatrixXd::Zero(dim, dim);
       for (long j = 0; j < 700; ++j) {
         const VectorXd at = x - y.numbers.col(j);
-        value += kernel_value(kernel, at) / 700, gradient += kernel_gradient(kernel, at) / 700, hessian += kernel_hessian(kernel, at) / 700;
+        value += kernel_value(kernel, at) / 700, gradient += kernel_gradient(kernel, at) / 700,
+            hessian += kernel_hessian(kernel, at) / 700;
       }
       CHECK(got.value == Approx(value).epsilon(1e-12));
       CHECK((got.gradient - gradient).norm() < 1e-12 * (1 + gradient.norm()));
@@ -220,14 +236,16 @@ TEMPLATE_TEST_CASE("derivatives at a point are means over the samples", "", floa
 
 TEST_CASE("sums over pairs refuse clouds that do not fit") {
   using Invalid = std::invalid_argument;
-  Engine engine(1, 1);
+  ThreadTeam team(1, 1);
   const Points<float> two(2, 5), three(3, 5), none(2, 0), one(2, 1);
-  CHECK(message_of<Invalid>([&] { pair_gradients<RingKernel, float>(engine, {}, two, three, two); }) ==
-        "wgf::pair_gradients: points and samples must have the same dimension, got 2 and 3");
-  CHECK(message_of<Invalid>([&] { pair_gradients<RingKernel, float>(engine, {}, two, none, two); }) ==
+  CHECK(message_of<Invalid>([&] {
+          pair_gradients<RingKernel, float>(team, {}, two, three, two);
+        }) == "wgf::pair_gradients: points and samples must have the same dimension, got 2 and 3");
+  CHECK(message_of<Invalid>([&] { pair_gradients<RingKernel, float>(team, {}, two, none, two); }) ==
         "wgf::pair_gradients: there must be at least 1 samples, got 0");
-  CHECK(message_of<Invalid>([&] { self_gradients<RingKernel, float>(engine, {}, one, one); }) ==
+  CHECK(message_of<Invalid>([&] { self_gradients<RingKernel, float>(team, {}, one, one); }) ==
         "wgf::self_gradients: there must be at least 2 samples, got 1");
-  CHECK(message_of<Invalid>([&] { pair_values<GaussianKernel, float>(engine, {.width = -1}, two, two); }) ==
-        "wgf::GaussianKernel: width must be positive, got -1.000000");
+  CHECK(message_of<Invalid>([&] {
+          pair_values<GaussianKernel, float>(team, {.width = -1}, two, two);
+        }) == "wgf::GaussianKernel: width must be positive, got -1.000000");
 }

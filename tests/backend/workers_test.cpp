@@ -15,8 +15,10 @@
 namespace {
 std::atomic<int> threads_left{1000};
 }
-// Stands before the system's own, which it calls as long as threads are left; then one fails, and later ones succeed again.
-extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
+// Stands before the system's own, which it calls as long as threads are left; then one fails, and
+// later ones succeed again.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                              void* (*start)(void*), void* argument) {
   if (threads_left-- == 0) return EAGAIN;
   using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
   static const auto create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// expect: wgf::divergence_to: a divergence has a member f, `auto f(const auto& r) const`; see docs/functionals.md
+// expect: wgf::divergence_to: a divergence has a member f, `auto f(const auto& r) const`; see
+// docs/functionals.md
 #include <wgf/wgf.hpp>
 
 struct Nothing {};

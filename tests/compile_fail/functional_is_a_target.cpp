@@ -4,5 +4,6 @@
 #include <wgf/solver/jko_solver.hpp>
 
 int main() {
-  wgf::JkoSolver solver{wgf::Gaussian::isotropic(2, 1), wgf::ResidualMlp<16, 5>{}, wgf::Backward{}, wgf::EigenBackend<float>{}};
+  wgf::JkoSolver solver{wgf::Gaussian::isotropic(2, 1), wgf::ResidualMlp<16, 5>{}, wgf::Backward{},
+                        wgf::EigenBackend<float>{}};
 }

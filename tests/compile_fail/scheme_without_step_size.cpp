@@ -5,5 +5,6 @@
 
 struct Scheme {};
 int main() {
-  wgf::JkoSolver solver{wgf::kl(wgf::Gaussian::isotropic(2, 1)), wgf::ResidualMlp<16, 5>{}, Scheme{}, wgf::EigenBackend<float>{}};
+  wgf::JkoSolver solver{wgf::kl(wgf::Gaussian::isotropic(2, 1)), wgf::ResidualMlp<16, 5>{},
+                        Scheme{}, wgf::EigenBackend<float>{}};
 }

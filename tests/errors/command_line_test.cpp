@@ -23,21 +23,28 @@ examples::Training parse(const std::string& line) {
 }  // namespace
 
 TEST_CASE("errors of the examples' options") {
-  REFUSED(CLI::ParseError, "The following argument was not expected: --no-such-option", parse("--no-such-option"));
+  REFUSED(CLI::ParseError, "The following argument was not expected: --no-such-option",
+          parse("--no-such-option"));
   REFUSED(CLI::ParseError, "--steps: must be at least 1, got 0", parse("--steps 0"));
   REFUSED(CLI::ParseError, "--seed: must be at least 0, got -1", parse("--seed -1"));
   REFUSED(CLI::ParseError, "--threads: must be at least 0, got many", parse("--threads many"));
-  REFUSED(CLI::ParseError, "--step-size: must be a positive number, got nan", parse("--step-size nan"));
+  REFUSED(CLI::ParseError, "--step-size: must be a positive number, got nan",
+          parse("--step-size nan"));
   REFUSED(CLI::ParseError, "--iterations: must be at least 1, got 0", parse("--iterations 0"));
-  REFUSED(CLI::ParseError, "--first-step: must be a positive number, got 0", parse("--first-step 0"));
+  REFUSED(CLI::ParseError, "--first-step: must be a positive number, got 0",
+          parse("--first-step 0"));
   REFUSED(CLI::ParseError, "--dual-steps: must be at least 1, got 0", parse("--dual-steps 0"));
   REFUSED(CLI::ParseError, "--batch: must be at least 1, got 0", parse("--batch 0"));
   REFUSED(CLI::ParseError, "--rate: must be a positive number, got 0", parse("--rate 0"));
-  REFUSED(CLI::ParseError, "--dual-rate: must be a positive number, got -1", parse("--dual-rate -1"));
-  REFUSED(CLI::ParseError, "--final-rate: must be above 0 and at most 1, got 2", parse("--final-rate 2"));
-  REFUSED(CLI::ParseError, "--average: must be at least 0 and at most 1, got 2", parse("--average 2"));
+  REFUSED(CLI::ParseError, "--dual-rate: must be a positive number, got -1",
+          parse("--dual-rate -1"));
+  REFUSED(CLI::ParseError, "--final-rate: must be above 0 and at most 1, got 2",
+          parse("--final-rate 2"));
+  REFUSED(CLI::ParseError, "--average: must be at least 0 and at most 1, got 2",
+          parse("--average 2"));
   REFUSED(CLI::ParseError, "--pool: must be at least 1, got 0", parse("--pool 0"));
-  REFUSED(CLI::ParseError, "--dropout: must be at least 0 and at most 0.99, got 1", parse("--dropout 1"));
+  REFUSED(CLI::ParseError, "--dropout: must be at least 0 and at most 0.99, got 1",
+          parse("--dropout 1"));
   REFUSED(CLI::ParseError, "--preset: must be one of ours, got theirs", parse("--preset theirs"));
   REFUSED(CLI::ParseError, "--map: linear not in {residual,icnn}", parse("--map linear"));
 }
@@ -46,6 +53,8 @@ TEST_CASE("errors of the output folder") {
   const OwnFolder here;
   wgf::test::write("mine", "");
   REFUSED(std::runtime_error, "the output folder's name is empty", (examples::OutputFolder(""), 0));
-  REFUSED(std::runtime_error, "mine: is a file, not a folder to write to", (examples::OutputFolder("mine"), 0));
-  REFUSED(std::runtime_error, "cannot make the output folder mine/out: Not a directory", (examples::OutputFolder("mine/out"), 0));
+  REFUSED(std::runtime_error, "mine: is a file, not a folder to write to",
+          (examples::OutputFolder("mine"), 0));
+  REFUSED(std::runtime_error, "cannot make the output folder mine/out: Not a directory",
+          (examples::OutputFolder("mine/out"), 0));
 }

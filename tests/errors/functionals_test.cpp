@@ -20,17 +20,26 @@ struct BadKernel {  // with a gradient and a Hessian of a coordinate too few
 TEST_CASE("errors of functionals") {
   const auto f = potential(normal);
   REFUSED(std::invalid_argument, "wgf::Functional: a weight must be positive, got 0.000000", 0 * f);
-  REFUSED(std::invalid_argument, "wgf::Functional: a weight must be positive, got -1.000000", -1 * f);
+  REFUSED(std::invalid_argument, "wgf::Functional: a weight must be positive, got -1.000000",
+          -1 * f);
   REFUSED(std::invalid_argument, "wgf::Functional: a weight must be positive, got nan", NaN * f);
-  REFUSED(std::invalid_argument, "wgf::Functional: a product of weights must be positive, got inf", 1e200 * (1e200 * f));
-  REFUSED(std::invalid_argument, "wgf::Functional: a product of weights must be positive, got 0.000000", 1e-200 * (1e-200 * f));
-  REFUSED(std::invalid_argument, "wgf::Functional: its terms have dimensions 2 and 3", (f + potential(Gaussian::isotropic(3, 1))).dim());
-  REFUSED(std::invalid_argument, "wgf::entropy: the base's inflation must be positive, got 0.000000",
+  REFUSED(std::invalid_argument, "wgf::Functional: a product of weights must be positive, got inf",
+          1e200 * (1e200 * f));
+  REFUSED(std::invalid_argument,
+          "wgf::Functional: a product of weights must be positive, got 0.000000",
+          1e-200 * (1e-200 * f));
+  REFUSED(std::invalid_argument, "wgf::Functional: its terms have dimensions 2 and 3",
+          (f + potential(Gaussian::isotropic(3, 1))).dim());
+  REFUSED(std::invalid_argument,
+          "wgf::entropy: the base's inflation must be positive, got 0.000000",
           entropy(Quadratic{}, LogisticLoss{}, 0));
   REFUSED(std::invalid_argument, "wgf::entropy: the base's inflation must be positive, got inf",
           kl(normal, Quadratic{}, LogisticLoss{}, inf));
-  REFUSED(std::invalid_argument, "wgf::generalized_entropy: the exponent must be greater than 1, got 1.000000", generalized_entropy(1));
-  REFUSED(std::invalid_argument, "wgf::generalized_entropy: the box's margin must be at least 1, got 0.500000",
+  REFUSED(std::invalid_argument,
+          "wgf::generalized_entropy: the exponent must be greater than 1, got 1.000000",
+          generalized_entropy(1));
+  REFUSED(std::invalid_argument,
+          "wgf::generalized_entropy: the box's margin must be at least 1, got 0.500000",
           functional(GeneralizedEntropy<>{.margin = 0.5}));
   REFUSED(std::invalid_argument, "wgf::divergence_to: the samples must be finite, and at least one",
           divergence_to(Particles(2, 0), KullbackLeibler{}));
@@ -39,25 +48,31 @@ TEST_CASE("errors of functionals") {
 }
 
 TEST_CASE("errors of kernels") {
-  REFUSED(std::invalid_argument, "wgf::GaussianKernel: amplitude must be finite, got nan", interaction(GaussianKernel{.amplitude = NaN}));
-  REFUSED(std::invalid_argument, "wgf::GaussianKernel: width must be positive, got 0.000000", interaction(GaussianKernel{.width = 0}));
-  REFUSED(std::invalid_argument, "wgf::LogarithmicKernel: softening must not be negative, got -1.000000",
+  REFUSED(std::invalid_argument, "wgf::GaussianKernel: amplitude must be finite, got nan",
+          interaction(GaussianKernel{.amplitude = NaN}));
+  REFUSED(std::invalid_argument, "wgf::GaussianKernel: width must be positive, got 0.000000",
+          interaction(GaussianKernel{.width = 0}));
+  REFUSED(std::invalid_argument,
+          "wgf::LogarithmicKernel: softening must not be negative, got -1.000000",
           interaction(LogarithmicKernel{.softening = -1}));
   REFUSED(std::invalid_argument, "a kernel's gradient at a point must have 2 coordinates, got 1",
           kernel_gradient(BadKernel{}, VectorXd::Zero(2)));
-  REFUSED(std::invalid_argument, "a kernel's Hessian at a point must be 2 x 2, got 1 x 1", kernel_hessian(BadKernel{}, VectorXd::Zero(2)));
+  REFUSED(std::invalid_argument, "a kernel's Hessian at a point must be 2 x 2, got 1 x 1",
+          kernel_hessian(BadKernel{}, VectorXd::Zero(2)));
 }
 
 TEST_CASE("errors of sums over pairs") {
-  eigen::Engine engine(1, 0);
+  eigen::ThreadTeam team(1, 0);
   const eigen::Points<double> two(2, 5), one(2, 1), none(2, 0), other(3, 5);
   const GaussianKernel kernel;
-  REFUSED(std::invalid_argument, "wgf::pair_gradients: points and samples must have the same dimension, got 2 and 3",
-          (eigen::pair_gradients<GaussianKernel, double>(engine, kernel, two, other, two), 0));
+  REFUSED(std::invalid_argument,
+          "wgf::pair_gradients: points and samples must have the same dimension, got 2 and 3",
+          (eigen::pair_gradients<GaussianKernel, double>(team, kernel, two, other, two), 0));
   REFUSED(std::invalid_argument, "wgf::pair_gradients: there must be at least 1 samples, got 0",
-          (eigen::pair_gradients<GaussianKernel, double>(engine, kernel, two, none, two), 0));
+          (eigen::pair_gradients<GaussianKernel, double>(team, kernel, two, none, two), 0));
   REFUSED(std::invalid_argument, "wgf::self_gradients: there must be at least 2 samples, got 1",
-          (eigen::self_gradients<GaussianKernel, double>(engine, kernel, one, one), 0));
-  REFUSED(std::invalid_argument, "wgf::fast_pair_gradients: tolerance must be positive, got 0.000000",
-          eigen::fast_pair_gradients<GaussianKernel, double>(engine, kernel, two, two, two, 0));
+          (eigen::self_gradients<GaussianKernel, double>(team, kernel, one, one), 0));
+  REFUSED(std::invalid_argument,
+          "wgf::fast_pair_gradients: tolerance must be positive, got 0.000000",
+          eigen::fast_pair_gradients<GaussianKernel, double>(team, kernel, two, two, two, 0));
 }

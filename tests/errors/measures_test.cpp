@@ -13,97 +13,160 @@ using wgf::test::NaN, wgf::test::inf;
 namespace {
 const Gaussian normal = Gaussian::isotropic(2, 1), line = Gaussian::isotropic(1, 1);
 const MatrixXd eye = MatrixXd::Identity(2, 2);
-MatrixXd matrix(double a, double b, double c, double d) { return (MatrixXd(2, 2) << a, b, c, d).finished(); }
+MatrixXd matrix(double a, double b, double c, double d) {
+  return (MatrixXd(2, 2) << a, b, c, d).finished();
+}
 }  // namespace
 
 TEST_CASE("errors of Gaussian") {
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the mean must have at least one coordinate, got none", Gaussian(VectorXd(), MatrixXd()));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the covariance must be 2 x 2 like the mean, got 3 x 3",
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian: the mean must have at least one coordinate, got none",
+          Gaussian(VectorXd(), MatrixXd()));
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian: the covariance must be 2 x 2 like the mean, got 3 x 3",
           Gaussian(Vector2d(0, 0), MatrixXd::Identity(3, 3)));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: mean and covariance must be finite", Gaussian(Vector2d(NaN, 0), eye));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: mean and covariance must be finite", Gaussian(Vector2d(0, 0), inf * eye));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the covariance must be symmetric, it differs from its transpose by 0.5",
+  REFUSED(std::invalid_argument, "wgf::Gaussian: mean and covariance must be finite",
+          Gaussian(Vector2d(NaN, 0), eye));
+  REFUSED(std::invalid_argument, "wgf::Gaussian: mean and covariance must be finite",
+          Gaussian(Vector2d(0, 0), inf * eye));
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian: the covariance must be symmetric, it differs from its transpose by 0.5",
           Gaussian(Vector2d(0, 0), matrix(1, 0.5, 0, 1)));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the covariance must be positive definite to working precision",
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian: the covariance must be positive definite to working precision",
           Gaussian(Vector2d(0, 0), matrix(1, 2, 2, 1)));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the covariance must be positive definite to working precision",
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian: the covariance must be positive definite to working precision",
           Gaussian(Vector2d(0, 0), 0 * eye));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the dimension must be at least 1, got 0", Gaussian::isotropic(0, 1));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the standard deviation must be positive, got -1", Gaussian::isotropic(2, -1));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the standard deviation must be positive, got nan", Gaussian::isotropic(2, NaN));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: mean and covariance must be finite", Gaussian::isotropic(2, 1e200));
-  REFUSED(std::invalid_argument, "wgf::Gaussian::fit: more particles than dimensions are needed, got 2 in 2 dimensions",
+  REFUSED(std::invalid_argument, "wgf::Gaussian: the dimension must be at least 1, got 0",
+          Gaussian::isotropic(0, 1));
+  REFUSED(std::invalid_argument, "wgf::Gaussian: the standard deviation must be positive, got -1",
+          Gaussian::isotropic(2, -1));
+  REFUSED(std::invalid_argument, "wgf::Gaussian: the standard deviation must be positive, got nan",
+          Gaussian::isotropic(2, NaN));
+  REFUSED(std::invalid_argument, "wgf::Gaussian: mean and covariance must be finite",
+          Gaussian::isotropic(2, 1e200));
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian::fit: more particles than dimensions are needed, got 2 in 2 dimensions",
           Gaussian::fit(Particles::Zero(2, 2)));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: mean and covariance must be finite", Gaussian::fit(Particles::Constant(2, 9, NaN)));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the covariance must be positive definite to working precision",
+  REFUSED(std::invalid_argument, "wgf::Gaussian: mean and covariance must be finite",
+          Gaussian::fit(Particles::Constant(2, 9, NaN)));
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian: the covariance must be positive definite to working precision",
           Gaussian::fit(Particles::Ones(2, 9)));
-  REFUSED(std::invalid_argument, "wgf::Gaussian::sample: at least one sample must be asked for, got 0", normal.sample(0, 1));
-  REFUSED(std::invalid_argument, "wgf::Gaussian::log_density: the point must have 2 coordinates, got 3",
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian::sample: at least one sample must be asked for, got 0",
+          normal.sample(0, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian::log_density: the point must have 2 coordinates, got 3",
           normal.log_density(Vector3d(1, 2, 3)));
-  REFUSED(std::invalid_argument, "wgf::Gaussian::gradient: the point must have 2 coordinates, got 0", normal.gradient(VectorXd()));
+  REFUSED(std::invalid_argument,
+          "wgf::Gaussian::gradient: the point must have 2 coordinates, got 0",
+          normal.gradient(VectorXd()));
   CHECK_THROWS_AS(normal.sample(std::numeric_limits<long>::max(), 1), std::bad_alloc);
 }
 
 TEST_CASE("errors of GaussianMixture") {
-  REFUSED(std::invalid_argument, "wgf::GaussianMixture: at least one component is needed, got none", GaussianMixture({}, {}));
-  REFUSED(std::invalid_argument, "wgf::GaussianMixture: every component needs a weight, got 1 weights for 2 components",
+  REFUSED(std::invalid_argument, "wgf::GaussianMixture: at least one component is needed, got none",
+          GaussianMixture({}, {}));
+  REFUSED(std::invalid_argument,
+          "wgf::GaussianMixture: every component needs a weight, got 1 weights for 2 components",
           GaussianMixture({1}, {line, line}));
-  REFUSED(std::invalid_argument, "wgf::GaussianMixture: the weights must be positive, got 0.000000", GaussianMixture({1, 0}, {line, line}));
-  REFUSED(std::invalid_argument, "wgf::GaussianMixture: the weights must be positive, got nan", GaussianMixture({1, NaN}, {line, line}));
-  REFUSED(std::invalid_argument, "wgf::GaussianMixture: the weights' sum must be finite", GaussianMixture({1e308, 1e308}, {line, line}));
+  REFUSED(std::invalid_argument, "wgf::GaussianMixture: the weights must be positive, got 0.000000",
+          GaussianMixture({1, 0}, {line, line}));
+  REFUSED(std::invalid_argument, "wgf::GaussianMixture: the weights must be positive, got nan",
+          GaussianMixture({1, NaN}, {line, line}));
+  REFUSED(std::invalid_argument, "wgf::GaussianMixture: the weights' sum must be finite",
+          GaussianMixture({1e308, 1e308}, {line, line}));
   REFUSED(std::invalid_argument, "wgf::GaussianMixture: a weight vanishes beside the others",
           GaussianMixture({1e300, 1e-300}, {line, line}));
-  REFUSED(std::invalid_argument, "wgf::GaussianMixture: the components must have the same dimension, got 2 and 1",
+  REFUSED(std::invalid_argument,
+          "wgf::GaussianMixture: the components must have the same dimension, got 2 and 1",
           GaussianMixture({1, 1}, {normal, line}));
   REFUSED(std::invalid_argument, "wgf::GaussianMixture: at least one component is needed, got none",
           GaussianMixture::isotropic(MatrixXd(2, 0), 1));
-  REFUSED(std::invalid_argument, "wgf::Gaussian: the standard deviation must be positive, got 0", GaussianMixture::isotropic(eye, 0));
+  REFUSED(std::invalid_argument, "wgf::Gaussian: the standard deviation must be positive, got 0",
+          GaussianMixture::isotropic(eye, 0));
   const auto two = GaussianMixture::isotropic(eye, 1);
-  REFUSED(std::invalid_argument, "wgf::GaussianMixture::sample: at least one sample must be asked for, got -1", two.sample(-1, 1));
-  REFUSED(std::invalid_argument, "wgf::GaussianMixture::log_density: the point must have 2 coordinates, got 1",
+  REFUSED(std::invalid_argument,
+          "wgf::GaussianMixture::sample: at least one sample must be asked for, got -1",
+          two.sample(-1, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::GaussianMixture::log_density: the point must have 2 coordinates, got 1",
           two.log_density(VectorXd::Zero(1)));
-  REFUSED(std::invalid_argument, "wgf::GaussianMixture::mode_of: the point must have 2 coordinates, got 1", two.mode_of(VectorXd::Zero(1)));
+  REFUSED(std::invalid_argument,
+          "wgf::GaussianMixture::mode_of: the point must have 2 coordinates, got 1",
+          two.mode_of(VectorXd::Zero(1)));
 }
 
 TEST_CASE("errors of UniformBox") {
-  REFUSED(std::invalid_argument, "wgf::UniformBox: the corners must have at least one coordinate, got none",
+  REFUSED(std::invalid_argument,
+          "wgf::UniformBox: the corners must have at least one coordinate, got none",
           UniformBox(VectorXd(), VectorXd()));
-  REFUSED(std::invalid_argument, "wgf::UniformBox: the corners must have the same dimension, got 2 and 3",
+  REFUSED(std::invalid_argument,
+          "wgf::UniformBox: the corners must have the same dimension, got 2 and 3",
           UniformBox(Vector2d(0, 0), Vector3d(1, 1, 1)));
-  REFUSED(std::invalid_argument, "wgf::UniformBox: lower must be below upper and both finite, got 0.000000 and inf in coordinate 1",
+  REFUSED(std::invalid_argument,
+          "wgf::UniformBox: lower must be below upper and both finite, got 0.000000 and inf in "
+          "coordinate 1",
           UniformBox(Vector2d(0, 0), Vector2d(1, inf)));
-  REFUSED(std::invalid_argument, "wgf::UniformBox: lower must be below upper and both finite, got nan and 1.000000 in coordinate 0",
+  REFUSED(std::invalid_argument,
+          "wgf::UniformBox: lower must be below upper and both finite, got nan and 1.000000 in "
+          "coordinate 0",
           UniformBox(Vector2d(NaN, 0), Vector2d(1, 1)));
-  REFUSED(std::invalid_argument, "wgf::UniformBox: the dimension must be at least 1, got 0", UniformBox::cube(0, 1));
-  REFUSED(std::invalid_argument, "wgf::UniformBox: lower must be below upper and both finite, got -0.000000 and 0.000000 in coordinate 0",
+  REFUSED(std::invalid_argument, "wgf::UniformBox: the dimension must be at least 1, got 0",
+          UniformBox::cube(0, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::UniformBox: lower must be below upper and both finite, got -0.000000 and 0.000000 "
+          "in coordinate 0",
           UniformBox::cube(2, 0));
   const auto cube = UniformBox::cube(2, 1);
-  REFUSED(std::invalid_argument, "wgf::UniformBox::sample: at least one sample must be asked for, got 0", cube.sample(0, 1));
-  REFUSED(std::invalid_argument, "wgf::UniformBox::log_density: the point must have 2 coordinates, got 3",
+  REFUSED(std::invalid_argument,
+          "wgf::UniformBox::sample: at least one sample must be asked for, got 0",
+          cube.sample(0, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::UniformBox::log_density: the point must have 2 coordinates, got 3",
           cube.log_density(Vector3d(0, 0, 0)));
 }
 
 TEST_CASE("errors of Barenblatt") {
-  REFUSED(std::invalid_argument, "wgf::Barenblatt: the dimension must be at least 1, got 0", Barenblatt::at(0, 2, 1));
-  REFUSED(std::invalid_argument, "wgf::Barenblatt: the exponent must be above 1, got 1.000000", Barenblatt::at(2, 1, 1));
-  REFUSED(std::invalid_argument, "wgf::Barenblatt: the exponent must be above 1, got inf", Barenblatt::at(2, inf, 1));
-  REFUSED(std::invalid_argument, "wgf::Barenblatt::at: the time must be positive, got 0.000000", Barenblatt::at(2, 2, 0));
-  REFUSED(std::invalid_argument, "wgf::Barenblatt: the centre must have at least one coordinate, got none",
+  REFUSED(std::invalid_argument, "wgf::Barenblatt: the dimension must be at least 1, got 0",
+          Barenblatt::at(0, 2, 1));
+  REFUSED(std::invalid_argument, "wgf::Barenblatt: the exponent must be above 1, got 1.000000",
+          Barenblatt::at(2, 1, 1));
+  REFUSED(std::invalid_argument, "wgf::Barenblatt: the exponent must be above 1, got inf",
+          Barenblatt::at(2, inf, 1));
+  REFUSED(std::invalid_argument, "wgf::Barenblatt::at: the time must be positive, got 0.000000",
+          Barenblatt::at(2, 2, 0));
+  REFUSED(std::invalid_argument,
+          "wgf::Barenblatt: the centre must have at least one coordinate, got none",
           Barenblatt::at(VectorXd(), 2, 1));
-  REFUSED(std::invalid_argument, "wgf::Barenblatt: the centre must be finite", Barenblatt::with_radius(Vector2d(inf, 0), 2, 1));
-  REFUSED(std::invalid_argument, "wgf::Barenblatt: the radius must be positive, got -1.000000", Barenblatt::with_radius(2, 2, -1));
-  REFUSED(std::invalid_argument, "wgf::Barenblatt: the radius must have a square that is a number, neither 0 nor infinite",
+  REFUSED(std::invalid_argument, "wgf::Barenblatt: the centre must be finite",
+          Barenblatt::with_radius(Vector2d(inf, 0), 2, 1));
+  REFUSED(std::invalid_argument, "wgf::Barenblatt: the radius must be positive, got -1.000000",
+          Barenblatt::with_radius(2, 2, -1));
+  REFUSED(std::invalid_argument,
+          "wgf::Barenblatt: the radius must have a square that is a number, neither 0 nor infinite",
           Barenblatt::with_radius(2, 2, 1e200));
   const auto profile = Barenblatt::with_radius(2, 2, 1);
-  REFUSED(std::invalid_argument, "wgf::Barenblatt::sample: at least one sample must be asked for, got 0", profile.sample(0, 1));
-  REFUSED(std::invalid_argument, "wgf::Barenblatt::log_density: the point must have 2 coordinates, got 3",
+  REFUSED(std::invalid_argument,
+          "wgf::Barenblatt::sample: at least one sample must be asked for, got 0",
+          profile.sample(0, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::Barenblatt::log_density: the point must have 2 coordinates, got 3",
           profile.log_density(Vector3d(0, 0, 0)));
 }
 
 TEST_CASE("errors of Empirical") {
-  REFUSED(std::invalid_argument, "wgf::Empirical: at least one particle is needed, got 0 in 2 dimensions", Empirical(Particles(2, 0)));
-  REFUSED(std::invalid_argument, "wgf::Empirical: at least one particle is needed, got 3 in 0 dimensions", Empirical(Particles(0, 3)));
-  REFUSED(std::invalid_argument, "wgf::Empirical: the particles must be finite", Empirical(Particles::Constant(2, 3, NaN)));
-  REFUSED(std::invalid_argument, "wgf::Empirical::sample: at least one sample must be asked for, got 0",
+  REFUSED(std::invalid_argument,
+          "wgf::Empirical: at least one particle is needed, got 0 in 2 dimensions",
+          Empirical(Particles(2, 0)));
+  REFUSED(std::invalid_argument,
+          "wgf::Empirical: at least one particle is needed, got 3 in 0 dimensions",
+          Empirical(Particles(0, 3)));
+  REFUSED(std::invalid_argument, "wgf::Empirical: the particles must be finite",
+          Empirical(Particles::Constant(2, 3, NaN)));
+  REFUSED(std::invalid_argument,
+          "wgf::Empirical::sample: at least one sample must be asked for, got 0",
           Empirical(Particles::Zero(2, 3)).sample(0, 1));
 }

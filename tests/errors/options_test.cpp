@@ -20,65 +20,106 @@ int check(const Policy& policy) {
 }  // namespace
 
 TEST_CASE("errors of RunOptions") {
-  REFUSED(std::invalid_argument, "wgf::RunOptions: steps must not be negative, got -1", check({.steps = -1}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: iterations must be positive, got 0", check({.iterations = 0}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: a step must not have more than 10^9 iterations, got 4294967294.000000",
+  REFUSED(std::invalid_argument, "wgf::RunOptions: steps must not be negative, got -1",
+          check({.steps = -1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: iterations must be positive, got 0",
+          check({.iterations = 0}));
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: a step must not have more than 10^9 iterations, got 4294967294.000000",
           check({.iterations = std::numeric_limits<int>::max()}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: dual_steps must be positive, got 0", check({.dual_steps = 0}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: batch must be positive, got 0", check({.batch = 0}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: map_rate must be positive, got 0.000000", check({.map_rate = 0}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: dual_rate must be positive, got inf", check({.dual_rate = inf}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: final_rate must be in (0, 1], got 0.000000", check({.final_rate = 0}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: average must be in [0, 1], got nan", check({.average = NaN}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: first_step must be positive, got -1.000000", check({.first_step = -1}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: beta1 must be in [0, 1), got 1.000000", check({.beta1 = 1}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: beta2 must be in [0, 1), got -0.100000", check({.beta2 = -0.1}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: pool must be positive, got 0", check({.pool = 0}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: pool must be at most 10^12, got 9223372036854775807", check({.pool = LONG_MAX}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: batch must be at most 10^12, got 9223372036854775807", check({.batch = LONG_MAX}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: refresh_pool must not be negative, got -1", check({.refresh_pool = -1}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: forward_samples must be positive, got 0", check({.forward_samples = 0}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: reports must be positive, got 0", check({.reports = 0}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.retries must not be negative, got -1",
-          check({.divergence = {.retries = -1}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.rate must be in (0, 1], got 0.000000", check({.divergence = {.rate = 0}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.explosion must be positive, got nan",
-          check({.divergence = {.explosion = NaN}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.collapse must be in [0, 1), got 1.000000",
-          check({.divergence = {.collapse = 1}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: divergence.saturation must be positive, got 0.000000",
-          check({.divergence = {.saturation = 0}}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: dual_steps must be positive, got 0",
+          check({.dual_steps = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: batch must be positive, got 0",
+          check({.batch = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: map_rate must be positive, got 0.000000",
+          check({.map_rate = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: dual_rate must be positive, got inf",
+          check({.dual_rate = inf}));
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: final_rate_fraction must be in (0, 1], got 0.000000",
+          check({.final_rate_fraction = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: average must be in [0, 1], got nan",
+          check({.tail_average = NaN}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: first_step must be positive, got -1.000000",
+          check({.first_step = -1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: beta1 must be in [0, 1), got 1.000000",
+          check({.beta1 = 1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: beta2 must be in [0, 1), got -0.100000",
+          check({.beta2 = -0.1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: pool must be positive, got 0",
+          check({.pool = 0}));
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: pool must be at most 10^12, got 9223372036854775807",
+          check({.pool = LONG_MAX}));
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: batch must be at most 10^12, got 9223372036854775807",
+          check({.batch = LONG_MAX}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: refresh_pool must not be negative, got -1",
+          check({.refresh_pool = -1}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: forward_samples must be positive, got 0",
+          check({.forward_samples = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: reports must be positive, got 0",
+          check({.reports = 0}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: safeguards.retries must not be negative, got -1",
+          check({.safeguards = {.retries = -1}}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: safeguards.rate must be in (0, 1], got 0.000000",
+          check({.safeguards = {.rate = 0}}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: safeguards.explosion must be positive, got nan",
+          check({.safeguards = {.explosion = NaN}}));
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: safeguards.collapse must be in [0, 1), got 1.000000",
+          check({.safeguards = {.collapse = 1}}));
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: safeguards.saturation must be positive, got 0.000000",
+          check({.safeguards = {.saturation = 0}}));
 }
 
 TEST_CASE("errors of schemes") {
-  REFUSED(std::invalid_argument, "wgf::Backward: step_size must be positive, got 0.000000", check(Backward{.step_size = 0}));
-  REFUSED(std::invalid_argument, "wgf::Backward: step_size must be positive, got nan", check(Backward{.step_size = NaN}));
+  REFUSED(std::invalid_argument, "wgf::Backward: step_size must be positive, got 0.000000",
+          check(Backward{.step_size = 0}));
+  REFUSED(std::invalid_argument, "wgf::Backward: step_size must be positive, got nan",
+          check(Backward{.step_size = NaN}));
   REFUSED(std::invalid_argument, "wgf::ForwardBackward: step_size must be positive, got -1.000000",
           check(ForwardBackward{.step_size = -1}));
-  REFUSED(std::invalid_argument, "wgf::Forward: step_size must be positive, got inf", check(Forward{.step_size = inf}));
-  REFUSED(std::invalid_argument, "wgf::Midpoint: step_size must be positive, got 0.000000", check(Midpoint{.step_size = 0}));
-  REFUSED(std::invalid_argument, "wgf::Adaptive: step_size must be positive, got inf", check(Adaptive{.step_size = inf}));
-  REFUSED(std::invalid_argument, "wgf::Adaptive: tolerance must be positive, got 0.000000", check(Adaptive{.tolerance = 0}));
-  REFUSED(std::invalid_argument, "wgf::Adaptive: least must be at most step_size, or 0 for a hundredth of it, got 1.000000",
-          check(Adaptive{.least = 1}));
-  REFUSED(std::invalid_argument, "wgf::Adaptive: most must be at least step_size, or 0 for a hundred times it, got 0.010000",
-          check(Adaptive{.most = 0.01}));
-  REFUSED(std::invalid_argument, "wgf::Adaptive: until must be positive, got nan", check(Adaptive{.until = NaN}));
+  REFUSED(std::invalid_argument, "wgf::Forward: step_size must be positive, got inf",
+          check(Forward{.step_size = inf}));
+  REFUSED(std::invalid_argument, "wgf::Midpoint: step_size must be positive, got 0.000000",
+          check(Midpoint{.step_size = 0}));
+  REFUSED(std::invalid_argument, "wgf::Adaptive: step_size must be positive, got inf",
+          check(Adaptive{.step_size = inf}));
+  REFUSED(std::invalid_argument, "wgf::Adaptive: tolerance must be positive, got 0.000000",
+          check(Adaptive{.tolerance = 0}));
+  REFUSED(
+      std::invalid_argument,
+      "wgf::Adaptive: least must be at most step_size, or 0 for a hundredth of it, got 1.000000",
+      check(Adaptive{.least = 1}));
+  REFUSED(
+      std::invalid_argument,
+      "wgf::Adaptive: most must be at least step_size, or 0 for a hundred times it, got 0.010000",
+      check(Adaptive{.most = 0.01}));
+  REFUSED(std::invalid_argument, "wgf::Adaptive: until must be positive, got nan",
+          check(Adaptive{.until = NaN}));
 }
 
 TEST_CASE("errors of networks' specifications") {
-  REFUSED(std::invalid_argument, "wgf::Mlp: dropout must be in [0, 1), got 1.000000", check(Mlp<16, 2>{.dropout = 1}));
-  REFUSED(std::invalid_argument, "wgf::Mlp: input_scale must be positive, got 0.000000", check(Mlp<16, 2>{.input_scale = 0}));
-  REFUSED(std::invalid_argument, "wgf::ResidualMlp: input_scale must be positive, got inf", check(ResidualMlp<16, 2>{.input_scale = inf}));
-  REFUSED(std::invalid_argument, "wgf::ResidualMlp: input_scale must be positive, got nan", check(DeepLinear<16, 2>{.input_scale = NaN}));
-  REFUSED(std::invalid_argument, "wgf::IcnnGradient: strong_convexity must be in (0, 1), got 1.000000",
+  REFUSED(std::invalid_argument, "wgf::Mlp: dropout must be in [0, 1), got 1.000000",
+          check(Mlp<16, 2>{.dropout = 1}));
+  REFUSED(std::invalid_argument, "wgf::Mlp: input_scale must be positive, got 0.000000",
+          check(Mlp<16, 2>{.input_scale = 0}));
+  REFUSED(std::invalid_argument, "wgf::ResidualMlp: input_scale must be positive, got inf",
+          check(ResidualMlp<16, 2>{.input_scale = inf}));
+  REFUSED(std::invalid_argument, "wgf::ResidualMlp: input_scale must be positive, got nan",
+          check(DeepLinear<16, 2>{.input_scale = NaN}));
+  REFUSED(std::invalid_argument,
+          "wgf::IcnnGradient: strong_convexity must be in (0, 1), got 1.000000",
           check(IcnnGradient<16, 2>{.strong_convexity = 1}));
   REFUSED(std::invalid_argument, "wgf::IcnnGradient: input_scale must be positive, got -1.000000",
           check(IcnnGradient<16, 2>{.input_scale = -1}));
 }
 
 TEST_CASE("errors of backends") {
-  REFUSED(std::invalid_argument, "wgf::EigenBackend: threads must be positive, or 0 for all cores, got -1",
+  REFUSED(std::invalid_argument,
+          "wgf::EigenBackend: threads must be positive, or 0 for all cores, got -1",
           EigenBackend<float>{.threads = -1}.start());
   REFUSED(std::invalid_argument, "wgf::EigenBackend: threads must be at most 1024, got 2147483647",
           EigenBackend<float>{.threads = std::numeric_limits<int>::max()}.start());

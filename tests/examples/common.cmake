@@ -193,7 +193,7 @@ function(resumes)
 
   set(resume ${ARGN} --resume ${checkpoint} --steps)
   fails("the run.ckpt: it was saved by a run with another seed: 1, this one has 2" ${resume} ${steps} --seed 2)
-  fails("the run.ckpt: it was saved by a run with another final_rate: [0-9.]+, this one has 0.5" ${resume} ${steps} --final-rate 0.5)
+  fails("the run.ckpt: it was saved by a run with another final_rate_fraction: [0-9.]+, this one has 0.5" ${resume} ${steps} --final-rate 0.5)
   fails("the run.ckpt: it has ${steps} steps, more than the ${step} that are asked for" ${resume} ${step})
   file(REMOVE_RECURSE ${data})
   file(MAKE_DIRECTORY ${data})

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Interaction kernels: derivatives against differences, the three forms of a kernel, kernels of types of others.
+// Interaction kernels: derivatives against differences, the three forms of a kernel, kernels of
+// types of others.
 #include <wgf/adapt.hpp>
 #include <wgf/functional/kernels.hpp>
 
@@ -14,7 +15,9 @@ using Eigen::VectorXd;
 namespace {
 // An even kernel that is not radial, in its forms.
 struct ByHand {
-  double value(const VectorXd& x) const { return std::exp(-x[0] * x[0]) * std::cos(x[x.size() - 1]); }
+  double value(const VectorXd& x) const {
+    return std::exp(-x[0] * x[0]) * std::cos(x[x.size() - 1]);
+  }
   VectorXd gradient(const VectorXd& x) const {
     VectorXd g = VectorXd::Zero(x.size());
     const auto last = x.size() - 1;
@@ -47,8 +50,9 @@ void check_derivatives(const K& kernel, double tolerance = 1e-8) {
       const auto value = [&](const VectorXd& at) { return kernel_value(kernel, at); };
       CHECK((gradient - numerical_gradient(value, x)).norm() < tolerance * (1 + gradient.norm()));
       for (int i = 0; i < dim; ++i) {
-        const auto slope = [&](const VectorXd& at) { return kernel_gradient(kernel, at)[i]; };
-        CHECK((hessian.row(i).transpose() - numerical_gradient(slope, x)).norm() < tolerance * (1 + hessian.norm()));
+        const auto derivative = [&](const VectorXd& at) { return kernel_gradient(kernel, at)[i]; };
+        CHECK((hessian.row(i).transpose() - numerical_gradient(derivative, x)).norm() <
+              tolerance * (1 + hessian.norm()));
       }
     }
 }
@@ -72,7 +76,8 @@ TEST_CASE("gradients and Hessians of kernels are those of their values") {
 TEST_CASE("kernels have the values of their formulas") {
   const VectorXd x = (VectorXd(2) << 0.6, -0.8).finished() * 1.5;  // |x| = 1.5
   CHECK(kernel_value(GaussianKernel{}, x) == Approx(-std::exp(-2.25) / std::numbers::pi));
-  CHECK(kernel_value(GaussianKernel{.amplitude = 3, .width = 0.5}, x) == Approx(3 * std::exp(-9.0)));
+  CHECK(kernel_value(GaussianKernel{.amplitude = 3, .width = 0.5}, x) ==
+        Approx(3 * std::exp(-9.0)));
   CHECK(kernel_value(QuadraticKernel{}, x) == Approx(1.125));
   CHECK(kernel_value(RingKernel{}, x) == Approx(1.5 * 1.5 * 1.5 * 1.5 / 4 - 1.125));
   CHECK(kernel_value(LogarithmicKernel{}, x) == Approx(1.125 - std::log(1.5)));
@@ -85,9 +90,9 @@ TEST_CASE("a kernel's form is the kernel in other units") {
   for (const double q : {0.0, 0.3, 4.0}) {
     const double scaled = form.scale * form.scale * q;
     CHECK(form.value_factor * std::exp2(-scaled) == Approx(kernel.value(q)));
-    CHECK(form.slope_factor * std::exp2(-scaled) == Approx(kernel.slope(q)));
+    CHECK(form.derivative_factor * std::exp2(-scaled) == Approx(kernel.derivative(q)));
   }
-  CHECK(radial_form(RingKernel{}).shape.slope(3.0) == RingKernel{}.slope(3.0));
+  CHECK(radial_form(RingKernel{}).shape.derivative(3.0) == RingKernel{}.derivative(3.0));
   CHECK(radial_form(RingKernel{}).scale == 1);
 }
 

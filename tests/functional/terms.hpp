@@ -14,13 +14,15 @@ using DoubleRuntime = eigen::EigenRuntime<double>;
 
 inline Gaussian random_gaussian(int dim, std::uint64_t seed) {
   const Eigen::MatrixXd a = standard_normals(dim, dim, seed, 5);
-  return {standard_normals(dim, 1, seed, 6).col(0), Eigen::MatrixXd(Eigen::MatrixXd::Identity(dim, dim) + a * a.transpose() / dim)};
+  return {standard_normals(dim, 1, seed, 6).col(0),
+          Eigen::MatrixXd(Eigen::MatrixXd::Identity(dim, dim) + a * a.transpose() / dim)};
 }
 
-// `weight` times the term's gradient at single points, in the frame, against differences of its value there; it must be added to what is
-// there.
+// `weight` times the term's gradient at single points, in the frame, against differences of its
+// value there; it must be added to what is there.
 template <class Bound>
-void check_direct(Bound& term, const DoubleRuntime& runtime, const Frame& frame, const Gaussian& cloud, double weight) {
+void check_direct(Bound& term, const DoubleRuntime& runtime, const Frame& frame,
+                  const Gaussian& cloud, double weight) {
   const int d = frame.dim();
   auto y = runtime.points(d, 1);
   auto g = runtime.points(d, 1);
@@ -32,7 +34,8 @@ void check_direct(Bound& term, const DoubleRuntime& runtime, const Frame& frame,
       runtime.upload(x, y);
       return term.value(all, y);
     };
-    const Eigen::VectorXd expected = Eigen::VectorXd::Ones(d) + weight * numerical_gradient(value, at);
+    const Eigen::VectorXd expected =
+        Eigen::VectorXd::Ones(d) + weight * numerical_gradient(value, at);
     runtime.upload(at, y), runtime.upload(Eigen::VectorXd::Ones(d), g);
     term.add_gradient(all, y, g);
     CHECK((runtime.download(g) - expected).norm() < 1e-8 * (1 + expected.norm()));

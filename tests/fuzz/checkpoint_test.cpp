@@ -3,4 +3,6 @@
 
 #include "corpus.hpp"
 
-TEST_CASE("fuzz: saved runs are taken up or refused") { wgf::fuzz::run_corpus("checkpoint", wgf::fuzz::seeds(), wgf::fuzz::feed); }
+TEST_CASE("fuzz: saved runs are taken up or refused") {
+  wgf::fuzz::run_corpus("checkpoint", wgf::fuzz::seeds(), wgf::fuzz::feed);
+}

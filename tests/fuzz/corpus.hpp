@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The fuzz targets without libFuzzer: every input of the corpus, every seed, and random mutations of both.
+// The fuzz targets without libFuzzer: every input of the corpus, every seed, and random mutations
+// of both.
 #include <algorithm>
 #include <random>
 
@@ -11,11 +12,14 @@ namespace wgf::fuzz {
 
 /// One to four changes: bits, bytes, blocks, numbers in text.
 inline std::string mutated(std::string bytes, std::mt19937_64& random) {
-  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % std::max<std::size_t>(n, 1)); };
+  const auto below = [&](std::size_t n) {
+    return static_cast<std::size_t>(random() % std::max<std::size_t>(n, 1));
+  };
   for (std::size_t changes = 1 + below(4); changes-- > 0;) {
     const std::size_t at = below(bytes.size()), length = std::min(1 + below(16), bytes.size() - at);
-    static constexpr const char* texts[] = {"0",  "-1", "1e999", "nan", "4294967296", "9223372036854775807", "99999999999999999999",
-                                            "\"", ","};
+    static constexpr const char* texts[] = {
+        "0",  "-1", "1e999", "nan", "4294967296", "9223372036854775807", "99999999999999999999",
+        "\"", ","};
     static constexpr unsigned char extremes[] = {0, 1, 0x7f, 0x80, 0xff};
     switch (bytes.empty() ? 3 : below(6)) {
       case 0:
@@ -35,8 +39,9 @@ inline std::string mutated(std::string bytes, std::mt19937_64& random) {
         break;
       default:
         if (const auto digit = bytes.find_first_of("0123456789", at); digit != bytes.npos)
-          bytes.replace(digit, std::min(bytes.find_first_not_of("0123456789", digit), bytes.size()) - digit,
-                        texts[below(std::size(texts))]);
+          bytes.replace(
+              digit, std::min(bytes.find_first_not_of("0123456789", digit), bytes.size()) - digit,
+              texts[below(std::size(texts))]);
     }
   }
   return bytes;

@@ -3,4 +3,6 @@
 
 #include "corpus.hpp"
 
-TEST_CASE("fuzz: the examples' data files are read or refused") { wgf::fuzz::run_corpus("data", wgf::fuzz::seeds(), wgf::fuzz::feed); }
+TEST_CASE("fuzz: the examples' data files are read or refused") {
+  wgf::fuzz::run_corpus("data", wgf::fuzz::seeds(), wgf::fuzz::feed);
+}

@@ -16,7 +16,8 @@ using Linear = Flow<Affine, EigenBackend<double>>;
 inline auto forward() { return forward_terms<ForwardBackward>(interaction(QuadraticKernel{})); }
 using Forward = Flow<Affine, EigenBackend<float>, decltype(forward())>;
 
-/// What a user does with a flow. Numbers in the file may be as large as they like: results need not be finite.
+/// What a user does with a flow. Numbers in the file may be as large as they like: results need not
+/// be finite.
 template <class F>
 void use(const F& flow) {
   demand(flow.dim() >= 1 && flow.size() >= 0, "a flow without dimension");
@@ -24,7 +25,8 @@ void use(const F& flow) {
   if (d > 16) return;
   const Particles zero = Particles::Zero(d, 3);
   demand(flow.push(zero).cols() == 3, "particles are lost");
-  if (!std::holds_alternative<CustomMeasure>(flow.initial)) demand(flow.sample(2, 1).rows() == d, "a sample of another dimension");
+  if (!std::holds_alternative<CustomMeasure>(flow.initial))
+    demand(flow.sample(2, 1).rows() == d, "a sample of another dimension");
   if constexpr (std::same_as<typename F::MapType, Affine> && !F::has_forward) {
     if (std::holds_alternative<Gaussian>(flow.initial)) try {
         flow.gaussian();
@@ -47,15 +49,18 @@ void load_and_use(const std::filesystem::path& path, typename F::ForwardType ter
 }
 inline void feed(std::string_view input) {
   const auto path = file("input.wgf", sealed(std::string(input)));
-  load_and_use<Residual>(path), load_and_use<Convex>(path), load_and_use<Linear>(path), load_and_use<Forward>(path, forward());
+  load_and_use<Residual>(path), load_and_use<Convex>(path), load_and_use<Linear>(path),
+      load_and_use<Forward>(path, forward());
 }
 
 template <class F>
-F made(InitialMeasure initial, int parameters, int stages, long samples = 0, typename F::ForwardType terms = {}) {
+F made(InitialMeasure initial, int parameters, int stages, long samples = 0,
+       typename F::ForwardType terms = {}) {
   F flow(std::move(initial), {}, 0.1, {.seed = 1, .threads = 1}, terms);
   const int d = flow.dim();
   for (int k = 0; k < stages; ++k) {
-    const Eigen::VectorXd values = 0.1 * standard_uniforms(1, parameters, static_cast<std::uint64_t>(k)).row(0).transpose();
+    const Eigen::VectorXd values =
+        0.1 * standard_uniforms(1, parameters, static_cast<std::uint64_t>(k)).row(0).transpose();
     flow.stages.push_back({k ? Frame::whitening(Gaussian::isotropic(d, 2)) : Frame::none(d),
                            {values.begin(), values.end()},
                            k ? 2.0 : 1.0,

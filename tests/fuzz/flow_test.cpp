@@ -3,4 +3,6 @@
 
 #include "corpus.hpp"
 
-TEST_CASE("fuzz: flow files are read or refused") { wgf::fuzz::run_corpus("flow", wgf::fuzz::seeds(), wgf::fuzz::feed); }
+TEST_CASE("fuzz: flow files are read or refused") {
+  wgf::fuzz::run_corpus("flow", wgf::fuzz::seeds(), wgf::fuzz::feed);
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What the fuzz targets share: files for readers that want a path, the checksum that a mutated file lacks, and seeds.
+// What the fuzz targets share: files for readers that want a path, the checksum that a mutated file
+// lacks, and seeds.
 #include <unistd.h>
 
 #include <cstdint>
@@ -27,7 +28,8 @@ inline const std::filesystem::path& folder() {
   namespace fs = std::filesystem;
   static const struct Folder {
     fs::path path =
-        (fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path()) / ("wgf_fuzz_" + std::to_string(getpid()));
+        (fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path()) /
+        ("wgf_fuzz_" + std::to_string(getpid()));
     Folder() { fs::create_directories(path); }
     ~Folder() { fs::remove_all(path); }
   } folder;
@@ -36,7 +38,8 @@ inline const std::filesystem::path& folder() {
 /// The path of a file there with these bytes.
 inline std::filesystem::path file(const std::string& name, std::string_view bytes) {
   const auto path = folder() / name;
-  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   return path;
 }
 /// With the CRC-32 of all other bytes as the last four, so that a reader goes on behind it.

@@ -3,4 +3,6 @@
 
 #include "corpus.hpp"
 
-TEST_CASE("fuzz: NumPy files are read or refused") { wgf::fuzz::run_corpus("npy", wgf::fuzz::seeds(), wgf::fuzz::feed); }
+TEST_CASE("fuzz: NumPy files are read or refused") {
+  wgf::fuzz::run_corpus("npy", wgf::fuzz::seeds(), wgf::fuzz::feed);
+}

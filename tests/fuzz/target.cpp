@@ -6,7 +6,8 @@
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
   if (const char* to = std::getenv("WGF_FUZZ_SEEDS"))  // writes them before the corpus is read
-    for (const auto& [name, bytes] : wgf::fuzz::seeds()) std::ofstream(std::filesystem::path(to) / name, std::ios::binary) << bytes;
+    for (const auto& [name, bytes] : wgf::fuzz::seeds())
+      std::ofstream(std::filesystem::path(to) / name, std::ios::binary) << bytes;
   return 0;
 }
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The same work on the Eigen and on the LibTorch backend, with the same seed: what the tests of the latter compare.
+// The same work on the Eigen and on the LibTorch backend, with the same seed: what the tests of the
+// latter compare.
 #include <wgf/backend/eigen/backend.hpp>
 #include <wgf/backend/libtorch/backend.hpp>
 #include <wgf/solver/jko_solver.hpp>
@@ -27,7 +28,8 @@ LibTorchBackend<Scalar> on_torch() {
 template <class Scalar>
 inline constexpr double tolerance = sizeof(Scalar) == sizeof(float) ? 1e-5 : 1e-10;
 
-/// The greatest difference of two lists of numbers, relative to the greatest of them; infinite where their sizes differ.
+/// The greatest difference of two lists of numbers, relative to the greatest of them; infinite
+/// where their sizes differ.
 template <class A, class B>
 double difference(const A& a, const B& b) {
   if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
@@ -43,13 +45,16 @@ double difference(const A& a, const B& b) {
 /// Figures that an observer saw.
 struct Seen {
   std::vector<double> figures;
-  void operator()(const Progress& p) { figures.insert(figures.end(), {p.transport, p.direct, p.dual}); }
+  void operator()(const Progress& p) {
+    figures.insert(figures.end(), {p.transport, p.direct, p.dual});
+  }
 };
 
 /// Runs on both backends: the figures on the way and the maps must agree.
 /// \returns both flows.
 template <class Scalar, class Functional, class Map, class Scheme, class Initial>
-auto run_on_both(const Functional& functional, const Map& map, const Scheme& scheme, const Initial& initial, const RunOptions& options,
+auto run_on_both(const Functional& functional, const Map& map, const Scheme& scheme,
+                 const Initial& initial, const RunOptions& options,
                  double allowed = tolerance<Scalar>) {
   Seen first, second;
   auto eigen = JkoSolver{functional, map, scheme, on_eigen<Scalar>()}.run(initial, options, first);
@@ -59,7 +64,8 @@ auto run_on_both(const Functional& functional, const Map& map, const Scheme& sch
   CHECK(first.figures.size() >= 3);
   CHECK(difference(first.figures, second.figures) < allowed);
   for (int k = 0; k < eigen.size(); ++k) {
-    const auto &a = eigen.stages[static_cast<std::size_t>(k)], &b = torch.stages[static_cast<std::size_t>(k)];
+    const auto &a = eigen.stages[static_cast<std::size_t>(k)],
+               &b = torch.stages[static_cast<std::size_t>(k)];
     CHECK(difference(a.parameters, b.parameters) < allowed);
     CHECK(difference(a.frame.factor, b.frame.factor) < allowed);
     CHECK(difference(a.samples, b.samples) < allowed);

@@ -20,19 +20,23 @@ NetworkResults network_results(const Backend& backend, const Spec& spec) {
   using Slice = typename R::Slice;
   constexpr bool scalar = Spec::output == Output::scalar;
   auto net = runtime.network(spec, dim, batch, 11, Keep::tile);
-  const auto list = [](const auto& values) { return std::vector<double>(values.begin(), values.end()); };
+  const auto list = [](const auto& values) {
+    return std::vector<double>(values.begin(), values.end());
+  };
   NetworkResults r;
   r.start = list(net.parameters());
   // Away from the start, where a map's last layer is zero.
   auto moved = net.parameters();
   const Particles shifts = standard_normals(1, static_cast<long>(moved.size()), 3);
   using Scalar = typename R::Scalar;
-  for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += static_cast<Scalar>(0.2 * shifts(0, static_cast<long>(i)));
+  for (std::size_t i = 0; i < moved.size(); ++i)
+    moved[i] += static_cast<Scalar>(0.2 * shifts(0, static_cast<long>(i)));
   net.set_parameters(moved);
 
-  auto x = runtime.points(dim, batch), dy = runtime.points(dim, batch), out = runtime.points(scalar ? 1 : dim, batch),
-       dx = runtime.points(dim, batch);
-  runtime.upload(standard_normals(dim, batch, 5), x), runtime.upload(standard_normals(dim, batch, 6), dy);
+  auto x = runtime.points(dim, batch), dy = runtime.points(dim, batch),
+       out = runtime.points(scalar ? 1 : dim, batch), dx = runtime.points(dim, batch);
+  runtime.upload(standard_normals(dim, batch, 5), x),
+      runtime.upload(standard_normals(dim, batch, 6), dy);
   const auto store = [&](Slice s, const auto& y) {
     if constexpr (scalar) out(s) = as_points(y);
     else out(s) = y;
@@ -45,28 +49,28 @@ NetworkResults network_results(const Backend& backend, const Spec& spec) {
   r.output = runtime.download(out);
   runtime.parallel(batch, [&](Slice s) {
     const auto y = net.forward(s, x(s));
-    dx(s) = net.pull_input(s, x(s), upstream(s, y));
+    dx(s) = net.input_vjp(s, x(s), upstream(s, y));
   });
   r.input_gradient = runtime.download(dx);
   runtime.parallel(batch, [&](Slice s) {
     const auto y = net.forward(s, x(s));
-    net.pull_parameters(s, x(s), upstream(s, y));
+    net.accumulate_vjp(s, x(s), upstream(s, y));
   });
   r.gradient = list(net.gradient());
   net.descend(Adam{.rate = 0.01});
   for (int k = 0; k < 2; ++k) {
     runtime.parallel(batch, [&](Slice s) {
       const auto y = net.forward(s, x(s));
-      net.pull_parameters(s, x(s), upstream(s, y));
+      net.accumulate_vjp(s, x(s), upstream(s, y));
     });
     net.descend(Adam{.rate = 0.01});
     net.accumulate_average();
   }
-  net.take_average();
+  net.use_average();
   r.after = list(net.parameters());
   if constexpr (requires { net.restart(); }) {
     runtime.parallel(batch, [&](Slice s) {
-      if constexpr (scalar) store(s, net.forward_fitting(s, x(s), 9));
+      if constexpr (scalar) store(s, net.forward_train(s, x(s), 9));
     });
     r.dropped = runtime.download(out);
     if constexpr (scalar) {
@@ -77,14 +81,16 @@ NetworkResults network_results(const Backend& backend, const Spec& spec) {
   return r;
 }
 
-/// The parameters after steps of Adam, one of them without a finite gradient: where the host knows the share of the rate, the number of the
-/// step and whether the gradient is finite, and where these are on the device, as a recorded iteration has them.
+/// The parameters after steps of Adam, one of them without a finite gradient: where the host knows
+/// the share of the rate, the number of the step and whether the gradient is finite, and where
+/// these are on the device, as a recorded iteration has them.
 template <class Scalar>
 auto parameters_by_host_and_device(const LibTorchBackend<Scalar>& backend) {
   constexpr int dim = 3;
   constexpr long batch = 300;
   const auto runtime = backend.start();
-  auto host = runtime.network(Mlp<16, 2>{}, dim, batch, 11, Keep::tile), device = runtime.network(Mlp<16, 2>{}, dim, batch, 11, Keep::tile);
+  auto host = runtime.network(Mlp<16, 2>{}, dim, batch, 11, Keep::tile),
+       device = runtime.network(Mlp<16, 2>{}, dim, batch, 11, Keep::tile);
   const auto x = runtime.points(dim, batch);
   runtime.upload(standard_normals(dim, batch, 5), x);
   const auto options = x.all().options();
@@ -95,11 +101,13 @@ auto parameters_by_host_and_device(const LibTorchBackend<Scalar>& backend) {
     const bool finite = k != 2;
     for (auto* net : {&host, &device}) {
       const at::Tensor u = net->forward(s, x(s));
-      net->pull_parameters(s, x(s), finite ? u : u / 0.0);
+      net->accumulate_vjp(s, x(s), finite ? u : u / 0.0);
     }
     host.descend(rule, share, finite);
     if (!finite) host.clear_gradient();
-    if (k < 4) device.descend(rule, at::full({1}, share, options), at::full({}, finite, options.dtype(at::kBool)));
+    if (k < 4)
+      device.descend(rule, at::full({1}, share, options),
+                     at::full({}, finite, options.dtype(at::kBool)));
     else device.descend(rule, at::full({1}, share, options), true);  // as dual networks do
   }
   return std::pair{host.parameters(), device.parameters()};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Every network on LibTorch against the Eigen backend's hand-written one: the same parameters at the start, values, pullbacks, Adam steps.
+// Every network on LibTorch against the Eigen backend's hand-written one: the same parameters at
+// the start, values, pullbacks, Adam steps.
 #include "network_results.hpp"
 
 using namespace wgf;
@@ -10,13 +11,15 @@ namespace {
 template <class Scalar, class Spec>
 void compare(const Spec& spec) {
   INFO(describe(spec) << ", " << (sizeof(Scalar) == sizeof(float) ? "float" : "double"));
-  const NetworkResults a = network_results(on_eigen<Scalar>(), spec), b = network_results(on_torch<Scalar>(), spec);
+  const NetworkResults a = network_results(on_eigen<Scalar>(), spec),
+                       b = network_results(on_torch<Scalar>(), spec);
   CHECK(a.start == b.start);
   CHECK(difference(a.output, b.output) < tolerance<Scalar>);
   CHECK(difference(a.gradient, b.gradient) < tolerance<Scalar>);
   CHECK(difference(a.input_gradient, b.input_gradient) < tolerance<Scalar>);
   CHECK(difference(a.after, b.after) < tolerance<Scalar>);
-  if constexpr (Spec::output == Output::scalar) CHECK(difference(a.dropped, b.dropped) < tolerance<Scalar>);
+  if constexpr (Spec::output == Output::scalar)
+    CHECK(difference(a.dropped, b.dropped) < tolerance<Scalar>);
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ Particles made_by(const Backend& backend, int dim, long n, F f) {
 
 TEMPLATE_TEST_CASE("on a CPU random numbers are Eigen's, number for number", "", float, double) {
   const auto same = [](auto f) {
-    const Particles a = made_by(on_eigen<TestType>(), 3, 500, f), b = made_by(on_torch<TestType>(), 3, 500, f);
+    const Particles a = made_by(on_eigen<TestType>(), 3, 500, f),
+                    b = made_by(on_torch<TestType>(), 3, 500, f);
     CHECK(a == b);
     CHECK(a.row(0).maxCoeff() > a.row(0).minCoeff());
   };
@@ -40,7 +41,9 @@ TEMPLATE_TEST_CASE("on a CPU random numbers are Eigen's, number for number", "",
     });
   };
   drawn([](const auto& r, const auto& from, auto s, auto&& x) { r.draw_from(from, s, x, 4, 9); });
-  drawn([](const auto& r, const auto& from, auto s, auto&& x) { r.draw_strata(from, s, x, 500, 4, 9); });
+  drawn([](const auto& r, const auto& from, auto s, auto&& x) {
+    r.draw_strata(from, s, x, 500, 4, 9);
+  });
 }
 
 TEST_CASE("sums over pairs by tensors are those of the host") {
@@ -51,10 +54,12 @@ TEST_CASE("sums over pairs by tensors are those of the host") {
   runtime.upload(x, a), runtime.upload(y, b);
   const GaussianKernel kernel{.amplitude = 2, .width = 1.5};
   long blocks = 0;
-  libtorch::each_block_of_pairs(a.all(), b.all(), [&](long first, long count, const at::Tensor& difference, const at::Tensor& q) {
-    out.window(first, count).all() = 2 * (kernel.slope(q).unsqueeze(2) * difference).mean(1);
-    ++blocks;
-  });
+  libtorch::each_block_of_pairs(
+      a.all(), b.all(),
+      [&](long first, long count, const at::Tensor& difference, const at::Tensor& q) {
+        out.window(first, count).all() = 2 * (kernel.derivative(q).unsqueeze(2) * difference).mean(1);
+        ++blocks;
+      });
   CHECK(blocks > 1);
   const Particles by_tensors = runtime.download(out);
   runtime.pair_gradients(kernel, a, b, out);
@@ -74,7 +79,8 @@ TEST_CASE("an affine map writes over its points, through whatever window they ar
 
 TEST_CASE("a flow saved by one backend is loaded by the other, parameter for parameter") {
   const auto path = std::filesystem::temp_directory_path() / "wgf_libtorch_flow.wgf";
-  const JkoSolver solver{kl(Gaussian::isotropic(2, 1.0)), ResidualMlp<16, 2>{}, Backward{}, on_torch<float>()};
+  const JkoSolver solver{kl(Gaussian::isotropic(2, 1.0)), ResidualMlp<16, 2>{}, Backward{},
+                         on_torch<float>()};
   const RunOptions options{.steps = 1, .iterations = 5, .pool = 500};
   const auto torch = solver.run(Gaussian::isotropic(2, 2.0), options);
   save(torch, path);
@@ -90,7 +96,8 @@ TEST_CASE("a flow saved by one backend is loaded by the other, parameter for par
 }
 
 TEST_CASE("the same seed gives the same flow, and each solver has numbers of its own") {
-  const JkoSolver solver{entropy(Mlp<16, 2>{.dropout = 0.3}), Affine{}, Backward{}, on_torch<float>()};
+  const JkoSolver solver{entropy(Mlp<16, 2>{.dropout = 0.3}), Affine{}, Backward{},
+                         on_torch<float>()};
   const RunOptions options{.steps = 1, .iterations = 5, .pool = 500};
   const auto once = solver.run(UniformBox::cube(2, 1.0), options);
   at::Tensor elsewhere = at::empty({10});
@@ -110,19 +117,30 @@ TEST_CASE("what LibTorch throws is told in its sentence, without its stack") {
   };
   using Solver = decltype(JkoSolver{kl(Failing{}), Affine{}, Backward{}, on_torch<float>()});
   const Solver solver{kl(Failing{}), Affine{}, Backward{}, on_torch<float>()};
-  const std::string why = message_of<FlowError<Solver::Flow>>([&] { solver.run(Gaussian::isotropic(2, 1.0), RunOptions{.steps = 1}); });
+  const std::string why = message_of<FlowError<Solver::Flow>>(
+      [&] { solver.run(Gaussian::isotropic(2, 1.0), RunOptions{.steps = 1}); });
   CHECK(why.find("is invalid for input of size 2") != std::string::npos);
   CHECK(why.find('\n') == std::string::npos);
 }
 
 TEST_CASE("devices that cannot be had are refused in one sentence") {
-  const auto start = [](const char* device) { (void)LibTorchBackend<float>{.device = device}.start(); };
-  const auto asked = [&](const char* device) { return message_of<std::invalid_argument>([&] { start(device); }); };
-  CHECK(asked("gpu") == "wgf::LibTorchBackend: the device must be \"cpu\" or \"cuda\" (\"cuda:1\", …), got \"gpu\"");
-  CHECK(asked("mkldnn") == "wgf::LibTorchBackend: the device must be \"cpu\" or \"cuda\" (\"cuda:1\", …), got \"mkldnn\"");
+  const auto start = [](const char* device) {
+    (void)LibTorchBackend<float>{.device = device}.start();
+  };
+  const auto asked = [&](const char* device) {
+    return message_of<std::invalid_argument>([&] { start(device); });
+  };
+  CHECK(
+      asked("gpu") ==
+      "wgf::LibTorchBackend: the device must be \"cpu\" or \"cuda\" (\"cuda:1\", …), got \"gpu\"");
+  CHECK(asked("mkldnn") ==
+        "wgf::LibTorchBackend: the device must be \"cpu\" or \"cuda\" (\"cuda:1\", …), got "
+        "\"mkldnn\"");
   if (!at::globalContext().hasCUDA())
-    CHECK(message_of<std::runtime_error>([&] { start("cuda"); }).rfind("wgf::LibTorchBackend: device \"cuda\" was asked for, but ", 0) ==
-          0);
-  CHECK(message_of<std::invalid_argument>([] { (void)LibTorchBackend<float>{.threads = -1}.start(); }) ==
-        "wgf::LibTorchBackend: threads must be positive, or 0 for all cores, got -1");
+    CHECK(message_of<std::runtime_error>([&] {
+            start("cuda");
+          }).rfind("wgf::LibTorchBackend: device \"cuda\" was asked for, but ", 0) == 0);
+  CHECK(message_of<std::invalid_argument>([] {
+          (void)LibTorchBackend<float>{.threads = -1}.start();
+        }) == "wgf::LibTorchBackend: threads must be positive, or 0 for all cores, got -1");
 }

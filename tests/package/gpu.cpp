@@ -6,7 +6,8 @@
 int main() {
   const float* const none = nullptr;
   try {
-    wgf::cuda::pair_gradients(wgf::GaussianKernel{}, none, 1, none, 0, 2, static_cast<float*>(nullptr));
+    wgf::cuda::pair_gradients(wgf::GaussianKernel{}, none, 1, none, 0, 2,
+                              static_cast<float*>(nullptr));
   } catch (const std::invalid_argument& e) {
     std::cout << "wgf::cuda is usable; " << e.what() << '\n';
     return 0;

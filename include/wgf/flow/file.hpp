@@ -2,9 +2,10 @@
 #pragma once
 // Flows in files, in the form of io/sealed_file.hpp with the magic word "WGFFLOW\n".
 //
-// The numbers are the step size, the seed, P_0's (doubles), then for each stage its stretch, step size, mean and factor of its frame and
-// the samples of its forward half (doubles), and its parameters (the scalar of the header). What goes forward, kernels and targets, a file
-// does not keep.
+// The numbers are the step size, the seed, P_0's (doubles), then for each stage its extrapolation,
+// step size, mean and factor of its frame and the samples of its forward half (doubles), and its
+// parameters (the scalar of the header). What goes forward, kernels and targets, a file does not
+// keep.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -28,9 +29,11 @@ inline void put_measure(const Gaussian& m, Header& header, ByteWriter& out) {
   out.put(m.mean()), out.put(m.covariance());
 }
 inline void put_measure(const GaussianMixture& m, Header& header, ByteWriter& out) {
-  header["initial"] = "GaussianMixture", header["components"] = std::to_string(m.components().size());
+  header["initial"] = "GaussianMixture",
+  header["components"] = std::to_string(m.components().size());
   for (std::size_t i = 0; i < m.components().size(); ++i)
-    out.put(m.weights()[i]), out.put(m.components()[i].mean()), out.put(m.components()[i].covariance());
+    out.put(m.weights()[i]), out.put(m.components()[i].mean()),
+        out.put(m.components()[i].covariance());
 }
 inline void put_measure(const UniformBox& m, Header& header, ByteWriter& out) {
   header["initial"] = "UniformBox";
@@ -44,7 +47,9 @@ inline void put_measure(const Empirical& m, Header& header, ByteWriter& out) {
   header["initial"] = "Empirical", header["particles"] = std::to_string(m.particles().cols());
   out.put(m.particles());
 }
-inline void put_measure(const CustomMeasure&, Header& header, ByteWriter&) { header["initial"] = "custom"; }
+inline void put_measure(const CustomMeasure&, Header& header, ByteWriter&) {
+  header["initial"] = "custom";
+}
 
 inline InitialMeasure get_measure(const OpenedFile& file, std::size_t dim, ByteReader& in) {
   const std::string kind = file.entry("initial");
@@ -57,7 +62,8 @@ inline InitialMeasure get_measure(const OpenedFile& file, std::size_t dim, ByteR
     const auto n = static_cast<std::size_t>(file.number("components", 1, 1'000'000));
     std::vector<double> weights;
     std::vector<Gaussian> components;
-    for (std::size_t i = 0; i < n; ++i) weights.push_back(in.get<double>()), components.push_back(gaussian());
+    for (std::size_t i = 0; i < n; ++i)
+      weights.push_back(in.get<double>()), components.push_back(gaussian());
     return GaussianMixture(weights, components);
   }
   if (kind == "UniformBox") {
@@ -80,18 +86,20 @@ inline InitialMeasure get_measure(const OpenedFile& file, std::size_t dim, ByteR
 /// The flow's numbers, with what the header says of them.
 template <class F>
 void put_flow(const F& flow, Header& header, ByteWriter& body) {
-  header.merge(Header{{"map", describe(flow.map)},
-                      {"scalar", scalar_name<typename F::Scalar>()},
-                      {"dim", std::to_string(flow.dim())},
-                      {"stages", std::to_string(flow.size())},
-                      {"forward_terms", std::to_string(hana::value(hana::size(flow.forward)))},
-                      {"parameters", std::to_string(flow.stages.empty() ? 0 : flow.stages.front().parameters.size())}});
+  header.merge(
+      Header{{"map", describe(flow.map)},
+             {"scalar", scalar_name<typename F::Scalar>()},
+             {"dim", std::to_string(flow.dim())},
+             {"stages", std::to_string(flow.size())},
+             {"forward_terms", std::to_string(hana::value(hana::size(flow.forward)))},
+             {"parameters",
+              std::to_string(flow.stages.empty() ? 0 : flow.stages.front().parameters.size())}});
   body.put(flow.step_size);
   body.put(flow.backend.seed);
   std::visit([&](const auto& m) { put_measure(m, header, body); }, flow.initial);
   for (const auto& stage : flow.stages) {
     body.put(static_cast<std::uint32_t>(stage.frame.identity));
-    body.put(stage.stretch), body.put(stage.step_size);
+    body.put(stage.extrapolation), body.put(stage.step_size);
     body.put(stage.frame.mean), body.put(stage.frame.factor);
     body.put(static_cast<std::uint64_t>(stage.samples.cols())), body.put(stage.samples);
     body.put(stage.parameters.data(), stage.parameters.size());
@@ -99,8 +107,8 @@ void put_flow(const F& flow, Header& header, ByteWriter& body) {
 }
 /// The same, read. \throws FileError if it is a flow of another type, or its numbers make no sense.
 template <class F>
-F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& map, typename F::BackendType backend,
-           const typename F::ForwardType& forward_terms) {
+F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& map,
+           typename F::BackendType backend, const typename F::ForwardType& forward_terms) {
   using Scalar = typename F::Scalar;
   file.must_be("map", describe(map));
   file.must_be("scalar", scalar_name<Scalar>());
@@ -118,21 +126,27 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
     F flow(get_measure(file, dim, in), map, step_size, backend, forward_terms);
     for (long k = 0; k < stages; ++k) {
       const bool identity = in.get<std::uint32_t>() != 0;
-      const auto stretch = in.get<double>(), own_step_size = in.get<double>();
+      const auto extrapolation = in.get<double>(), own_step_size = in.get<double>();
       const Eigen::MatrixXd mean = in.matrix(dim, 1);
       Frame frame{mean, in.matrix(dim, dim), identity};
       const auto count = in.get<std::uint64_t>();
       Particles samples = in.matrix(dim, count);
       std::vector<Scalar> values = in.list<Scalar>(parameters);
-      sensible(frame.mean.allFinite() && frame.factor.allFinite() && (frame.factor.diagonal().array() > 0).all(),
+      sensible(frame.mean.allFinite() && frame.factor.allFinite() &&
+                   (frame.factor.diagonal().array() > 0).all(),
                "a stage's coordinates are singular or not finite");
-      sensible(stretch > 0 && std::isfinite(stretch) && samples.allFinite(), "a stage's stretch or samples are not finite");
-      sensible(own_step_size >= 0 && std::isfinite(own_step_size), "a stage's step size is negative or not finite");
+      sensible(extrapolation > 0 && std::isfinite(extrapolation) && samples.allFinite(),
+               "a stage's extrapolation or samples are not finite");
+      sensible(own_step_size >= 0 && std::isfinite(own_step_size),
+               "a stage's step size is negative or not finite");
       hana::for_each(forward_terms, [&](const auto& t) {
-        sensible(!t.term.interacts || samples.cols() > 0, "a stage lacks the samples of its forward half");
+        sensible(!t.term.interacts || samples.cols() > 0,
+                 "a stage lacks the samples of its forward half");
       });
-      sensible(std::all_of(values.begin(), values.end(), [](Scalar v) { return std::isfinite(v); }), "a stage's parameters are not finite");
-      flow.stages.push_back({std::move(frame), std::move(values), stretch, std::move(samples), own_step_size});
+      sensible(std::all_of(values.begin(), values.end(), [](Scalar v) { return std::isfinite(v); }),
+               "a stage's parameters are not finite");
+      flow.stages.push_back(
+          {std::move(frame), std::move(values), extrapolation, std::move(samples), own_step_size});
     }
     if (parameters > 0 && stages > 0) {  // the parameters must be as many as the map has
       const auto runtime = backend.start();
@@ -153,21 +167,27 @@ void save(const Flow<Map, Backend, ForwardTerms>& flow, const std::filesystem::p
   detail::Header header;
   detail::ByteWriter body;
   detail::put_flow(flow, header, body);
-  detail::write_atomically("wgf::save", path, [&](std::ostream& stream) { stream << detail::sealed(detail::flow_file, header, body); });
+  detail::write_atomically("wgf::save", path, [&](std::ostream& stream) {
+    stream << detail::sealed(detail::flow_file, header, body);
+  });
 }
 
-/// Reads a flow of type F, such as `wgf::load<decltype(flow)>("moons.wgf")` or `wgf::load<decltype(solver)::Flow>(…)`.
-/// \param map,backend the specification that the file must hold, and the policy that will evaluate it (its seed is taken from the file).
-/// \param forward_terms of a flow with forward halves: the terms that move its particles there, as forward_terms<Scheme>(functional) gives
-/// them. \throws FileError for a file that is missing, truncated, damaged, of another version, or of another map or scalar than F's;
+/// Reads a flow of type F, such as `wgf::load<decltype(flow)>("moons.wgf")` or
+/// `wgf::load<decltype(solver)::Flow>(…)`. \param map,backend the specification that the file must
+/// hold, and the policy that will evaluate it (its seed is taken from the file). \param
+/// forward_terms of a flow with forward halves: the terms that move its particles there, as
+/// forward_terms<Scheme>(functional) gives them. \throws FileError for a file that is missing,
+/// truncated, damaged, of another version, or of another map or scalar than F's;
 /// std::invalid_argument where the forward terms are not given.
 template <class FlowType, class F = std::remove_cv_t<FlowType>>
-F load(const std::filesystem::path& path, typename F::MapType map = {}, typename F::BackendType backend = {},
-       typename F::ForwardType forward_terms = {}) {
+F load(const std::filesystem::path& path, typename F::MapType map = {},
+       typename F::BackendType backend = {}, typename F::ForwardType forward_terms = {}) {
   const detail::OpenedFile file(detail::flow_file, path);
   hana::for_each(forward_terms, [](const auto& t) {
     if (!(t.weight > 0))
-      throw std::invalid_argument("wgf::load: a flow with forward halves needs their terms, wgf::forward_terms<Scheme>(functional)");
+      throw std::invalid_argument(
+          "wgf::load: a flow with forward halves needs their terms, "
+          "wgf::forward_terms<Scheme>(functional)");
   });
   detail::ByteReader in = file.numbers();
   F flow = detail::get_flow<F>(file, in, map, backend, forward_terms);

@@ -29,63 +29,76 @@ namespace wgf {
 /// A user's own P_0: it can be drawn from, but a file only keeps its dimension.
 struct CustomMeasure {
   int dimension = 0;
-  std::function<Particles(long, std::uint64_t)> draw;           ///< empty in a flow that was loaded
-  std::function<double(const Eigen::VectorXd&)> log_density{};  ///< empty where the measure has none
+  std::function<Particles(long, std::uint64_t)> draw;  ///< empty in a flow that was loaded
+  std::function<double(const Eigen::VectorXd&)>
+      log_density{};  ///< empty where the measure has none
 
   int dim() const { return dimension; }
   Particles sample(long n, std::uint64_t seed) const {
     if (!draw)
       throw std::logic_error(
-          "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign flow.initial, or push particles");
+          "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign "
+          "flow.initial, or push particles");
     Particles x = draw(n, seed);
     if (x.rows() != dimension || x.cols() != n)
-      throw std::invalid_argument("wgf::Flow: P_0's sample must be " + std::to_string(dimension) + " x " + std::to_string(n) + ", got " +
-                                  std::to_string(x.rows()) + " x " + std::to_string(x.cols()));
+      throw std::invalid_argument("wgf::Flow: P_0's sample must be " + std::to_string(dimension) +
+                                  " x " + std::to_string(n) + ", got " + std::to_string(x.rows()) +
+                                  " x " + std::to_string(x.cols()));
     return x;
   }
 };
 
 /// P_0 of a flow: a measure of the library, which files keep, or the user's own.
-using InitialMeasure = std::variant<Gaussian, GaussianMixture, UniformBox, Barenblatt, Empirical, CustomMeasure>;
+using InitialMeasure =
+    std::variant<Gaussian, GaussianMixture, UniformBox, Barenblatt, Empirical, CustomMeasure>;
 
 /// P_0 as flows keep it. \throws std::invalid_argument for a measure without a dimension.
 template <Measure M>
 InitialMeasure initial_measure(M measure) {
   if (const int d = measure.dim(); d < 1)
-    throw std::invalid_argument("wgf::Flow: P_0 must have at least one dimension, got " + std::to_string(d));
-  constexpr bool ours = std::same_as<M, Gaussian> || std::same_as<M, GaussianMixture> || std::same_as<M, UniformBox> ||
-                        std::same_as<M, Barenblatt> || std::same_as<M, Empirical> || std::same_as<M, CustomMeasure>;
+    throw std::invalid_argument("wgf::Flow: P_0 must have at least one dimension, got " +
+                                std::to_string(d));
+  constexpr bool ours = std::same_as<M, Gaussian> || std::same_as<M, GaussianMixture> ||
+                        std::same_as<M, UniformBox> || std::same_as<M, Barenblatt> ||
+                        std::same_as<M, Empirical> || std::same_as<M, CustomMeasure>;
   if constexpr (ours) {
     return measure;
   } else {
     const int dim = measure.dim();
-    CustomMeasure custom{dim, [measure](long n, std::uint64_t seed) -> Particles { return measure.sample(n, seed); }};
+    CustomMeasure custom{dim, [measure](long n, std::uint64_t seed) -> Particles {
+                           return measure.sample(n, seed);
+                         }};
     if constexpr (requires(const Eigen::VectorXd& x) { measure.log_density(x); })
-      custom.log_density = [measure = std::move(measure)](const Eigen::VectorXd& x) -> double { return measure.log_density(x); };
+      custom.log_density = [measure = std::move(measure)](const Eigen::VectorXd& x) -> double {
+        return measure.log_density(x);
+      };
     return custom;
   }
 }
 inline InitialMeasure initial_measure(InitialMeasure measure) { return measure; }
 
-/// One step: samples of the law that its forward half needs, if it has one; then the map's parameters in the specification's order, and the
-/// coordinates in which they act.
+/// One step: samples of the law that its forward half needs, if it has one; then the map's
+/// parameters in the specification's order, and the coordinates in which they act.
 template <class Scalar>
 struct Stage {
   Frame frame;
   std::vector<Scalar> parameters;  ///< empty: the step has no map
-  double stretch = 1;              ///< particles move by so many times T(x) − x: 2 where a midpoint step was extrapolated
-  Particles samples{};             ///< d × N, of the law before the step; none where no interaction energy goes forward
-  double step_size = 0;            ///< the step's own a, where steps differ; 0: the flow's
+  double extrapolation =
+      1;  ///< particles move by so many times T(x) − x: 2 where a midpoint step was extrapolated
+  Particles samples{};   ///< d × N, of the law before the step; none where no interaction energy
+                         ///< goes forward
+  double step_size = 0;  ///< the step's own a, where steps differ; 0: the flow's
 };
 
-/// x ← x + stretch·(T(x) − x), T in the stage's coordinates: mean + factor·net(factor⁻¹(x − mean)). `inside` is scratch of x's size.
+/// x ← x + extrapolation·(T(x) − x), T in the stage's coordinates: mean + factor·net(factor⁻¹(x −
+/// mean)). `inside` is scratch of x's size.
 template <Runtime R, class Net, class Scalar>
-void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage, const typename R::Window& x, const typename R::Window& inside,
-                  long n) {
+void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage,
+                  const typename R::PointsView& x, const typename R::PointsView& inside, long n) {
   using Slice = typename R::Slice;
   const Frame& frame = stage.frame;
-  const auto stretch = static_cast<typename R::Scalar>(stage.stretch);
-  if (frame.identity && stretch == 1) {
+  const auto extrapolation = static_cast<typename R::Scalar>(stage.extrapolation);
+  if (frame.identity && extrapolation == 1) {
     runtime.parallel(n, [&](Slice s) { x(s) = net.forward(s, x(s)); });
     return;
   }
@@ -95,29 +108,34 @@ void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage, const 
   runtime.parallel(n, [&](Slice s) {
     set_affine(in, shift_in, x(s), inside(s));
     const auto y = net.forward(s, inside(s));
-    if (stretch == 1) {
+    if (extrapolation == 1) {
       set_affine(out, shift_out, y, x(s));
     } else {
-      inside(s) += stretch * (y - inside(s));
+      inside(s) += extrapolation * (y - inside(s));
       set_affine(out, shift_out, inside(s), x(s));
     }
   });
 }
-/// x ← x − a Σ weight·gradient: the forward half of a step (12). `samples` are those of the law before it; drift and scratch have x's size.
-/// \param same whether the samples are the particles x themselves.
+/// x ← x − a Σ weight·gradient: the forward half of a step (12). `samples` are those of the law
+/// before it; drift and scratch have x's size. \param same whether the samples are the particles x
+/// themselves.
 template <Runtime R, class ForwardTerms>
-void push_forward(const R& runtime, const ForwardTerms& terms, double step_size, const typename R::Window& samples,
-                  const typename R::Window& x, const typename R::Window& drift, const typename R::Window& scratch, long n,
-                  bool same = false) {
+void push_forward(const R& runtime, const ForwardTerms& terms, double step_size,
+                  const typename R::PointsView& samples, const typename R::PointsView& x,
+                  const typename R::PointsView& drift, const typename R::PointsView& scratch,
+                  long n, bool same = false) {
   using Slice = typename R::Slice;
   runtime.parallel(n, [&](Slice s) { drift(s) = 0.0 * ones_like(drift(s)); });
-  hana::for_each(terms, [&](const auto& t) { t.term.add_drift(runtime, x, samples, t.weight, drift, scratch, n, same); });
-  runtime.parallel(n, [&](Slice s) { x(s) -= static_cast<typename R::Scalar>(step_size) * drift(s); });
+  hana::for_each(terms, [&](const auto& t) {
+    t.term.add_drift(runtime, x, samples, t.weight, drift, scratch, n, same);
+  });
+  runtime.parallel(n,
+                   [&](Slice s) { x(s) -= static_cast<typename R::Scalar>(step_size) * drift(s); });
 }
 
-/// The sequence of maps that a run has found. Cheap to copy relative to its making; immutable in use.
-/// \tparam Map the specification of every stage's map. \tparam Backend the policy that evaluates them. \tparam ForwardTerms the terms, with
-/// weights, that the scheme treats forward.
+/// The sequence of maps that a run has found. Cheap to copy relative to its making; immutable in
+/// use. \tparam Map the specification of every stage's map. \tparam Backend the policy that
+/// evaluates them. \tparam ForwardTerms the terms, with weights, that the scheme treats forward.
 template <MapSpecification Map, class Backend, class ForwardTerms = hana::tuple<>>
 class Flow {
  public:
@@ -128,14 +146,19 @@ class Flow {
   using StageType = Stage<Scalar>;
   static constexpr bool has_forward = !std::same_as<ForwardTerms, hana::tuple<>>;
 
-  Flow(InitialMeasure p0, Map map_specification, double step, Backend policy, ForwardTerms forward_terms = {})
-      : initial(std::move(p0)), map(map_specification), step_size(step), backend(policy), forward(std::move(forward_terms)) {}
+  Flow(InitialMeasure p0, Map map_specification, double step, Backend policy,
+       ForwardTerms forward_terms = {})
+      : initial(std::move(p0)),
+        map(map_specification),
+        step_size(step),
+        backend(policy),
+        forward(std::move(forward_terms)) {}
 
-  InitialMeasure initial;             ///< P_0
-  Map map;                            ///< what every stage's parameters mean
-  double step_size;                   ///< the scheme's a, of every stage that has none of its own
-  Backend backend;                    ///< evaluates the maps
-  ForwardTerms forward;               ///< what moves the particles in the forward half of every step
+  InitialMeasure initial;  ///< P_0
+  Map map;                 ///< what every stage's parameters mean
+  double step_size;        ///< the scheme's a, of every stage that has none of its own
+  Backend backend;         ///< evaluates the maps
+  ForwardTerms forward;    ///< what moves the particles in the forward half of every step
   std::vector<Stage<Scalar>> stages;  ///< T_1, …, T_K
 
   int dim() const {
@@ -148,19 +171,20 @@ class Flow {
     const double own = stage(k, "step_size_of").step_size;
     return own > 0 ? own : step_size;
   }
-  /// The time of the gradient flow at which P_k stands, the sum of the first k step sizes (k = −1: all).
-  /// \throws std::invalid_argument for more steps than there are.
+  /// The time of the gradient flow at which P_k stands, the sum of the first k step sizes (k = −1:
+  /// all). \throws std::invalid_argument for more steps than there are.
   double time(int k = -1) const {
     double t = 0;
     bool same = true;
     const int n = k < 0 ? size() : k;
-    for (int i = 0; i < n; ++i) t += step_size_of(i), same = same && stages[static_cast<std::size_t>(i)].step_size == 0;
+    for (int i = 0; i < n; ++i)
+      t += step_size_of(i), same = same && stages[static_cast<std::size_t>(i)].step_size == 0;
     return same ? n * step_size : t;  // without the rounding of a sum
   }
 
-  /// n fresh draws of P_0, pushed through all maps: d × n samples of P_K. The same seed gives the same samples; without one, the seed is
-  /// derived from the backend's, and differs from those of training.
-  /// \throws std::invalid_argument unless n ≥ 1.
+  /// n fresh draws of P_0, pushed through all maps: d × n samples of P_K. The same seed gives the
+  /// same samples; without one, the seed is derived from the backend's, and differs from those of
+  /// training. \throws std::invalid_argument unless n ≥ 1.
   Particles sample(long n) const { return sample(n, detail::mixed_seed(backend.seed)); }
   Particles sample(long n, std::uint64_t seed) const { return push(draw_initial(n, seed)); }
   /// n draws of P_0.
@@ -184,13 +208,15 @@ class Flow {
     return path;
   }
 
-  /// log P_K at the points x (d × n), in double precision, by the change of variables (appendix B): every map is inverted by damped Newton
-  /// and its determinant taken, through forward halves too. For maps that can be inverted, IcnnGradient and affine ones. \throws
-  /// InversionError where a point cannot be traced back; std::invalid_argument for points of another dimension, or where P_0 has no
-  /// density.
+  /// log P_K at the points x (d × n), in double precision, by the change of variables (appendix B):
+  /// every map is inverted by damped Newton and its determinant taken, through forward halves too.
+  /// For maps that can be inverted, IcnnGradient and affine ones. \throws InversionError where a
+  /// point cannot be traced back; std::invalid_argument for points of another dimension, or where
+  /// P_0 has no density.
   Eigen::VectorXd log_density(const Particles& x) const {
     static_assert(GradientMapSpecification<Map> || AffineSpecification<Map>,
-                  "wgf::Flow::log_density: a residual map may not be invertible: use IcnnGradient or Affine, or push points with their "
+                  "wgf::Flow::log_density: a residual map may not be invertible: use IcnnGradient "
+                  "or Affine, or push points with their "
                   "log-density (push_with_log_density); see docs/functionals.md");
     check(x, "log_density");
     if (x.cols() > block_) {  // a point takes a matrix d × d
@@ -205,28 +231,35 @@ class Flow {
     Eigen::VectorXd log = Eigen::VectorXd::Zero(x.cols());
     each_map(size(), 0, -1, at.cols(), [&](int k, const auto& inside_of, const auto& map_of) {
       const Particles y = inside_of.into(at);
-      const auto fail = [&](Eigen::Index i) { throw InversionError(k + 1, at.col(i), "cannot be inverted"); };
+      const auto fail = [&](Eigen::Index i) {
+        throw InversionError(k + 1, at.col(i), "cannot be inverted");
+      };
       const Particles inside = map_of.inverse(y, fail);
       subtract_determinants(k, map_of.log_determinants(inside), at, log);
       at = inside_of.out_of(inside);
     });
     return log + initial_log_density(at);
   }
-  /// The points x (d × n) with log-densities of some law at them, carried through the stages [from, to): T(x), and the log-density of the
-  /// law's push-forward there. With from = 0 and P_0's log-density it is that of P_K. A residual map need not be invertible, and where it
-  /// folds the result is the density of one sheet. \throws InversionError where the determinant of a map is not positive;
-  /// std::invalid_argument for sizes that do not fit.
-  std::pair<Particles, Eigen::VectorXd> push_with_log_density(Particles x, Eigen::VectorXd log_density, int from = 0, int to = -1) const {
+  /// The points x (d × n) with log-densities of some law at them, carried through the stages [from,
+  /// to): T(x), and the log-density of the law's push-forward there. With from = 0 and P_0's
+  /// log-density it is that of P_K. A residual map need not be invertible, and where it folds the
+  /// result is the density of one sheet. \throws InversionError where the determinant of a map is
+  /// not positive; std::invalid_argument for sizes that do not fit.
+  std::pair<Particles, Eigen::VectorXd> push_with_log_density(Particles x,
+                                                              Eigen::VectorXd log_density,
+                                                              int from = 0, int to = -1) const {
     if (to < 0) to = size();
     check(x, "push_with_log_density");
     check(from, to);
     if (log_density.size() != x.cols())
       throw std::invalid_argument("wgf::Flow::push_with_log_density: " + std::to_string(x.cols()) +
-                                  " points need as many log-densities, got " + std::to_string(log_density.size()));
+                                  " points need as many log-densities, got " +
+                                  std::to_string(log_density.size()));
     if (x.cols() > block_) {
       for (Eigen::Index i = 0; i < x.cols(); i += block_) {
         const Eigen::Index n = std::min<Eigen::Index>(block_, x.cols() - i);
-        const auto [pushed, log] = push_with_log_density(x.middleCols(i, n), log_density.segment(i, n), from, to);
+        const auto [pushed, log] =
+            push_with_log_density(x.middleCols(i, n), log_density.segment(i, n), from, to);
         x.middleCols(i, n) = pushed, log_density.segment(i, n) = log;
       }
       return {std::move(x), std::move(log_density)};
@@ -238,16 +271,19 @@ class Flow {
     });
     return {std::move(x), std::move(log_density)};
   }
-  /// log P_0 at the points. \throws std::invalid_argument where P_0 has no density that can be evaluated.
+  /// log P_0 at the points. \throws std::invalid_argument where P_0 has no density that can be
+  /// evaluated.
   Eigen::VectorXd initial_log_density(const Particles& x) const {
     return std::visit(
         [&](const auto& m) -> Eigen::VectorXd {
           Eigen::VectorXd log(x.cols());
           if constexpr (requires(const Eigen::VectorXd& point) { m.log_density(point); }) {
             bool known = true;
-            if constexpr (requires { static_cast<bool>(m.log_density); }) known = static_cast<bool>(m.log_density);
+            if constexpr (requires { static_cast<bool>(m.log_density); })
+              known = static_cast<bool>(m.log_density);
             if (known) {
-              for (Eigen::Index i = 0; i < x.cols(); ++i) log[i] = m.log_density(Eigen::VectorXd(x.col(i)));
+              for (Eigen::Index i = 0; i < x.cols(); ++i)
+                log[i] = m.log_density(Eigen::VectorXd(x.col(i)));
               return log;
             }
           }
@@ -256,27 +292,32 @@ class Flow {
         initial);
   }
 
-  /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine. \throws std::invalid_argument for a stage that is not there.
+  /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine. \throws
+  /// std::invalid_argument for a stage that is not there.
   AffineForm affine_form(int k) const
     requires(AffineSpecification<Map> && !has_forward)
   {
     const auto& own = stage(k, "affine_form");
     const Frame& frame = own.frame;
-    AffineForm inner = wgf::affine_form(map, dim(), std::vector<double>(own.parameters.begin(), own.parameters.end()));
+    AffineForm inner = wgf::affine_form(
+        map, dim(), std::vector<double>(own.parameters.begin(), own.parameters.end()));
     const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(dim(), dim());
-    inner.matrix = identity + own.stretch * (inner.matrix - identity), inner.offset *= own.stretch;
-    const Eigen::MatrixXd matrix = detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
+    inner.matrix = identity + own.extrapolation * (inner.matrix - identity),
+    inner.offset *= own.extrapolation;
+    const Eigen::MatrixXd matrix =
+        detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
     return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
   }
-  /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws std::invalid_argument unless P_0 is Gaussian and there
-  /// are k stages.
+  /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws
+  /// std::invalid_argument unless P_0 is Gaussian and there are k stages.
   Gaussian gaussian(int k = -1) const
     requires(AffineSpecification<Map> && !has_forward)
   {
     const auto* p0 = std::get_if<Gaussian>(&initial);
     if (!p0) throw std::invalid_argument("wgf::Flow::gaussian: P_0 is not Gaussian");
     if (k > size())
-      throw std::invalid_argument("wgf::Flow::gaussian: there is no P_" + std::to_string(k) + " in a flow of " + std::to_string(size()));
+      throw std::invalid_argument("wgf::Flow::gaussian: there is no P_" + std::to_string(k) +
+                                  " in a flow of " + std::to_string(size()));
     Gaussian p = *p0;
     for (int i = 0; i < (k < 0 ? size() : k); ++i) p = affine_form(i).push_forward(p);
     return p;
@@ -285,26 +326,28 @@ class Flow {
  private:
   const StageType& stage(int k, const char* who) const {
     if (k < 0 || k >= size())
-      throw std::invalid_argument(std::string("wgf::Flow::") + who + ": there is no stage " + std::to_string(k) + " in a flow of " +
-                                  std::to_string(size()));
+      throw std::invalid_argument(std::string("wgf::Flow::") + who + ": there is no stage " +
+                                  std::to_string(k) + " in a flow of " + std::to_string(size()));
     return stages[static_cast<std::size_t>(k)];
   }
   void check(const Particles& x, const char* who) const {
     if (x.rows() != dim())
-      throw std::invalid_argument(std::string("wgf::Flow::") + who + ": the particles have dimension " + std::to_string(x.rows()) +
+      throw std::invalid_argument(std::string("wgf::Flow::") + who +
+                                  ": the particles have dimension " + std::to_string(x.rows()) +
                                   ", the flow " + std::to_string(dim()));
   }
   void check(int from, int to) const {
     if (from < 0 || from > to || to > size())
-      throw std::invalid_argument("wgf::Flow::push: no stages [" + std::to_string(from) + ", " + std::to_string(to) + ") in a flow of " +
-                                  std::to_string(size()));
+      throw std::invalid_argument("wgf::Flow::push: no stages [" + std::to_string(from) + ", " +
+                                  std::to_string(to) + ") in a flow of " + std::to_string(size()));
   }
   template <class Visit>
   void evaluate(Particles& particles, int from, int to, Visit visit) const {
     const auto runtime = backend.start();
     const long n = particles.cols();
     auto net = runtime.network(map, dim(), 1, 0, Keep::tile);
-    auto x = runtime.points(dim(), n), inside = runtime.points(dim(), n), drift = runtime.points(dim(), has_forward ? n : 0);
+    auto x = runtime.points(dim(), n), inside = runtime.points(dim(), n),
+         drift = runtime.points(dim(), has_forward ? n : 0);
     runtime.upload(particles, x);
     for (int k = from; k < to; ++k) {
       const auto& stage = stages[static_cast<std::size_t>(k)];
@@ -329,16 +372,24 @@ class Flow {
   /// To the coordinates in which a stage's map acts, and back.
   struct Inside {
     const Frame& frame;
-    Particles into(const Particles& x) const { return detail::solve_lower(frame.factor, x.colwise() - frame.mean); }
-    Particles out_of(const Particles& xi) const { return detail::product(frame.factor, xi).colwise() + frame.mean; }
+    Particles into(const Particles& x) const {
+      return detail::solve_lower(frame.factor, x.colwise() - frame.mean);
+    }
+    Particles out_of(const Particles& xi) const {
+      return detail::product(frame.factor, xi).colwise() + frame.mean;
+    }
   };
-  static void subtract_determinants(int k, const Eigen::VectorXd& log_determinants, const Particles& at, Eigen::VectorXd& log) {
+  static void subtract_determinants(int k, const Eigen::VectorXd& log_determinants,
+                                    const Particles& at, Eigen::VectorXd& log) {
     for (Eigen::Index i = 0; i < at.cols(); ++i)
-      if (!std::isfinite(log_determinants[i])) throw InversionError(k + 1, at.col(i), "is not one to one: its determinant is not positive");
+      if (!std::isfinite(log_determinants[i]))
+        throw InversionError(k + 1, at.col(i),
+                             "is not one to one: its determinant is not positive");
     log -= log_determinants;
   }
-  /// visit(k, coordinates, map) for the maps of the stages [from, to), or those before `from` downwards: of each, forward half and map in
-  /// their order, or in the reverse one. \param n the most points that a map will be given.
+  /// visit(k, coordinates, map) for the maps of the stages [from, to), or those before `from`
+  /// downwards: of each, forward half and map in their order, or in the reverse one. \param n the
+  /// most points that a map will be given.
   template <class Visit>
   void each_map(int from, int to, int direction, long n, Visit visit) const {
     const auto runtime = backend.precise().start();
@@ -357,13 +408,13 @@ class Flow {
         const auto now = x.window(0, at.cols());
         runtime.upload(at, now);
         runtime.parallel(at.cols(), [&](typename R::Slice s) { y(s) = net.forward(s, now(s)); });
-        return at + stage.stretch * (runtime.download(y.window(0, at.cols())) - at);
+        return at + stage.extrapolation * (runtime.download(y.window(0, at.cols())) - at);
       };
       const auto derivative = [&](const Particles& at) {
         auto slopes = detail::jacobians(runtime, net, at, x, y, drift);
         const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(d, d);
-        if (stage.stretch != 1)
-          for (auto& slope : slopes) slope = identity + stage.stretch * (slope - identity);
+        if (stage.extrapolation != 1)
+          for (auto& slope : slopes) slope = identity + stage.extrapolation * (slope - identity);
         return slopes;
       };
       visit(k, Inside{stage.frame}, detail::DifferentiatedMap{value, derivative, each});
@@ -376,21 +427,25 @@ class Flow {
         const auto value = [&](const Particles& at) -> Particles {
           const auto now = x.window(0, at.cols());
           runtime.upload(at, now);
-          push_forward(runtime, forward, step_size_of(k), samples, now, drift.window(0, at.cols()), y.window(0, at.cols()), at.cols());
+          push_forward(runtime, forward, step_size_of(k), samples, now, drift.window(0, at.cols()),
+                       y.window(0, at.cols()), at.cols());
           return runtime.download(now);
         };
         const auto derivative = [&](const Particles& at) {
-          std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(at.cols()), Eigen::MatrixXd::Identity(d, d));
+          std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(at.cols()),
+                                              Eigen::MatrixXd::Identity(d, d));
           hana::for_each(forward, [&](const auto& t) {
-            const auto drift_slopes = t.term.drift_slopes(runtime, at, samples);
-            for (std::size_t i = 0; i < slopes.size(); ++i) slopes[i] -= step_size_of(k) * t.weight * drift_slopes[i];
+            const auto drift_derivatives = t.term.drift_derivatives(runtime, at, samples);
+            for (std::size_t i = 0; i < slopes.size(); ++i)
+              slopes[i] -= step_size_of(k) * t.weight * drift_derivatives[i];
           });
           return slopes;
         };
         visit(k, Inside{none}, detail::DifferentiatedMap{value, derivative, each});
       }
     };
-    for (int k = direction > 0 ? from : from - 1; direction > 0 ? k < to : k >= to; k += direction) {
+    for (int k = direction > 0 ? from : from - 1; direction > 0 ? k < to : k >= to;
+         k += direction) {
       if (direction > 0) visit_forward(k), visit_map(k);
       else visit_map(k), visit_forward(k);
     }

@@ -16,11 +16,13 @@
 
 namespace wgf {
 
-/// A point that a flow's map is not seen to reach, or where it folds: there is no density to be had.
+/// A point that a flow's map is not seen to reach, or where it folds: there is no density to be
+/// had.
 class InversionError : public std::runtime_error {
  public:
   InversionError(int step, Eigen::VectorXd point, const std::string& why)
-      : std::runtime_error("wgf::Flow: the map of step " + std::to_string(step) + " " + why + " at x = (" + text(point) + ")"),
+      : std::runtime_error("wgf::Flow: the map of step " + std::to_string(step) + " " + why +
+                           " at x = (" + text(point) + ")"),
         step_(step),
         point_(std::move(point)) {}
   /// The step, from 1, and the point, in x.
@@ -30,7 +32,8 @@ class InversionError : public std::runtime_error {
  private:
   static std::string text(const Eigen::VectorXd& x) {
     std::string all;
-    for (Eigen::Index j = 0; j < std::min<Eigen::Index>(x.size(), 4); ++j) all += (j ? ", " : "") + std::to_string(x[j]);
+    for (Eigen::Index j = 0; j < std::min<Eigen::Index>(x.size(), 4); ++j)
+      all += (j ? ", " : "") + std::to_string(x[j]);
     return x.size() > 4 ? all + ", …" : all;
   }
   int step_;
@@ -39,11 +42,13 @@ class InversionError : public std::runtime_error {
 
 namespace detail {
 
-/// The derivatives ∂T/∂x of a network T at n points (d × n), n matrices d × d: a pullback for every coordinate of T. x, y and dy are
-/// scratch for as many points.
+/// The derivatives ∂T/∂x of a network T at n points (d × n), n matrices d × d: a pullback for every
+/// coordinate of T. x, y and dy are scratch for as many points.
 template <Runtime R, class Net>
-std::vector<Eigen::MatrixXd> jacobians(const R& runtime, Net& net, const Particles& at, const typename R::Window& x,
-                                       const typename R::Window& y, const typename R::Window& dy) {
+std::vector<Eigen::MatrixXd> jacobians(const R& runtime, Net& net, const Particles& at,
+                                       const typename R::PointsView& x,
+                                       const typename R::PointsView& y,
+                                       const typename R::PointsView& dy) {
   const long n = at.cols(), d = at.rows();
   std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(n), Eigen::MatrixXd(d, d));
   const auto now = x.window(0, n);
@@ -54,16 +59,17 @@ std::vector<Eigen::MatrixXd> jacobians(const R& runtime, Net& net, const Particl
     runtime.upload(unit, dy.window(0, n));
     runtime.parallel(n, [&](typename R::Slice s) {
       net.forward(s, now(s));
-      y(s) = net.pull_input(s, now(s), dy(s));
+      y(s) = net.input_vjp(s, now(s), dy(s));
     });
     const Particles pulled = runtime.download(y.window(0, n));
-    for (long i = 0; i < n; ++i) slopes[static_cast<std::size_t>(i)].row(row) = pulled.col(i).transpose();
+    for (long i = 0; i < n; ++i)
+      slopes[static_cast<std::size_t>(i)].row(row) = pulled.col(i).transpose();
   }
   return slopes;
 }
 
-/// A map of points with its derivative, in double precision. value(x): d × n to d × n. derivative(x): n matrices d × d. each(n, f) calls
-/// f(i) for every i, on several threads.
+/// A map of points with its derivative, in double precision. value(x): d × n to d × n.
+/// derivative(x): n matrices d × d. each(n, f) calls f(i) for every i, on several threads.
 template <class Value, class Derivative, class Each>
 struct DifferentiatedMap {
   Value value;
@@ -82,15 +88,17 @@ struct DifferentiatedMap {
     });
     return logs;
   }
-  /// x with value(x) = y: Newton's steps, each halved until the residual has fallen. \param fail(i) is called for a point that cannot be
-  /// reached in `iterations` of them.
+  /// x with value(x) = y: Newton's steps, each halved until the residual has fallen. \param fail(i)
+  /// is called for a point that cannot be reached in `iterations` of them.
   template <class Fail>
   Particles inverse(const Particles& y, Fail&& fail, int iterations = 100) const {
     Particles x = y, residual = value(x) - y;
     const Eigen::ArrayXd enough = 1e-14 * (1 + y.colwise().norm().array()).transpose();
     Eigen::ArrayXd norm = residual.colwise().norm().transpose();
     std::vector<bool> stuck(static_cast<std::size_t>(y.cols()), false);
-    const auto open = [&](Eigen::Index i) { return !(norm[i] <= enough[i]) && !stuck[static_cast<std::size_t>(i)]; };
+    const auto open = [&](Eigen::Index i) {
+      return !(norm[i] <= enough[i]) && !stuck[static_cast<std::size_t>(i)];
+    };
     for (int k = 0; k < iterations; ++k) {
       std::vector<Eigen::Index> left;  // the points that are still on their way
       for (Eigen::Index i = 0; i < y.cols(); ++i)
@@ -100,7 +108,8 @@ struct DifferentiatedMap {
       const auto slopes = derivative(at);
       Particles step(y.rows(), at.cols());
       each(at.cols(), [&](long i) {
-        step.col(i) = slopes[static_cast<std::size_t>(i)].partialPivLu().solve(residual.col(left[static_cast<std::size_t>(i)]));
+        step.col(i) = slopes[static_cast<std::size_t>(i)].partialPivLu().solve(
+            residual.col(left[static_cast<std::size_t>(i)]));
       });
       Eigen::RowVectorXd length = Eigen::RowVectorXd::Ones(at.cols());
       for (int halving = 0; halving < 40; ++halving) {
@@ -116,7 +125,9 @@ struct DifferentiatedMap {
         if (all) break;
       }
       for (Eigen::Index i = 0; i < at.cols(); ++i)
-        if (length[i] != 0) stuck[static_cast<std::size_t>(left[static_cast<std::size_t>(i)])] = true;  // rounding, or no solution
+        if (length[i] != 0)
+          stuck[static_cast<std::size_t>(left[static_cast<std::size_t>(i)])] =
+              true;  // rounding, or no solution
     }
     for (Eigen::Index i = 0; i < y.cols(); ++i)
       if (!(norm[i] <= 1e6 * enough[i])) fail(i);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Dual terms on a runtime: a divergence from a base density, its dual network and the loss that fits it (eq. 8).
+// Dual terms on a runtime: a divergence from a base density, its dual network and the loss that
+// fits it (eq. 8).
 #include <cstdint>
 #include <utility>
 
@@ -13,40 +14,45 @@ namespace wgf {
 /// Streams of random numbers that a term may use.
 inline constexpr std::uint32_t streams_of_a_term = 16;
 
-/// A divergence D(P‖base) with its dual network. \tparam Base a density, or samples, that bring themselves into the coordinates of a step.
-/// \tparam adds_base whether E_P[log base] belongs to the term: it does where the divergence stands for ∫P log P.
-template <class Divergence, class Fit, class Base, class DualNetwork, class R, bool adds_base = false>
+/// A divergence D(P‖base) with its dual network. \tparam Base a density, or samples, that bring
+/// themselves into the coordinates of a step. \tparam adds_reference whether E_P[log base] belongs
+/// to the term: it does where the divergence stands for ∫P log P.
+template <class Divergence, class Fit, class Base, class DualNetwork, class R,
+          bool adds_reference = false>
 class BoundDual {
   using Normaliser = decltype(std::declval<const R&>().sum().log_mean(1L));
 
  public:
-  BoundDual(DualNetwork net, typename R::Points memory, const Divergence& divergence, const Fit& fit, Base base, std::uint32_t stream)
+  BoundDual(DualNetwork net, typename R::Points memory, const Divergence& divergence,
+            const Fit& fit, Base base, std::uint32_t stream)
       : network(std::move(net)),
-        base_batch(std::move(memory)),
+        reference_batch(std::move(memory)),
         divergence_(divergence),
         fit_(fit),
         base_(std::move(base)),
         stream_(stream) {}
 
-  DualNetwork network;            ///< u = log(P / base)
-  typename R::Points base_batch;  ///< this iteration's samples of the base
+  DualNetwork network;                 ///< u = log(P / base)
+  typename R::Points reference_batch;  ///< this iteration's samples of the base
 
   void enter(const R& runtime, const Frame& frame, const Cloud<R>& cloud, double weight) {
     base_.enter(runtime, frame, cloud, weight);
-    if constexpr (requires { divergence_.enter(base_.log_volume()); }) divergence_.enter(base_.log_volume());
+    if constexpr (requires { divergence_.enter(base_.log_volume()); })
+      divergence_.enter(base_.log_volume());
   }
   template <class Z>
-  void sample_base(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t draw) {
+  void sample_reference(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t draw) {
     base_.sample(runtime, s, z, stream_, draw);
   }
   /// Samples of the base made of standard normals ξ: of P_k's own where the frame is whitened.
   template <class X, class Z>
-  void couple_base(const X& xi, Z&& z) const
+  void share_noise(const X& xi, Z&& z) const
     requires requires(const Base& base) { base.place(xi, z); }
   {
     base_.place(xi, z);
   }
-  /// Σ e^u over the slice, for a fit that takes u up to a constant; set_normaliser tells it log E_base[e^u].
+  /// Σ e^u over the slice, for a fit that takes u up to a constant; set_normaliser tells it log
+  /// E_base[e^u].
   template <class U>
   static auto sum_of_ratios(const U& u)
     requires wgf::normalises<Fit>
@@ -64,20 +70,20 @@ class BoundDual {
     return normalised(u, [&](const auto& v) { return divergence_.gain(v); });
   }
   template <class U>
-  auto gain_slope(const U& u) const {
-    return normalised(u, [&](const auto& v) { return divergence_.gain_slope(v); });
+  auto gain_derivative(const U& u) const {
+    return normalised(u, [&](const auto& v) { return divergence_.gain_derivative(v); });
   }
   template <class U>
   auto cost(const U& u) const {
     return normalised(u, [&](const auto& v) { return divergence_.cost(v); });
   }
   template <class U>
-  auto fit_slope_p(const U& u) const {
-    return normalised(u, [&](const auto& v) { return fit_.slope_p(divergence_, v); });
+  auto fit_derivative_p(const U& u) const {
+    return normalised(u, [&](const auto& v) { return fit_.derivative_p(divergence_, v); });
   }
   template <class U>
-  auto fit_slope_base(const U& u) const {
-    return normalised(u, [&](const auto& v) { return fit_.slope_base(divergence_, v); });
+  auto fit_derivative_reference(const U& u) const {
+    return normalised(u, [&](const auto& v) { return fit_.derivative_reference(divergence_, v); });
   }
   /// log(P / base), of which networks may give something else than itself.
   template <class U>
@@ -85,28 +91,32 @@ class BoundDual {
     if constexpr (requires { divergence_.log_ratios(u); }) return divergence_.log_ratios(u);
     else return normalised(u, [](const auto& v) { return v; });
   }
-  /// log P at ξ, where the network gives u, as a density in the user's coordinates: base density times ratio.
+  /// log P at ξ, where the network gives u, as a density in the user's coordinates: base density
+  /// times ratio.
   double log_density(const Eigen::VectorXd& xi, double u) const
     requires requires(const Base& base) { base.log_density(xi); }
   {
-    if constexpr (requires { divergence_.log_ratio(u); }) return base_.log_density(xi) + divergence_.log_ratio(u);
+    if constexpr (requires { divergence_.log_ratio(u); })
+      return base_.log_density(xi) + divergence_.log_ratio(u);
     else if constexpr (wgf::normalises<Fit>) return base_.log_density(xi) + u - number(normaliser_);
     else return base_.log_density(xi) + u;
   }
 
-  void add_gradient(typename R::Slice s, const typename R::Window& y, typename R::Window& g) const
-    requires adds_base
+  void add_gradient(typename R::Slice s, const typename R::PointsView& y,
+                    typename R::PointsView& g) const
+    requires adds_reference
   {
     base_.add_gradient(y(s), g(s));
   }
-  double value(typename R::Slice s, const typename R::Window& y) const
-    requires adds_base
+  double value(typename R::Slice s, const typename R::PointsView& y) const
+    requires adds_reference
   {
     return base_.log_density(s, y(s));
   }
 
  private:
-  /// f of u with its constant. Expressions hold arrays by reference: that of a temporary must be evaluated before it goes.
+  /// f of u with its constant. Expressions hold arrays by reference: that of a temporary must be
+  /// evaluated before it goes.
   template <class U, class F>
   auto normalised(const U& u, F&& f) const {
     if constexpr (wgf::normalises<Fit>) return evaluated(f(evaluated(u - normaliser_)));
@@ -119,14 +129,17 @@ class BoundDual {
   Normaliser normaliser_{};
 };
 
-/// A dual term with its network and memory. \param stream the network's random numbers begin there, the base's follow.
-template <bool adds_base = false, class Divergence, class Fit, class Base, class Dual, class R>
-auto bind_dual(const R& runtime, const Divergence& divergence, const Fit& fit, const Dual& dual, Base base, int dim, long batch,
-               std::uint32_t stream) {
-  static_assert(random_streams<Dual> < streams_of_a_term, "wgf: a sum of so many dual networks needs more random streams than a term has");
+/// A dual term with its network and memory. \param stream the network's random numbers begin there,
+/// the base's follow.
+template <bool adds_reference = false, class Divergence, class Fit, class Base, class Dual, class R>
+auto bind_dual(const R& runtime, const Divergence& divergence, const Fit& fit, const Dual& dual,
+               Base base, int dim, long batch, std::uint32_t stream) {
+  static_assert(random_streams<Dual> < streams_of_a_term,
+                "wgf: a sum of so many dual networks needs more random streams than a term has");
   auto network = runtime.network(dual, dim, batch, stream, Keep::tile);
-  return BoundDual<Divergence, Fit, Base, decltype(network), R, adds_base>(std::move(network), runtime.points(dim, batch), divergence, fit,
-                                                                           std::move(base), stream + random_streams<Dual>);
+  return BoundDual<Divergence, Fit, Base, decltype(network), R, adds_reference>(
+      std::move(network), runtime.points(dim, batch), divergence, fit, std::move(base),
+      stream + random_streams<Dual>);
 }
 
 }  // namespace wgf

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Divergences through the log-ratio u = log(P / base):  D_f(P‖Γ) = sup_u E_P[A(u)] − E_Γ[B(u)],  A = f'(e^u),  B = e^u f'(e^u) − f(e^u)
-// (eq. 8 without the conjugate), and the losses that fit u. Every formula is unqualified array arithmetic, the same on every backend.
+// Divergences through the log-ratio u = log(P / base):  D_f(P‖Γ) = sup_u E_P[A(u)] − E_Γ[B(u)],  A
+// = f'(e^u),  B = e^u f'(e^u) − f(e^u) (eq. 8 without the conjugate), and the losses that fit u.
+// Every formula is unqualified array arithmetic, the same on every backend.
 #include <algorithm>
 #include <cmath>
 #include <concepts>
@@ -12,8 +13,10 @@
 namespace wgf {
 
 namespace detail {
-inline constexpr double largest_log_ratio = 30;  // e^30 drowns every other sample of a batch already
-// Divergences from f alone: derivatives of f cancel to nothing in float, or have squares past its range, at larger ratios.
+inline constexpr double largest_log_ratio =
+    30;  // e^30 drowns every other sample of a batch already
+// Divergences from f alone: derivatives of f cancel to nothing in float, or have squares past its
+// range, at larger ratios.
 inline constexpr double largest_derived_log_ratio = 12;
 }  // namespace detail
 
@@ -24,7 +27,7 @@ struct KullbackLeibler {
     return 1.0 * u;
   }
   template <class U>
-  auto gain_slope(const U& u) const {
+  auto gain_derivative(const U& u) const {
     return ones_like(u);
   }
   template <class U>
@@ -32,7 +35,7 @@ struct KullbackLeibler {
     return exp(clamp_max(u, detail::largest_log_ratio)) - 1.0;
   }
   template <class U>
-  auto cost_slope(const U& u) const {
+  auto cost_derivative(const U& u) const {
     return exp(clamp_max(u, detail::largest_log_ratio));
   }
 };
@@ -43,7 +46,8 @@ struct KullbackLeibler {
 struct ReverseKullbackLeibler {
   auto f(const auto& r) const { return -log(r); }
 };
-/// f = x log x − (x + 1) log((x + 1)/2): twice the Jensen–Shannon divergence as others define it, from 0 to 2 log 2.
+/// f = x log x − (x + 1) log((x + 1)/2): twice the Jensen–Shannon divergence as others define it,
+/// from 0 to 2 log 2.
 struct JensenShannon {
   auto f(const auto& r) const { return r * log(r) - (r + 1.0) * log(0.5 * (r + 1.0)); }
 };
@@ -56,12 +60,13 @@ struct ChiSquared {
   auto f(const auto& r) const { return (r - 1.0) * (r - 1.0); }
 };
 
-/// Divergence function: a convex f with f(1) = 0, written for any r with arithmetic, exp, log, sqrt and pow (unqualified):
-/// `auto f(const auto& r) const`. Its derivatives are derived.
+/// Divergence function: a convex f with f(1) = 0, written for any r with arithmetic, exp, log, sqrt
+/// and pow (unqualified): `auto f(const auto& r) const`. Its derivatives are derived.
 template <class F>
-concept DivergenceFunction = std::copyable<F> && requires(const F& divergence, const Jet<double>& r) {
-  { divergence.f(r) } -> std::convertible_to<Jet<double>>;
-};
+concept DivergenceFunction =
+    std::copyable<F> && requires(const F& divergence, const Jet<double>& r) {
+      { divergence.f(r) } -> std::convertible_to<Jet<double>>;
+    };
 
 /// The divergence of a function f, in u.
 template <DivergenceFunction F>
@@ -73,7 +78,7 @@ struct DivergenceOf {
     return function.f(variable(ratio(u))).first;
   }
   template <class U>
-  auto gain_slope(const U& u) const {
+  auto gain_derivative(const U& u) const {
     const auto r = ratio(u);
     return evaluated(r * function.f(variable(r)).second);
   }
@@ -84,7 +89,7 @@ struct DivergenceOf {
     return evaluated(r * f.first - f.value);
   }
   template <class U>
-  auto cost_slope(const U& u) const {
+  auto cost_derivative(const U& u) const {
     const auto r = ratio(u);
     return evaluated(r * r * function.f(variable(r)).second);
   }
@@ -92,14 +97,16 @@ struct DivergenceOf {
  private:
   template <class U>
   static auto ratio(const U& u) {
-    return evaluated(exp(-1.0 * clamp_max(-1.0 * clamp_max(u, detail::largest_derived_log_ratio), detail::largest_derived_log_ratio)));
+    return evaluated(exp(-1.0 * clamp_max(-1.0 * clamp_max(u, detail::largest_derived_log_ratio),
+                                          detail::largest_derived_log_ratio)));
   }
 };
 
 // ---- the generalized entropy
 
-/// ∫P^m/(m − 1), m > 1, against a uniform base on a set of volume |Ω| (Proposition 2): with r = P·|Ω| the divergence function is
-/// (x^m − x)/(m − 1), less a constant and over |Ω|^{m−1}: A = m r^{m−1}/(m − 1), B = r^m. In u = log r.
+/// ∫P^m/(m − 1), m > 1, against a uniform base on a set of volume |Ω| (Proposition 2): with r =
+/// P·|Ω| the divergence function is (x^m − x)/(m − 1), less a constant and over |Ω|^{m−1}: A = m
+/// r^{m−1}/(m − 1), B = r^m. In u = log r.
 struct PowerOfLogRatio {
   double exponent;
   double scale = 1;  ///< |Ω|^{1−m}
@@ -110,7 +117,7 @@ struct PowerOfLogRatio {
     return (scale * exponent / (exponent - 1)) * power(u, exponent - 1);
   }
   template <class U>
-  auto gain_slope(const U& u) const {
+  auto gain_derivative(const U& u) const {
     return (scale * exponent) * power(u, exponent - 1);
   }
   template <class U>
@@ -118,7 +125,7 @@ struct PowerOfLogRatio {
     return scale * power(u, exponent);
   }
   template <class U>
-  auto cost_slope(const U& u) const {
+  auto cost_derivative(const U& u) const {
     return (scale * exponent) * power(u, exponent);
   }
   /// log P of the network's output, up to the base's log-density.
@@ -131,8 +138,9 @@ struct PowerOfLogRatio {
   }
 };
 
-/// The same in v = r^{m−1} ≥ 0, of which the network gives h, v = softplus(4h)/4: A = m v/(m − 1), B = v^{m/(m−1)}. The bound is convex in
-/// v, and its slopes stay bounded; but a logistic loss it has not.
+/// The same in v = r^{m−1} ≥ 0, of which the network gives h, v = softplus(4h)/4: A = m v/(m − 1),
+/// B = v^{m/(m−1)}. The bound is convex in v, and its derivatives stay bounded; but a logistic loss
+/// it has not.
 struct PowerOfPressure {
   double exponent;
   double scale = 1;  ///< |Ω|^{1−m}
@@ -143,7 +151,7 @@ struct PowerOfPressure {
     return (scale * exponent / (exponent - 1)) * pressure(h);
   }
   template <class H>
-  auto gain_slope(const H& h) const {
+  auto gain_derivative(const H& h) const {
     return (scale * exponent / (exponent - 1)) / (1.0 + exp(-sharpness * h));
   }
   template <class H>
@@ -151,15 +159,18 @@ struct PowerOfPressure {
     return scale * exp((exponent / (exponent - 1)) * log(pressure(h)));
   }
   template <class H>
-  auto cost_slope(const H& h) const {
-    return (scale * exponent / (exponent - 1)) * exp((1 / (exponent - 1)) * log(pressure(h))) / (1.0 + exp(-sharpness * h));
+  auto cost_derivative(const H& h) const {
+    return (scale * exponent / (exponent - 1)) * exp((1 / (exponent - 1)) * log(pressure(h))) /
+           (1.0 + exp(-sharpness * h));
   }
   template <class H>
   auto log_ratios(const H& h) const {
     return evaluated((1 / (exponent - 1)) * log(pressure(h)));
   }
   double log_ratio(double h) const {
-    return std::log((std::max(h, 0.0) + std::log1p(std::exp(-sharpness * std::abs(h))) / sharpness)) / (exponent - 1);
+    return std::log(
+               (std::max(h, 0.0) + std::log1p(std::exp(-sharpness * std::abs(h))) / sharpness)) /
+           (exponent - 1);
   }
 
  private:
@@ -167,7 +178,8 @@ struct PowerOfPressure {
   /// softplus(4h)/4, and positive where it underflows.
   template <class H>
   static auto pressure(const H& h) {
-    return (h - clamp_max(h, 0.0)) + (1 / sharpness) * log(1.0 + exp(-sharpness * magnitude(h))) + 1e-12;
+    return (h - clamp_max(h, 0.0)) + (1 / sharpness) * log(1.0 + exp(-sharpness * magnitude(h))) +
+           1e-12;
   }
   template <class H>
   static auto magnitude(const H& h) {
@@ -178,45 +190,48 @@ struct PowerOfPressure {
 // ---- the losses that fit u
 
 /// Fits u by ascent on the functional's own bound, as the paper does (Algorithm 1).
-struct OwnBound {
-  static constexpr const char* name = "OwnBound";
+struct VariationalBound {
+  static constexpr const char* name = "VariationalBound";
   template <class Divergence, class U>
-  auto slope_p(const Divergence& d, const U& u) const {
-    return evaluated(-1.0 * d.gain_slope(u));  // which may be an array of its own: an expression would outlive it
+  auto derivative_p(const Divergence& d, const U& u) const {
+    return evaluated(
+        -1.0 *
+        d.gain_derivative(u));  // which may be an array of its own: an expression would outlive it
   }
   template <class Divergence, class U>
-  auto slope_base(const Divergence& d, const U& u) const {
-    return d.cost_slope(u);
+  auto derivative_reference(const Divergence& d, const U& u) const {
+    return d.cost_derivative(u);
   }
 };
 
-/// Fits u by descent on the logistic loss E_P log(1 + e^{−u}) + E_Γ log(1 + e^u), which has the same minimiser for every divergence and
-/// bounded gradients where the own bound's explode.
+/// Fits u by descent on the logistic loss E_P log(1 + e^{−u}) + E_Γ log(1 + e^u), which has the
+/// same minimiser for every divergence and bounded gradients where the own bound's explode.
 struct LogisticLoss {
   static constexpr const char* name = "LogisticLoss";
   template <class Divergence, class U>
-  auto slope_p(const Divergence&, const U& u) const {
+  auto derivative_p(const Divergence&, const U& u) const {
     return -1.0 / (1.0 + exp(u));
   }
   template <class Divergence, class U>
-  auto slope_base(const Divergence&, const U& u) const {
+  auto derivative_reference(const Divergence&, const U& u) const {
     return 1.0 / (1.0 + exp(-1.0 * u));
   }
 };
 
-/// Fits u by ascent on the Donsker–Varadhan bound E_P[u] − log E_Γ[e^u] of a Kullback–Leibler divergence (Remark 2): tighter than its own
-/// bound for every u, with a batch's average inside the logarithm. It leaves u free up to a constant, which is then taken so that
-/// E_Γ[e^u] = 1; the average costs a forward pass.
+/// Fits u by ascent on the Donsker–Varadhan bound E_P[u] − log E_Γ[e^u] of a Kullback–Leibler
+/// divergence (Remark 2): tighter than its own bound for every u, with a batch's average inside the
+/// logarithm. It leaves u free up to a constant, which is then taken so that E_Γ[e^u] = 1; the
+/// average costs a forward pass.
 struct DonskerVaradhan {
   static constexpr const char* name = "DonskerVaradhan";
   static constexpr bool normalises = true;
   template <class U>
-  auto slope_p(const KullbackLeibler& d, const U& u) const {
-    return -1.0 * d.gain_slope(u);
+  auto derivative_p(const KullbackLeibler& d, const U& u) const {
+    return -1.0 * d.gain_derivative(u);
   }
   template <class U>
-  auto slope_base(const KullbackLeibler& d, const U& u) const {
-    return d.cost_slope(u);
+  auto derivative_reference(const KullbackLeibler& d, const U& u) const {
+    return d.cost_derivative(u);
   }
 };
 template <class Fit>

@@ -5,11 +5,12 @@
 #include <utility>
 
 #include "bound_dual.hpp"
-#include "sample_base.hpp"
+#include "sample_reference.hpp"
 
 namespace wgf {
 
-/// D_f(P‖Q) in its dual form, with batches of Q's samples. \tparam Divergence KullbackLeibler, or a DivergenceFunction.
+/// D_f(P‖Q) in its dual form, with batches of Q's samples. \tparam Divergence KullbackLeibler, or a
+/// DivergenceFunction.
 template <class Divergence, DualSpecification Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 struct FDivergence {
   Divergence divergence;
@@ -25,7 +26,8 @@ struct FDivergence {
       if constexpr (DivergenceFunction<Divergence>) return DivergenceOf<Divergence>{divergence};
       else return divergence;
     }();
-    return bind_dual(runtime, in_u, fit, dual, SampleBase<R>(runtime, *samples), dim, batch, stream);
+    return bind_dual(runtime, in_u, fit, dual, SampleReference<R>(runtime, *samples), dim, batch,
+                     stream);
   }
 };
 

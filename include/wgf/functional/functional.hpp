@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Functionals: weighted sums of terms, as compile-time tuples. A term is a description; bind gives it memory on a runtime.
+// Functionals: weighted sums of terms, as compile-time tuples. A term is a description; bind gives
+// it memory on a runtime.
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
@@ -34,15 +35,16 @@ template <class... Terms>
 struct Functional {
   hana::tuple<Weighted<Terms>...> terms;
 
-  /// The dimension that the terms ask for; 0 if none does. \throws std::invalid_argument where two terms differ.
+  /// The dimension that the terms ask for; 0 if none does. \throws std::invalid_argument where two
+  /// terms differ.
   int dim() const {
     int found = 0;
     hana::for_each(terms, [&](const auto& t) {
       if constexpr (requires { t.term.dim(); }) {
         const int asked = t.term.dim();
         if (found && asked && found != asked)
-          throw std::invalid_argument("wgf::Functional: its terms have dimensions " + std::to_string(found) + " and " +
-                                      std::to_string(asked));
+          throw std::invalid_argument("wgf::Functional: its terms have dimensions " +
+                                      std::to_string(found) + " and " + std::to_string(asked));
         if (asked) found = asked;
       }
     });
@@ -53,12 +55,15 @@ struct Functional {
   auto bind(const R& runtime, int dim, long batch, std::uint32_t first_stream) const {
     return hana::unpack(terms, [&](const auto&... t) {
       [[maybe_unused]] std::uint32_t stream = first_stream;
-      [[maybe_unused]] const auto next = [&] { return std::exchange(stream, stream + streams_of_a_term); };
-      static_assert(
-          (is_term<decltype(t.term.bind(runtime, dim, batch, stream)), R> && ...),
-          "wgf::Functional: a bound term must be direct (add_gradient, value) or dual (network, gain, cost, …); see docs/architecture.md");
+      [[maybe_unused]] const auto next = [&] {
+        return std::exchange(stream, stream + streams_of_a_term);
+      };
+      static_assert((is_term<decltype(t.term.bind(runtime, dim, batch, stream)), R> && ...),
+                    "wgf::Functional: a bound term must be direct (add_gradient, value) or dual "
+                    "(network, gain, cost, …); see docs/architecture.md");
       using Bound = hana::tuple<Weighted<decltype(t.term.bind(runtime, dim, batch, stream))>...>;
-      return Bound{Weighted<decltype(t.term.bind(runtime, dim, batch, stream))>{t.weight, t.term.bind(runtime, dim, batch, next())}...};
+      return Bound{Weighted<decltype(t.term.bind(runtime, dim, batch, stream))>{
+          t.weight, t.term.bind(runtime, dim, batch, next())}...};
     });
   }
 };
@@ -68,7 +73,8 @@ inline constexpr bool is_functional = false;
 template <class... Terms>
 inline constexpr bool is_functional<Functional<Terms...>> = true;
 
-/// A term as a functional of its own. \throws std::invalid_argument for a term whose numbers make no sense.
+/// A term as a functional of its own. \throws std::invalid_argument for a term whose numbers make
+/// no sense.
 template <class Term>
 Functional<Term> functional(Term term) {
   if constexpr (requires { term.check(); }) term.check();
@@ -78,65 +84,74 @@ template <class... A, class... B>
 Functional<A..., B...> operator+(Functional<A...> a, Functional<B...> b) {
   return {hana::concat(std::move(a.terms), std::move(b.terms))};
 }
-/// \throws std::invalid_argument unless the weight, and its products with those of the terms, are positive and finite.
+/// \throws std::invalid_argument unless the weight, and its products with those of the terms, are
+/// positive and finite.
 template <class... A>
 Functional<A...> operator*(double weight, Functional<A...> a) {
   if (!(weight > 0) || !std::isfinite(weight))
-    throw std::invalid_argument("wgf::Functional: a weight must be positive, got " + std::to_string(weight));
+    throw std::invalid_argument("wgf::Functional: a weight must be positive, got " +
+                                std::to_string(weight));
   hana::for_each(a.terms, [&](auto& t) {
     t.weight *= weight;
     if (!(t.weight > 0) || !std::isfinite(t.weight))
-      throw std::invalid_argument("wgf::Functional: a product of weights must be positive, got " + std::to_string(t.weight));
+      throw std::invalid_argument("wgf::Functional: a product of weights must be positive, got " +
+                                  std::to_string(t.weight));
   });
   return a;
 }
 
 /// The entropy E_P[log P] in its dual form.
-/// \param dual the network of u = log(P / μ_k); \param fit OwnBound (the paper's) or LogisticLoss; \param inflation of the base
-/// (Entropy::inflation).
+/// \param dual the network of u = log(P / μ_k); \param fit VariationalBound (the paper's) or
+/// LogisticLoss; \param inflation of the base (Entropy::inflation).
 template <class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
-  static_assert(
-      DualSpecification<Dual>,
-      "wgf::entropy and wgf::kl: the dual must be a specification of a network from points to numbers, such as wgf::Mlp<64, 3>; see "
-      "docs/architecture.md");
+  static_assert(DualSpecification<Dual>,
+                "wgf::entropy and wgf::kl: the dual must be a specification of a network from "
+                "points to numbers, such as wgf::Mlp<64, 3>; see "
+                "docs/architecture.md");
   return functional(Entropy<Dual, Fit>{dual, fit, inflation});
 }
 
-/// The generalized entropy ∫P^m/(m − 1) for m > 1, in its dual form (Proposition 2). \throws std::invalid_argument for m ≤ 1.
-/// \param dual the network; \param fit LogisticLoss (the network is the log-ratio u) or OwnBound (it is that of r^{m−1}).
+/// The generalized entropy ∫P^m/(m − 1) for m > 1, in its dual form (Proposition 2). \throws
+/// std::invalid_argument for m ≤ 1. \param dual the network; \param fit LogisticLoss (the network
+/// is the log-ratio u) or VariationalBound (it is that of r^{m−1}).
 template <class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto generalized_entropy(double m, Dual dual = {}, Fit fit = {}) {
-  static_assert(!normalises<Fit>, "wgf::generalized_entropy: DonskerVaradhan fits Kullback-Leibler divergences only");
+  static_assert(!normalises<Fit>,
+                "wgf::generalized_entropy: DonskerVaradhan fits Kullback-Leibler divergences only");
   return functional(GeneralizedEntropy<Dual, Fit>{m, dual, fit});
 }
 
-/// D_f(P‖Q) from a law Q known by samples (d × N). \param divergence KullbackLeibler, ReverseKullbackLeibler, JensenShannon,
-/// SquaredHellinger, ChiSquared, or a DivergenceFunction of one's own.
+/// D_f(P‖Q) from a law Q known by samples (d × N). \param divergence KullbackLeibler,
+/// ReverseKullbackLeibler, JensenShannon, SquaredHellinger, ChiSquared, or a DivergenceFunction of
+/// one's own.
 template <class Divergence, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto divergence_to(Particles samples, const Divergence& divergence, Dual dual = {}, Fit fit = {}) {
   using Object = decltype(adapted(divergence));
   static_assert(std::same_as<Object, KullbackLeibler> || DivergenceFunction<Object>,
-                "wgf::divergence_to: a divergence has a member f, `auto f(const auto& r) const`; see docs/functionals.md");
-  static_assert(!normalises<Fit> || std::same_as<Object, KullbackLeibler>, "wgf::divergence_to: DonskerVaradhan fits KullbackLeibler only");
+                "wgf::divergence_to: a divergence has a member f, `auto f(const auto& r) const`; "
+                "see docs/functionals.md");
+  static_assert(!normalises<Fit> || std::same_as<Object, KullbackLeibler>,
+                "wgf::divergence_to: DonskerVaradhan fits KullbackLeibler only");
   if (samples.size() == 0 || !samples.allFinite())
     throw std::invalid_argument("wgf::divergence_to: the samples must be finite, and at least one");
-  return functional(FDivergence<Object, Dual, Fit>{adapted(divergence), std::make_shared<const Particles>(std::move(samples)), dual, fit});
+  return functional(FDivergence<Object, Dual, Fit>{
+      adapted(divergence), std::make_shared<const Particles>(std::move(samples)), dual, fit});
 }
 
 /// E_P[−log q] for an unnormalised target q.
 template <class T>
 auto potential(const T& target) {
   using Object = decltype(adapted(target));
-  static_assert(
-      Target<Object>,
-      "wgf::kl and wgf::potential: a target has dim(), log_density(x), and gradient(x) unless its log_density is a template over the "
-      "scalar type; see docs/targets.md");
+  static_assert(Target<Object>,
+                "wgf::kl and wgf::potential: a target has dim(), log_density(x), and gradient(x) "
+                "unless its log_density is a template over the "
+                "scalar type; see docs/targets.md");
   return functional(Potential<Object>{adapted(target)});
 }
 
-/// KL(P‖q) to an unnormalised target q, up to its constant, in the form of eq. (10): entropy + potential. See `entropy` for the other
-/// parameters.
+/// KL(P‖q) to an unnormalised target q, up to its constant, in the form of eq. (10): entropy +
+/// potential. See `entropy` for the other parameters.
 template <class T, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
 auto kl(const T& target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
   return entropy(dual, fit, inflation) + potential(target);
@@ -147,25 +162,29 @@ auto kl(const T& target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
 template <class K>
 auto interaction(const K& kernel) {
   using Object = decltype(adapted(kernel));
-  static_assert(
-      InteractionKernel<Object>,
-      "wgf::interaction: a kernel has value(q), slope(q) and curvature(q) of q = |x|^2, or value(x) and gradient(x), or a template "
-      "value(x); see docs/functionals.md");
+  static_assert(InteractionKernel<Object>,
+                "wgf::interaction: a kernel has value(q), derivative(q) and curvature(q) of q = "
+                "|x|^2, or value(x) and gradient(x), or a template "
+                "value(x); see docs/functionals.md");
   return functional(Interaction<Object>{adapted(kernel)});
 }
 
 /// The terms of a functional that a scheme treats forward, with their weights.
 template <class Scheme, class... Terms>
 auto forward_terms(const Functional<Terms...>& f) {
-  return hana::filter(f.terms, [](const auto& t) { return hana::bool_c<goes_forward<Scheme, std::remove_cvref_t<decltype(t.term)>>>; });
+  return hana::filter(f.terms, [](const auto& t) {
+    return hana::bool_c<goes_forward<Scheme, std::remove_cvref_t<decltype(t.term)>>>;
+  });
 }
 /// The functional of the others, which the JKO step solves.
 template <class Scheme, class... Terms>
 auto backward_part(const Functional<Terms...>& f) {
-  const auto others =
-      hana::remove_if(f.terms, [](const auto& t) { return hana::bool_c<goes_forward<Scheme, std::remove_cvref_t<decltype(t.term)>>>; });
+  const auto others = hana::remove_if(f.terms, [](const auto& t) {
+    return hana::bool_c<goes_forward<Scheme, std::remove_cvref_t<decltype(t.term)>>>;
+  });
   return hana::unpack(others, [](const auto&... t) {
-    return Functional<std::remove_cvref_t<decltype(t.term)>...>{hana::tuple<std::remove_cvref_t<decltype(t)>...>(t...)};
+    return Functional<std::remove_cvref_t<decltype(t.term)>...>{
+        hana::tuple<std::remove_cvref_t<decltype(t)>...>(t...)};
   });
 }
 

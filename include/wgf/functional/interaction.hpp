@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The interaction energy ½ E W(X − Y), X and Y independent samples of P and W even: its flow is ∂P/∂t = ∇·(P ∇W∗P), eq. (17). The gradient
-// at a point y is E ∇W(y − Y). (The paper's W has no ½, and its backward scheme therefore twice the speed of its forward one.)
+// The interaction energy ½ E W(X − Y), X and Y independent samples of P and W even: its flow is
+// ∂P/∂t = ∇·(P ∇W∗P), eq. (17). The gradient at a point y is E ∇W(y − Y). (The paper's W has no ½,
+// and its backward scheme therefore twice the speed of its forward one.)
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -13,7 +14,8 @@
 
 namespace wgf {
 
-/// ½ E W(X − Y) on a runtime: inside a JKO step, Y are the other particles of the batch. \throws std::invalid_argument for a batch of one.
+/// ½ E W(X − Y) on a runtime: inside a JKO step, Y are the other particles of the batch. \throws
+/// std::invalid_argument for a batch of one.
 template <InteractionKernel Kernel, class R>
 class BoundInteraction {
  public:
@@ -21,9 +23,12 @@ class BoundInteraction {
       : pairs_(runtime.pairs(kernel, dim)),
         zero_(runtime.constant(Eigen::VectorXd::Zero(dim))),
         at_(runtime.points(dim, batch)),
-        slope_(runtime.points(dim, batch)),
+        derivative_(runtime.points(dim, batch)),
         batch_(batch) {
-    if (batch < 2) throw std::invalid_argument("wgf::interaction: a batch must have at least two particles, got " + std::to_string(batch));
+    if (batch < 2)
+      throw std::invalid_argument(
+          "wgf::interaction: a batch must have at least two particles, got " +
+          std::to_string(batch));
   }
 
   void enter(const R& runtime, const Frame& frame, const Cloud<R>& /*cloud*/, double weight) {
@@ -32,22 +37,26 @@ class BoundInteraction {
     pull_ = runtime.constant(frame.factor.transpose());
   }
   /// The batch of an iteration, whose particles the gradients are sums over.
-  void see(const R& runtime, const typename R::Window& y) {
-    runtime.parallel(batch_, [&](typename R::Slice s) { set_affine(factor_, mean_, y(s), at_(s)); });
+  void see(const R& runtime, const typename R::PointsView& y) {
+    runtime.parallel(batch_,
+                     [&](typename R::Slice s) { set_affine(factor_, mean_, y(s), at_(s)); });
   }
   /// g += weight · Lᵀ E ∇W(x − Y), x = m + L y.
-  void add_gradient(typename R::Slice s, const typename R::Window& /*y*/, typename R::Window& g) {
-    slope_(s) = 0.0 * ones_like(slope_(s));
-    pairs_.add_gradient(s, at_(s), at_, slope_(s), weight_, s.begin);
-    add_affine(pull_, zero_, slope_(s), g(s));
+  void add_gradient(typename R::Slice s, const typename R::PointsView& /*y*/,
+                    typename R::PointsView& g) {
+    derivative_(s) = 0.0 * ones_like(derivative_(s));
+    pairs_.add_gradient(s, at_(s), at_, derivative_(s), weight_, s.begin);
+    add_affine(pull_, zero_, derivative_(s), g(s));
   }
-  double value(typename R::Slice s, const typename R::Window& /*y*/) { return 0.5 * pairs_.value(s, at_(s), at_, s.begin); }
+  double value(typename R::Slice s, const typename R::PointsView& /*y*/) {
+    return 0.5 * pairs_.value(s, at_(s), at_, s.begin);
+  }
 
  private:
   decltype(std::declval<const R&>().pairs(std::declval<const Kernel&>(), 1)) pairs_;
   double weight_ = 1;
   typename R::Constant zero_, mean_, factor_, pull_;
-  typename R::Points at_, slope_;  // the batch in x, and gradients there
+  typename R::Points at_, derivative_;  // the batch in x, and gradients there
   long batch_;
 };
 
@@ -57,7 +66,8 @@ struct Interaction {
   Kernel kernel;
 
   template <class R>
-  BoundInteraction<Kernel, R> bind(const R& runtime, int dim, long batch, std::uint32_t /*stream*/) const {
+  BoundInteraction<Kernel, R> bind(const R& runtime, int dim, long batch,
+                                   std::uint32_t /*stream*/) const {
     return {runtime, kernel, dim, batch};
   }
   /// \throws std::invalid_argument for a kernel whose numbers make no sense.
@@ -65,18 +75,24 @@ struct Interaction {
 
   /// What a forward step needs: the law enters through samples of it.
   static constexpr bool interacts = true;
-  /// drift += weight · mean_j ∇W(x_i − y_j) at n points. \param same whether the samples are these points, in their order: then each pair
-  /// is looked at once, and the own term, which is 0, left out.
+  /// drift += weight · mean_j ∇W(x_i − y_j) at n points. \param same whether the samples are these
+  /// points, in their order: then each pair is looked at once, and the own term, which is 0, left
+  /// out.
   template <class R>
-  void add_drift(const R& runtime, const typename R::Window& x, const typename R::Window& samples, double weight,
-                 const typename R::Window& drift, const typename R::Window& scratch, long n, bool same) const {
+  void add_drift(const R& runtime, const typename R::PointsView& x,
+                 const typename R::PointsView& samples, double weight,
+                 const typename R::PointsView& drift, const typename R::PointsView& scratch, long n,
+                 bool same) const {
     if (same) runtime.self_gradients(kernel, x, scratch), weight *= 1 - 1 / static_cast<double>(n);
     else runtime.pair_gradients(kernel, x, samples, scratch);
-    runtime.parallel(n, [&](typename R::Slice s) { drift(s) += static_cast<typename R::Scalar>(weight) * scratch(s); });
+    runtime.parallel(n, [&](typename R::Slice s) {
+      drift(s) += static_cast<typename R::Scalar>(weight) * scratch(s);
+    });
   }
   /// The derivatives of the drift at points x (d × n).
   template <class R>
-  std::vector<Eigen::MatrixXd> drift_slopes(const R& runtime, const Particles& x, const typename R::Window& samples) const {
+  std::vector<Eigen::MatrixXd> drift_derivatives(const R& runtime, const Particles& x,
+                                                 const typename R::PointsView& samples) const {
     return runtime.pair_hessians(kernel, x, samples);
   }
 };

@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Functions of one variable with their first two derivatives, on whole arrays at once: what turns a divergence's f into f' and f''.
+// Functions of one variable with their first two derivatives, on whole arrays at once: what turns a
+// divergence's f into f' and f''.
 #include <utility>
 
 #include "../array.hpp"
 
 namespace wgf {
 
-/// Values of a function with its first and second derivative, arrays (or tensors, or numbers) of one shape. Arithmetic with jets and
-/// numbers follows the chain rule, so that f(variable(r)) holds f, f' and f'' at r.
+/// Values of a function with its first and second derivative, arrays (or tensors, or numbers) of
+/// one shape. Arithmetic with jets and numbers follows the chain rule, so that f(variable(r)) holds
+/// f, f' and f'' at r.
 template <class A>
 struct Jet {
   A value, first, second;
 
-  friend Jet operator-(const Jet& a) { return {A(-1.0 * a.value), A(-1.0 * a.first), A(-1.0 * a.second)}; }
-  friend Jet operator+(const Jet& a, const Jet& b) { return {A(a.value + b.value), A(a.first + b.first), A(a.second + b.second)}; }
-  friend Jet operator-(const Jet& a, const Jet& b) { return {A(a.value - b.value), A(a.first - b.first), A(a.second - b.second)}; }
+  friend Jet operator-(const Jet& a) {
+    return {A(-1.0 * a.value), A(-1.0 * a.first), A(-1.0 * a.second)};
+  }
+  friend Jet operator+(const Jet& a, const Jet& b) {
+    return {A(a.value + b.value), A(a.first + b.first), A(a.second + b.second)};
+  }
+  friend Jet operator-(const Jet& a, const Jet& b) {
+    return {A(a.value - b.value), A(a.first - b.first), A(a.second - b.second)};
+  }
   friend Jet operator*(const Jet& a, const Jet& b) {
     return {A(a.value * b.value), A(a.first * b.value + a.value * b.first),
             A(a.second * b.value + 2.0 * a.first * b.first + a.value * b.second)};
@@ -25,7 +33,9 @@ struct Jet {
   friend Jet operator+(double c, const Jet& a) { return a + c; }
   friend Jet operator-(const Jet& a, double c) { return a + -c; }
   friend Jet operator-(double c, const Jet& a) { return -a + c; }
-  friend Jet operator*(double c, const Jet& a) { return {A(c * a.value), A(c * a.first), A(c * a.second)}; }
+  friend Jet operator*(double c, const Jet& a) {
+    return {A(c * a.value), A(c * a.first), A(c * a.second)};
+  }
   friend Jet operator*(const Jet& a, double c) { return c * a; }
   friend Jet operator/(const Jet& a, double c) { return (1 / c) * a; }
   friend Jet operator/(double c, const Jet& a) { return c * power(a, -1.0); }
@@ -46,15 +56,15 @@ struct Jet {
 
  private:
   /// g(a) from g, g' and g'' at a.
-  Jet chained(const A& g, const A& slope, const A& curvature) const {
-    return {g, A(slope * first), A(curvature * first * first + slope * second)};
+  Jet chained(const A& g, const A& derivative, const A& curvature) const {
+    return {g, A(derivative * first), A(curvature * first * first + derivative * second)};
   }
   static Jet power(const Jet& a, double p) {
     using std::pow;
     const A one = ones_like(a.value), zero = 0.0 * one;
     if (p == 0) return {one, zero, zero};
-    const A slope = p * pow(a.value, p - 1);
-    return a.chained(A(a.value * slope / p), slope, A((p - 1) * slope / a.value));
+    const A derivative = p * pow(a.value, p - 1);
+    return a.chained(A(a.value * derivative / p), derivative, A((p - 1) * derivative / a.value));
   }
 };
 

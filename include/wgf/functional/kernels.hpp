@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Kernels W of the interaction energy ½ E W(X − Y), X and Y independent samples of P: even functions. What the flow (17) and the schemes
-// (12) need of them is W, ∇W and ∇²W.
+// Kernels W of the interaction energy ½ E W(X − Y), X and Y independent samples of P: even
+// functions. What the flow (17) and the schemes (12) need of them is W, ∇W and ∇²W.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -21,22 +21,24 @@ namespace wgf {
 
 // ---- radial kernels
 
-/// Kernel W(x) = w(|x|²): w and its first two derivatives as functions of q = |x|², so that ∇W = 2w'(q)x and ∇²W = 2w'(q)I + 4w''(q)xxᵀ.
-/// Written once, as templates in the unqualified arithmetic of arrays: q is a number, an Eigen array, or whatever a backend computes with.
-/// Marked WGF_HOST_DEVICE, they run on a GPU too (backend/cuda).
+/// Kernel W(x) = w(|x|²): w and its first two derivatives as functions of q = |x|², so that ∇W =
+/// 2w'(q)x and ∇²W = 2w'(q)I + 4w''(q)xxᵀ. Written once, as templates in the unqualified arithmetic
+/// of arrays: q is a number, an Eigen array, or whatever a backend computes with. Marked
+/// WGF_HOST_DEVICE, they run on a GPU too (backend/cuda).
 template <class K>
 concept RadialKernel = requires(const K& k, double q) {
   { k.value(q) } -> std::convertible_to<double>;
-  { k.slope(q) } -> std::convertible_to<double>;      // w'
-  { k.curvature(q) } -> std::convertible_to<double>;  // w''
+  { k.derivative(q) } -> std::convertible_to<double>;  // w'
+  { k.curvature(q) } -> std::convertible_to<double>;   // w''
 };
 
-/// A radial kernel in units of its own: w(q) = value_factor · s(scale² q) and w'(q) = slope_factor · s'(scale² q) with s and s' the shape's
-/// `value` and `slope`. Factors then cost nothing a pair. A kernel may have a member `form()` that returns one.
+/// A radial kernel in units of its own: w(q) = value_factor · s(scale² q) and w'(q) =
+/// derivative_factor · s'(scale² q) with s and s' the shape's `value` and `derivative`. Factors
+/// then cost nothing a pair. A kernel may have a member `form()` that returns one.
 template <class Shape>
 struct RadialForm {
   Shape shape;
-  double scale = 1, value_factor = 1, slope_factor = 1;
+  double scale = 1, value_factor = 1, derivative_factor = 1;
 };
 template <RadialKernel K>
 auto radial_form(const K& kernel) {
@@ -55,7 +57,7 @@ struct GaussianKernel {
     return amplitude * exp((-1 / (width * width)) * q);
   }
   template <class Q>
-  WGF_HOST_DEVICE auto slope(const Q& q) const {
+  WGF_HOST_DEVICE auto derivative(const Q& q) const {
     using std::exp;
     return (-amplitude / (width * width)) * exp((-1 / (width * width)) * q);
   }
@@ -65,30 +67,36 @@ struct GaussianKernel {
     return (amplitude / (width * width * width * width)) * exp((-1 / (width * width)) * q);
   }
 
-  /// 2^−q, value and slope.
+  /// 2^−q, value and derivative.
   struct Shape {
     template <class Q>
     WGF_HOST_DEVICE auto value(const Q& q) const {
       return exp2(-q);
     }
     template <class Q>
-    WGF_HOST_DEVICE auto slope(const Q& q) const {
+    WGF_HOST_DEVICE auto derivative(const Q& q) const {
       return exp2(-q);
     }
   };
-  RadialForm<Shape> form() const { return {{}, std::sqrt(std::numbers::log2e) / width, amplitude, -amplitude / (width * width)}; }
-  /// A bound on every partial derivative of W of order n ≥ 2, in up to three coordinates. They are products of Hermite functions
-  /// H_k(t)e^{−t²}, and |H_k(t)|e^{−t²/2} ≤ 1.0865 √(2^k k!) (Cramér).
+  RadialForm<Shape> form() const {
+    return {{}, std::sqrt(std::numbers::log2e) / width, amplitude, -amplitude / (width * width)};
+  }
+  /// A bound on every partial derivative of W of order n ≥ 2, in up to three coordinates. They are
+  /// products of Hermite functions H_k(t)e^{−t²}, and |H_k(t)|e^{−t²/2} ≤ 1.0865 √(2^k k!)
+  /// (Cramér).
   double derivative_bound(int n) const {
-    return std::abs(amplitude) * 1.0865 * std::sqrt(std::exp2(n) * std::tgamma(n + 1.0)) / std::pow(width, n);
+    return std::abs(amplitude) * 1.0865 * std::sqrt(std::exp2(n) * std::tgamma(n + 1.0)) /
+           std::pow(width, n);
   }
 
   /// \throws std::invalid_argument
   void check() const {
     if (!std::isfinite(amplitude))
-      throw std::invalid_argument("wgf::GaussianKernel: amplitude must be finite, got " + std::to_string(amplitude));
+      throw std::invalid_argument("wgf::GaussianKernel: amplitude must be finite, got " +
+                                  std::to_string(amplitude));
     if (!(width > 0) || !std::isfinite(width))
-      throw std::invalid_argument("wgf::GaussianKernel: width must be positive, got " + std::to_string(width));
+      throw std::invalid_argument("wgf::GaussianKernel: width must be positive, got " +
+                                  std::to_string(width));
   }
 };
 
@@ -99,7 +107,7 @@ struct QuadraticKernel {
     return 0.5 * q;
   }
   template <class Q>
-  WGF_HOST_DEVICE auto slope(const Q& q) const {
+  WGF_HOST_DEVICE auto derivative(const Q& q) const {
     return 0.5 * ones_like(q);
   }
   template <class Q>
@@ -108,14 +116,15 @@ struct QuadraticKernel {
   }
 };
 
-/// W(x) = |x|⁴/4 − |x|²/2, far attraction and near repulsion: in two dimensions clouds settle on a ring of radius 1/√3 (appendix C.2).
+/// W(x) = |x|⁴/4 − |x|²/2, far attraction and near repulsion: in two dimensions clouds settle on a
+/// ring of radius 1/√3 (appendix C.2).
 struct RingKernel {
   template <class Q>
   WGF_HOST_DEVICE auto value(const Q& q) const {
     return 0.25 * q * q - 0.5 * q;
   }
   template <class Q>
-  WGF_HOST_DEVICE auto slope(const Q& q) const {
+  WGF_HOST_DEVICE auto derivative(const Q& q) const {
     return 0.5 * q - 0.5;
   }
   template <class Q>
@@ -124,9 +133,11 @@ struct RingKernel {
   }
 };
 
-/// W(x) = |x|²/2 − ½ ln(|x|² + softening²), which is |x|²/2 − ln|x| without softening: in one dimension the semicircle is its steady state.
+/// W(x) = |x|²/2 − ½ ln(|x|² + softening²), which is |x|²/2 − ln|x| without softening: in one
+/// dimension the semicircle is its steady state.
 struct LogarithmicKernel {
-  double softening = 0;  ///< in the units of x; 0: infinite at the origin, where ∇W counts as 0, as it is of all even kernels
+  double softening = 0;  ///< in the units of x; 0: infinite at the origin, where ∇W counts as 0, as
+                         ///< it is of all even kernels
 
   template <class Q>
   WGF_HOST_DEVICE auto value(const Q& q) const {
@@ -134,7 +145,7 @@ struct LogarithmicKernel {
     return 0.5 * q - 0.5 * log(q + softening * softening);
   }
   template <class Q>
-  WGF_HOST_DEVICE auto slope(const Q& q) const {
+  WGF_HOST_DEVICE auto derivative(const Q& q) const {
     return 0.5 - 0.5 / (q + (softening * softening + 1e-36));  // finite at the origin, in float too
   }
   template <class Q>
@@ -144,33 +155,39 @@ struct LogarithmicKernel {
   /// \throws std::invalid_argument
   void check() const {
     if (!(softening >= 0) || !std::isfinite(softening))
-      throw std::invalid_argument("wgf::LogarithmicKernel: softening must not be negative, got " + std::to_string(softening));
+      throw std::invalid_argument("wgf::LogarithmicKernel: softening must not be negative, got " +
+                                  std::to_string(softening));
   }
 };
 
 // ---- kernels of any other form
 
-/// Kernel with its gradient: W(x) and ∇W(x) at one point x. Both are called from several threads at once. It may also have
-/// `Eigen::MatrixXd hessian(const Eigen::VectorXd&) const`; else ∇²W is made of differences of the gradient.
+/// Kernel with its gradient: W(x) and ∇W(x) at one point x. Both are called from several threads at
+/// once. It may also have `Eigen::MatrixXd hessian(const Eigen::VectorXd&) const`; else ∇²W is made
+/// of differences of the gradient.
 template <class K>
 concept DifferentiatedKernel = !RadialKernel<K> && requires(const K& k, const Eigen::VectorXd& x) {
   { k.value(x) } -> std::convertible_to<double>;
   { k.gradient(x) } -> std::convertible_to<Eigen::VectorXd>;
 };
-/// Kernel with only a value, written for any scalar type: `template <class T> T value(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const`.
-/// Its gradient is derived automatically, like that of a target's log-density.
+/// Kernel with only a value, written for any scalar type: `template <class T> T value(const
+/// Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const`. Its gradient is derived automatically, like that
+/// of a target's log-density.
 template <class K>
-concept TemplatedKernel = !RadialKernel<K> && !DifferentiatedKernel<K> &&
-                          requires(const K& k, const Eigen::VectorXd& x, const Eigen::Matrix<detail::Differential, Eigen::Dynamic, 1>& y) {
-                            { k.value(x) } -> std::convertible_to<double>;
-                            { k.value(y) } -> std::convertible_to<detail::Differential>;
-                            requires !std::is_arithmetic_v<std::remove_cvref_t<decltype(k.value(y))>>;
-                          };
+concept TemplatedKernel =
+    !RadialKernel<K> && !DifferentiatedKernel<K> &&
+    requires(const K& k, const Eigen::VectorXd& x,
+             const Eigen::Matrix<detail::Differential, Eigen::Dynamic, 1>& y) {
+      { k.value(x) } -> std::convertible_to<double>;
+      { k.value(y) } -> std::convertible_to<detail::Differential>;
+      requires !std::is_arithmetic_v<std::remove_cvref_t<decltype(k.value(y))>>;
+    };
 /// Interaction kernel: an even function, in one of the three forms.
 template <class K>
 concept InteractionKernel = RadialKernel<K> || DifferentiatedKernel<K> || TemplatedKernel<K>;
 
-/// \throws std::invalid_argument for parameters that make no sense, where the kernel has a member check().
+/// \throws std::invalid_argument for parameters that make no sense, where the kernel has a member
+/// check().
 template <InteractionKernel K>
 void check_kernel(const K& kernel) {
   if constexpr (requires { kernel.check(); }) kernel.check();
@@ -200,11 +217,12 @@ struct AsTarget {
 template <InteractionKernel K>
 Eigen::VectorXd kernel_gradient(const K& kernel, const Eigen::VectorXd& x) {
   if constexpr (RadialKernel<K>) {
-    return (2 * kernel.slope(x.squaredNorm())) * x;
+    return (2 * kernel.derivative(x.squaredNorm())) * x;
   } else if constexpr (DifferentiatedKernel<K>) {
     Eigen::VectorXd gradient = kernel.gradient(x);
     if (gradient.size() != x.size())
-      throw std::invalid_argument("a kernel's gradient at a point must have " + std::to_string(x.size()) + " coordinates, got " +
+      throw std::invalid_argument("a kernel's gradient at a point must have " +
+                                  std::to_string(x.size()) + " coordinates, got " +
                                   std::to_string(gradient.size()));
     return gradient;
   } else {
@@ -212,24 +230,27 @@ Eigen::VectorXd kernel_gradient(const K& kernel, const Eigen::VectorXd& x) {
   }
 }
 
-/// ∇²W(x), d × d; of kernels that are not radial and have no Hessian, by differences of fourth order of the gradient.
-/// \throws std::invalid_argument if the kernel's own has another size.
+/// ∇²W(x), d × d; of kernels that are not radial and have no Hessian, by differences of fourth
+/// order of the gradient. \throws std::invalid_argument if the kernel's own has another size.
 template <InteractionKernel K>
 Eigen::MatrixXd kernel_hessian(const K& kernel, const Eigen::VectorXd& x) {
   const Eigen::Index d = x.size();
   if constexpr (RadialKernel<K>) {
     const double q = x.squaredNorm();
-    return 2 * kernel.slope(q) * Eigen::MatrixXd::Identity(d, d) + 4 * kernel.curvature(q) * x * x.transpose();
+    return 2 * kernel.derivative(q) * Eigen::MatrixXd::Identity(d, d) +
+           4 * kernel.curvature(q) * x * x.transpose();
   } else if constexpr (requires {
                          { kernel.hessian(x) } -> std::convertible_to<Eigen::MatrixXd>;
                        }) {
     Eigen::MatrixXd hessian = kernel.hessian(x);
     if (hessian.rows() != d || hessian.cols() != d)
-      throw std::invalid_argument("a kernel's Hessian at a point must be " + std::to_string(d) + " x " + std::to_string(d) + ", got " +
-                                  std::to_string(hessian.rows()) + " x " + std::to_string(hessian.cols()));
+      throw std::invalid_argument(
+          "a kernel's Hessian at a point must be " + std::to_string(d) + " x " + std::to_string(d) +
+          ", got " + std::to_string(hessian.rows()) + " x " + std::to_string(hessian.cols()));
     return hessian;
   } else {
-    return detail::jacobian_by_differences([&](const Eigen::VectorXd& at) { return kernel_gradient(kernel, at); }, x);
+    return detail::jacobian_by_differences(
+        [&](const Eigen::VectorXd& at) { return kernel_gradient(kernel, at); }, x);
   }
 }
 

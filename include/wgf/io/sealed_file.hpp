@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The form of the library's binary files: a magic word and a version, a text header that says what the file holds, the numbers, and a
-// checksum.
+// The form of the library's binary files: a magic word and a version, a text header that says what
+// the file holds, the numbers, and a checksum.
 //
-//   magic (8 bytes) | u32 version | u32 header length | header: one "key: value" a line | numbers, little-endian | u32 CRC-32 of all before
+//   magic (8 bytes) | u32 version | u32 header length | header: one "key: value" a line | numbers,
+//   little-endian | u32 CRC-32 of all before
 #include <bit>
 #include <cerrno>
 #include <charconv>
@@ -25,7 +26,8 @@
 
 namespace wgf::detail {
 
-static_assert(std::endian::native == std::endian::little, "wgf: files are little-endian, and so must the machine be");
+static_assert(std::endian::native == std::endian::little,
+              "wgf: files are little-endian, and so must the machine be");
 
 /// What a kind of file is called, inside and in messages.
 struct FileKind {
@@ -61,10 +63,12 @@ class ByteWriter {
   std::string bytes_;
 };
 
-/// Reads numbers and never past the end: what a header claims is checked against what is there before memory is taken.
+/// Reads numbers and never past the end: what a header claims is checked against what is there
+/// before memory is taken.
 class ByteReader {
  public:
-  ByteReader(std::string who, const char* data, std::size_t n) : who_(std::move(who)), at_(data), left_(n) {}
+  ByteReader(std::string who, const char* data, std::size_t n)
+      : who_(std::move(who)), at_(data), left_(n) {}
   template <class T>
   void get(T* data, std::size_t n) {
     need(n, sizeof(T));
@@ -135,11 +139,14 @@ inline std::string sealed(const FileKind& kind, const Header& header, const Byte
 /// A file that was read and found whole: its header, and its numbers to be read in order.
 class OpenedFile {
  public:
-  /// \throws FileError for a file that is missing, truncated, damaged, of another kind or another version.
-  OpenedFile(const FileKind& kind, const std::filesystem::path& path) : who_(std::string(kind.reader) + ": " + path.string() + ": ") {
+  /// \throws FileError for a file that is missing, truncated, damaged, of another kind or another
+  /// version.
+  OpenedFile(const FileKind& kind, const std::filesystem::path& path)
+      : who_(std::string(kind.reader) + ": " + path.string() + ": ") {
     std::error_code error;
     const auto status = std::filesystem::status(path, error);
-    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) fail("cannot be read: it is not a regular file");
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+      fail("cannot be read: it is not a regular file");
     errno = 0;
     std::ifstream file(path, std::ios::binary);
     if (!file) fail(std::string("cannot be read: ") + std::strerror(errno));
@@ -165,19 +172,24 @@ class OpenedFile {
   }
   /// \throws FileError unless the entry is what it must be.
   void must_be(const std::string& key, const std::string& expected) const {
-    if (entry(key) != expected) fail("the file's " + key + " is " + entry(key) + ", not " + expected);
+    if (entry(key) != expected)
+      fail("the file's " + key + " is " + entry(key) + ", not " + expected);
   }
-  ByteReader numbers() const { return {who_, bytes_.data() + body_, bytes_.size() - body_ - sizeof(std::uint32_t)}; }
+  ByteReader numbers() const {
+    return {who_, bytes_.data() + body_, bytes_.size() - body_ - sizeof(std::uint32_t)};
+  }
 
  private:
   void open(const FileKind& kind) {
     constexpr std::size_t smallest = 8 + 3 * sizeof(std::uint32_t);
-    if (bytes_.size() < 8 || std::memcmp(bytes_.data(), kind.magic, 8) != 0) fail(std::string("this is not a file of ") + kind.what);
+    if (bytes_.size() < 8 || std::memcmp(bytes_.data(), kind.magic, 8) != 0)
+      fail(std::string("this is not a file of ") + kind.what);
     if (bytes_.size() < smallest) fail("the file is truncated");
     ByteReader in(who_, bytes_.data() + 8, bytes_.size() - 8 - sizeof(std::uint32_t));
     const auto version = in.get<std::uint32_t>();
     if (version != kind.version)
-      fail("the file has version " + std::to_string(version) + ", this library reads version " + std::to_string(kind.version));
+      fail("the file has version " + std::to_string(version) + ", this library reads version " +
+           std::to_string(kind.version));
     std::uint32_t sum;
     std::memcpy(&sum, bytes_.data() + bytes_.size() - sizeof sum, sizeof sum);
     boost::crc_32_type crc;
@@ -186,7 +198,8 @@ class OpenedFile {
     const auto length = in.get<std::uint32_t>();
     std::istringstream lines(in.text(length));
     for (std::string line; std::getline(lines, line);)
-      if (const auto colon = line.find(": "); colon != std::string::npos) header_[line.substr(0, colon)] = line.substr(colon + 2);
+      if (const auto colon = line.find(": "); colon != std::string::npos)
+        header_[line.substr(0, colon)] = line.substr(colon + 2);
     body_ = 8 + 2 * sizeof(std::uint32_t) + length;
   }
 

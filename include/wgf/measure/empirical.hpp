@@ -19,9 +19,11 @@ class Empirical {
   /// \throws std::invalid_argument for no particles, or entries that are not finite.
   explicit Empirical(Particles particles) : particles_(std::move(particles)) {
     if (particles_.size() == 0)
-      throw std::invalid_argument("wgf::Empirical: at least one particle is needed, got " + std::to_string(particles_.cols()) + " in " +
+      throw std::invalid_argument("wgf::Empirical: at least one particle is needed, got " +
+                                  std::to_string(particles_.cols()) + " in " +
                                   std::to_string(particles_.rows()) + " dimensions");
-    if (!particles_.allFinite()) throw std::invalid_argument("wgf::Empirical: the particles must be finite");
+    if (!particles_.allFinite())
+      throw std::invalid_argument("wgf::Empirical: the particles must be finite");
   }
 
   int dim() const { return static_cast<int>(particles_.rows()); }
@@ -29,14 +31,19 @@ class Empirical {
 
   /// n independent draws, a function of the seed. \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1) throw std::invalid_argument("wgf::Empirical::sample: at least one sample must be asked for, got " + std::to_string(n));
+    if (n < 1)
+      throw std::invalid_argument(
+          "wgf::Empirical::sample: at least one sample must be asked for, got " +
+          std::to_string(n));
     Particles x(particles_.rows(), n);
     const Eigen::Index count = particles_.cols();
     for (Eigen::Index i = 0; i < n; ++i) {
-      // 53 bits, not the 31 of standard_uniforms: those would favour some of many million particles.
+      // 53 bits, not the 31 of standard_uniforms: those would favour some of many million
+      // particles.
       const auto u = static_cast<std::uint64_t>(i), bits = draw(u, seed) >> 11;
-      x.col(i) =
-          particles_.col(std::min(count - 1, static_cast<Eigen::Index>(static_cast<double>(bits) * 0x1p-53 * static_cast<double>(count))));
+      x.col(i) = particles_.col(
+          std::min(count - 1, static_cast<Eigen::Index>(static_cast<double>(bits) * 0x1p-53 *
+                                                        static_cast<double>(count))));
     }
     return x;
   }
@@ -44,8 +51,9 @@ class Empirical {
  private:
   static constexpr std::uint32_t stream = 0x454d5020;  // "EMP "
   static std::uint64_t draw(std::uint64_t i, std::uint64_t seed) {
-    const auto four = Random::philox({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32), 0, stream},
-                                     {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+    const auto four = Random::philox(
+        {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32), 0, stream},
+        {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
     return (static_cast<std::uint64_t>(four[1]) << 32) | four[0];
   }
 

@@ -18,57 +18,76 @@
 
 namespace wgf {
 
-/// A Gaussian with a full covariance matrix; a diagonal one is noticed and costs O(d) a point instead of O(d²).
+/// A Gaussian with a full covariance matrix; a diagonal one is noticed and costs O(d) a point
+/// instead of O(d²).
 class Gaussian {
  public:
-  /// \param mean d numbers; \param covariance d × d, symmetric and positive definite, in squared units of the mean.
-  /// \throws std::invalid_argument for a covariance of another size, with entries that are not finite, not symmetric, or not positive
-  /// definite to working precision.
-  Gaussian(Eigen::VectorXd mean, Eigen::MatrixXd covariance) : mean_(std::move(mean)), covariance_(std::move(covariance)) {
+  /// \param mean d numbers; \param covariance d × d, symmetric and positive definite, in squared
+  /// units of the mean. \throws std::invalid_argument for a covariance of another size, with
+  /// entries that are not finite, not symmetric, or not positive definite to working precision.
+  Gaussian(Eigen::VectorXd mean, Eigen::MatrixXd covariance)
+      : mean_(std::move(mean)), covariance_(std::move(covariance)) {
     const Eigen::Index d = mean_.size();
-    if (d < 1) throw std::invalid_argument("wgf::Gaussian: the mean must have at least one coordinate, got none");
+    if (d < 1)
+      throw std::invalid_argument(
+          "wgf::Gaussian: the mean must have at least one coordinate, got none");
     if (covariance_.rows() != d || covariance_.cols() != d)
-      throw std::invalid_argument("wgf::Gaussian: the covariance must be " + std::to_string(d) + " x " + std::to_string(d) +
-                                  " like the mean, got " + std::to_string(covariance_.rows()) + " x " + std::to_string(covariance_.cols()));
-    if (!mean_.allFinite() || !covariance_.allFinite()) throw std::invalid_argument("wgf::Gaussian: mean and covariance must be finite");
+      throw std::invalid_argument("wgf::Gaussian: the covariance must be " + std::to_string(d) +
+                                  " x " + std::to_string(d) + " like the mean, got " +
+                                  std::to_string(covariance_.rows()) + " x " +
+                                  std::to_string(covariance_.cols()));
+    if (!mean_.allFinite() || !covariance_.allFinite())
+      throw std::invalid_argument("wgf::Gaussian: mean and covariance must be finite");
     const double asymmetry = (covariance_ - covariance_.transpose()).cwiseAbs().maxCoeff();
     if (asymmetry > 1e-9 * covariance_.cwiseAbs().maxCoeff())
-      throw std::invalid_argument("wgf::Gaussian: the covariance must be symmetric, it differs from its transpose by " + text(asymmetry));
+      throw std::invalid_argument(
+          "wgf::Gaussian: the covariance must be symmetric, it differs from its transpose by " +
+          text(asymmetry));
     covariance_ = detail::symmetric_part(covariance_);
 
     const Eigen::LLT<Eigen::MatrixXd> cholesky(covariance_);
     factor_ = cholesky.matrixL();
-    // A pivot is the variance of a coordinate given those before it: below rounding error of the variance itself it means nothing.
+    // A pivot is the variance of a coordinate given those before it: below rounding error of the
+    // variance itself it means nothing.
     const double smallest = 4 * static_cast<double>(d) * std::numeric_limits<double>::epsilon();
-    if (cholesky.info() != Eigen::Success || !(factor_.diagonal().array().square() > smallest * covariance_.diagonal().array()).all())
-      throw std::invalid_argument("wgf::Gaussian: the covariance must be positive definite to working precision");
+    if (cholesky.info() != Eigen::Success ||
+        !(factor_.diagonal().array().square() > smallest * covariance_.diagonal().array()).all())
+      throw std::invalid_argument(
+          "wgf::Gaussian: the covariance must be positive definite to working precision");
     const Eigen::MatrixXd inverse = detail::inverse_of_lower(factor_);
     precision_ = detail::symmetric_part(detail::product(inverse.transpose(), inverse));
     diagonal_ = covariance_.isDiagonal(0);
-    log_normaliser_ = -factor_.diagonal().array().log().sum() - 0.5 * static_cast<double>(d) * std::log(2 * std::numbers::pi);
+    log_normaliser_ = -factor_.diagonal().array().log().sum() -
+                      0.5 * static_cast<double>(d) * std::log(2 * std::numbers::pi);
   }
 
   /// N(0, sd² I) in `dim` dimensions.
   static Gaussian isotropic(int dim, double sd) {
-    if (dim < 1) throw std::invalid_argument("wgf::Gaussian: the dimension must be at least 1, got " + std::to_string(dim));
+    if (dim < 1)
+      throw std::invalid_argument("wgf::Gaussian: the dimension must be at least 1, got " +
+                                  std::to_string(dim));
     return isotropic(Eigen::VectorXd(Eigen::VectorXd::Zero(dim)), sd);
   }
   /// N(mean, sd² I).
   static Gaussian isotropic(Eigen::VectorXd mean, double sd) {
     if (!(sd > 0) || !std::isfinite(sd))
-      throw std::invalid_argument("wgf::Gaussian: the standard deviation must be positive, got " + text(sd));
+      throw std::invalid_argument("wgf::Gaussian: the standard deviation must be positive, got " +
+                                  text(sd));
     const Eigen::Index d = mean.size();
     return {std::move(mean), sd * sd * Eigen::MatrixXd::Identity(d, d)};
   }
   /// The Gaussian of greatest likelihood: mean and covariance of the particles, with 1/n.
-  /// \throws std::invalid_argument if there are no more particles than dimensions, or they lie in a hyperplane: the covariance is singular.
+  /// \throws std::invalid_argument if there are no more particles than dimensions, or they lie in a
+  /// hyperplane: the covariance is singular.
   static Gaussian fit(const Particles& x) {
     if (x.cols() <= x.rows())
-      throw std::invalid_argument("wgf::Gaussian::fit: more particles than dimensions are needed, got " + std::to_string(x.cols()) +
-                                  " in " + std::to_string(x.rows()) + " dimensions");
+      throw std::invalid_argument(
+          "wgf::Gaussian::fit: more particles than dimensions are needed, got " +
+          std::to_string(x.cols()) + " in " + std::to_string(x.rows()) + " dimensions");
     Eigen::VectorXd mean = x.rowwise().mean();
     const Particles centred = x.colwise() - mean;
-    return {std::move(mean), detail::product(centred, centred.transpose()) / static_cast<double>(x.cols())};
+    return {std::move(mean),
+            detail::product(centred, centred.transpose()) / static_cast<double>(x.cols())};
   }
 
   int dim() const { return static_cast<int>(mean_.size()); }
@@ -86,7 +105,9 @@ class Gaussian {
   /// n independent draws, a function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1) throw std::invalid_argument("wgf::Gaussian::sample: at least one sample must be asked for, got " + std::to_string(n));
+    if (n < 1)
+      throw std::invalid_argument(
+          "wgf::Gaussian::sample: at least one sample must be asked for, got " + std::to_string(n));
     Particles x = standard_normals(dim(), n, seed);
     if (diagonal_) x.array().colwise() *= factor_.diagonal().array();
     else x = detail::product(factor_, x);
@@ -95,7 +116,9 @@ class Gaussian {
   }
   double log_density(const Eigen::VectorXd& x) const {
     check(x.size(), "log_density");
-    if (diagonal_) return log_normaliser_ - 0.5 * ((x - mean_).array() / factor_.diagonal().array()).square().sum();
+    if (diagonal_)
+      return log_normaliser_ -
+             0.5 * ((x - mean_).array() / factor_.diagonal().array()).square().sum();
     Eigen::VectorXd z = x - mean_;
     factor_.triangularView<Eigen::Lower>().solveInPlace(z);
     return log_normaliser_ - 0.5 * z.squaredNorm();
@@ -119,8 +142,8 @@ class Gaussian {
   static std::string text(double value) { return (std::ostringstream() << value).str(); }
   void check(Eigen::Index d, const char* who) const {
     if (d != mean_.size())
-      throw std::invalid_argument(std::string("wgf::Gaussian::") + who + ": the point must have " + std::to_string(dim()) +
-                                  " coordinates, got " + std::to_string(d));
+      throw std::invalid_argument(std::string("wgf::Gaussian::") + who + ": the point must have " +
+                                  std::to_string(dim()) + " coordinates, got " + std::to_string(d));
   }
 
   Eigen::VectorXd mean_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The mixture Σ w_k N(m_k, Σ_k). With responsibilities r_k ∝ w_k N(x; m_k, Σ_k), ∇ log q(x) = −Σ r_k Σ_k⁻¹(x − m_k).
+// The mixture Σ w_k N(m_k, Σ_k). With responsibilities r_k ∝ w_k N(x; m_k, Σ_k), ∇ log q(x) = −Σ
+// r_k Σ_k⁻¹(x − m_k).
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -17,37 +18,48 @@ namespace wgf {
 /// A finite mixture of Gaussians. The weights may have any sum: they are normalised.
 class GaussianMixture {
  public:
-  /// \throws std::invalid_argument for no components, another number of weights, a weight that is not positive or vanishes beside the
-  /// others, or components of different dimensions.
+  /// \throws std::invalid_argument for no components, another number of weights, a weight that is
+  /// not positive or vanishes beside the others, or components of different dimensions.
   GaussianMixture(std::vector<double> weights, std::vector<Gaussian> components)
       : weights_(std::move(weights)), components_(std::move(components)) {
-    if (components_.empty()) throw std::invalid_argument("wgf::GaussianMixture: at least one component is needed, got none");
+    if (components_.empty())
+      throw std::invalid_argument(
+          "wgf::GaussianMixture: at least one component is needed, got none");
     if (weights_.size() != components_.size())
-      throw std::invalid_argument("wgf::GaussianMixture: every component needs a weight, got " + std::to_string(weights_.size()) +
-                                  " weights for " + std::to_string(components_.size()) + " components");
+      throw std::invalid_argument("wgf::GaussianMixture: every component needs a weight, got " +
+                                  std::to_string(weights_.size()) + " weights for " +
+                                  std::to_string(components_.size()) + " components");
     double sum = 0;
     for (const double w : weights_) {
       if (!(w > 0) || !std::isfinite(w))
-        throw std::invalid_argument("wgf::GaussianMixture: the weights must be positive, got " + std::to_string(w));
+        throw std::invalid_argument("wgf::GaussianMixture: the weights must be positive, got " +
+                                    std::to_string(w));
       sum += w;
     }
     for (const Gaussian& c : components_)
       if (c.dim() != dim())
-        throw std::invalid_argument("wgf::GaussianMixture: the components must have the same dimension, got " + std::to_string(dim()) +
-                                    " and " + std::to_string(c.dim()));
-    // Weights that are normalised already stay as they are, to the bit: rounding makes their sum differ from 1 by this much.
-    if (!std::isfinite(sum)) throw std::invalid_argument("wgf::GaussianMixture: the weights' sum must be finite");
-    if (std::abs(sum - 1) <= static_cast<double>(weights_.size()) * std::numeric_limits<double>::epsilon()) sum = 1;
+        throw std::invalid_argument(
+            "wgf::GaussianMixture: the components must have the same dimension, got " +
+            std::to_string(dim()) + " and " + std::to_string(c.dim()));
+    // Weights that are normalised already stay as they are, to the bit: rounding makes their sum
+    // differ from 1 by this much.
+    if (!std::isfinite(sum))
+      throw std::invalid_argument("wgf::GaussianMixture: the weights' sum must be finite");
+    if (std::abs(sum - 1) <=
+        static_cast<double>(weights_.size()) * std::numeric_limits<double>::epsilon())
+      sum = 1;
     for (std::size_t k = 0; k < weights_.size(); ++k) {
       weights_[k] /= sum;
-      if (!(weights_[k] > 0)) throw std::invalid_argument("wgf::GaussianMixture: a weight vanishes beside the others");
+      if (!(weights_[k] > 0))
+        throw std::invalid_argument("wgf::GaussianMixture: a weight vanishes beside the others");
       log_scale_.push_back(std::log(weights_[k]) + components_[k].log_normaliser());
     }
   }
   /// Equal weights, a component N(centre, sd² I) for every column of `centres` (d × K).
   static GaussianMixture isotropic(const Eigen::MatrixXd& centres, double sd) {
     std::vector<Gaussian> components;
-    for (Eigen::Index k = 0; k < centres.cols(); ++k) components.push_back(Gaussian::isotropic(Eigen::VectorXd(centres.col(k)), sd));
+    for (Eigen::Index k = 0; k < centres.cols(); ++k)
+      components.push_back(Gaussian::isotropic(Eigen::VectorXd(centres.col(k)), sd));
     return {std::vector<double>(components.size(), 1.0), std::move(components)};
   }
 
@@ -72,8 +84,12 @@ class GaussianMixture {
 
   /// n independent draws, a function of the seed. \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1) throw std::invalid_argument("wgf::GaussianMixture::sample: at least one sample must be asked for, got " + std::to_string(n));
-    // Streams of its own: a Gaussian sampled with the same seed, an initial cloud say, must not be correlated with it.
+    if (n < 1)
+      throw std::invalid_argument(
+          "wgf::GaussianMixture::sample: at least one sample must be asked for, got " +
+          std::to_string(n));
+    // Streams of its own: a Gaussian sampled with the same seed, an initial cloud say, must not be
+    // correlated with it.
     const Particles choice = standard_uniforms(1, n, seed, stream + 1);
     Particles x = standard_normals(dim(), n, seed, stream);
     Eigen::VectorXd z;
@@ -95,7 +111,8 @@ class GaussianMixture {
     check(x.size(), "log_density");
     LogSum total;
     Eigen::VectorXd scratch(x.size());
-    for (std::size_t k = 0; k < components_.size(); ++k) total.add(log_scale_[k] - 0.5 * squared_distance(k, x, scratch));
+    for (std::size_t k = 0; k < components_.size(); ++k)
+      total.add(log_scale_[k] - 0.5 * squared_distance(k, x, scratch));
     return total.value();
   }
   /// ∇ log density.
@@ -110,15 +127,17 @@ class GaussianMixture {
     }
     return g / total.sum;
   }
-  /// The gradients at all columns of x at once, into `out`, which is resized to x's shape: a block of points at a time, so that the
-  /// compiler vectorises over points and a component's matrix is read once a block.
+  /// The gradients at all columns of x at once, into `out`, which is resized to x's shape: a block
+  /// of points at a time, so that the compiler vectorises over points and a component's matrix is
+  /// read once a block.
   void gradients(const Particles& x, Particles& out) const {
     check(x.rows(), "gradients");
     constexpr Eigen::Index block = 128;
     const Eigen::Index d = x.rows(), count = static_cast<Eigen::Index>(components_.size());
     out.resize(d, x.cols());
     // Points contiguous: block × d and block × K.
-    Eigen::ArrayXXd points(block, d), shift(block, d), pulls(block, d * count), exponents(block, count), g(block, d);
+    Eigen::ArrayXXd points(block, d), shift(block, d), pulls(block, d * count),
+        exponents(block, count), g(block, d);
     Eigen::ArrayXd largest(block), sum(block);
     for (Eigen::Index first = 0; first < x.cols(); first += block) {
       const Eigen::Index n = std::min(block, x.cols() - first);
@@ -133,7 +152,8 @@ class GaussianMixture {
         else pull = detail::product(shift.matrix(), c.precision()).array();
         for (Eigen::Index j = 0; j < d; ++j) sum += shift.col(j) * pull.col(j);
         exponents.col(k) = log_scale_[static_cast<std::size_t>(k)] - 0.5 * sum;
-        largest = k == 0 ? Eigen::ArrayXd(exponents.col(0)) : Eigen::ArrayXd(largest.max(exponents.col(k)));
+        largest = k == 0 ? Eigen::ArrayXd(exponents.col(0))
+                         : Eigen::ArrayXd(largest.max(exponents.col(k)));
       }
       g.setZero(), sum.setZero();
       for (Eigen::Index k = 0; k < count; ++k) {
@@ -166,7 +186,8 @@ class GaussianMixture {
     double largest = -std::numeric_limits<double>::infinity(), sum = 0;
     double add(double e) {
       double factor = 1;
-      if (e == -std::numeric_limits<double>::infinity()) return factor;  // so far out that the square overflows
+      if (e == -std::numeric_limits<double>::infinity())
+        return factor;  // so far out that the square overflows
       if (e > largest) factor = std::exp(largest - e), sum *= factor, largest = e;
       sum += std::exp(e - largest);
       return factor;
@@ -182,7 +203,8 @@ class GaussianMixture {
   }
   void check(Eigen::Index d, const char* who) const {
     if (d != dim())
-      throw std::invalid_argument(std::string("wgf::GaussianMixture::") + who + ": the point must have " + std::to_string(dim()) +
+      throw std::invalid_argument(std::string("wgf::GaussianMixture::") + who +
+                                  ": the point must have " + std::to_string(dim()) +
                                   " coordinates, got " + std::to_string(d));
   }
 

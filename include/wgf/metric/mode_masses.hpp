@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// How particles divide among the modes of a Gaussian mixture, and the total variation ½ Σ |p_i − q_i| between two such divisions.
+// How particles divide among the modes of a Gaussian mixture, and the total variation ½ Σ |p_i −
+// q_i| between two such divisions.
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -10,31 +11,38 @@
 
 namespace wgf {
 
-/// The share of particles for which each component is the most responsible: K numbers with sum 1. For a sample of the mixture itself, its
-/// modes well separated, they estimate its weights.
-/// \param x d × n.
-/// \throws std::invalid_argument for another dimension than the mixture's, no particles, or coordinates that are not finite.
+/// The share of particles for which each component is the most responsible: K numbers with sum 1.
+/// For a sample of the mixture itself, its modes well separated, they estimate its weights. \param
+/// x d × n. \throws std::invalid_argument for another dimension than the mixture's, no particles,
+/// or coordinates that are not finite.
 inline Eigen::VectorXd mode_masses(const Particles& x, const GaussianMixture& mixture) {
   if (x.rows() != mixture.dim())
-    throw std::invalid_argument("wgf::mode_masses: the particles must have the mixture's dimension " + std::to_string(mixture.dim()) +
-                                ", got " + std::to_string(x.rows()));
-  if (x.cols() < 1) throw std::invalid_argument("wgf::mode_masses: at least one particle is needed, got none");
+    throw std::invalid_argument(
+        "wgf::mode_masses: the particles must have the mixture's dimension " +
+        std::to_string(mixture.dim()) + ", got " + std::to_string(x.rows()));
+  if (x.cols() < 1)
+    throw std::invalid_argument("wgf::mode_masses: at least one particle is needed, got none");
   if (!x.allFinite()) throw std::invalid_argument("wgf::mode_masses: the particles must be finite");
-  Eigen::VectorXd counts = Eigen::VectorXd::Zero(static_cast<Eigen::Index>(mixture.components().size()));
+  Eigen::VectorXd counts =
+      Eigen::VectorXd::Zero(static_cast<Eigen::Index>(mixture.components().size()));
   for (Eigen::Index i = 0; i < x.cols(); ++i) ++counts(mixture.mode_of(x.col(i)));
   return counts / static_cast<double>(x.cols());
 }
 
 /// ½ Σ |p_i − q_i|, between 0 and 1: the mass that would have to move.
-/// \throws std::invalid_argument for vectors of different length, or that are no probabilities (not negative, sum 1 to 1e-6).
+/// \throws std::invalid_argument for vectors of different length, or that are no probabilities (not
+/// negative, sum 1 to 1e-6).
 inline double total_variation(const Eigen::VectorXd& p, const Eigen::VectorXd& q) {
   if (p.size() != q.size())
-    throw std::invalid_argument("wgf::total_variation: both vectors must have the same length, got " + std::to_string(p.size()) + " and " +
-                                std::to_string(q.size()));
+    throw std::invalid_argument(
+        "wgf::total_variation: both vectors must have the same length, got " +
+        std::to_string(p.size()) + " and " + std::to_string(q.size()));
   for (const Eigen::VectorXd* v : {&p, &q}) {
-    if (!(v->array() >= 0).all()) throw std::invalid_argument("wgf::total_variation: probabilities must not be negative");
+    if (!(v->array() >= 0).all())
+      throw std::invalid_argument("wgf::total_variation: probabilities must not be negative");
     if (!(std::abs(v->sum() - 1) <= 1e-6))
-      throw std::invalid_argument("wgf::total_variation: probabilities must have sum 1, got " + std::to_string(v->sum()));
+      throw std::invalid_argument("wgf::total_variation: probabilities must have sum 1, got " +
+                                  std::to_string(v->sum()));
   }
   return 0.5 * (p - q).lpNorm<1>();
 }

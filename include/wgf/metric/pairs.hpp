@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Means over pairs of particles, exact, O(n·m): what the energy distance and the maximum mean discrepancy are made of.
+// Means over pairs of particles, exact, O(n·m): what the energy distance and the maximum mean
+// discrepancy are made of.
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -9,20 +10,25 @@
 
 namespace wgf::detail {
 
-/// \throws std::invalid_argument unless both clouds are finite, of the same dimension, and hold at least `least` particles each.
-inline void check_clouds(const std::string& who, const Particles& x, const Particles& y, long least) {
+/// \throws std::invalid_argument unless both clouds are finite, of the same dimension, and hold at
+/// least `least` particles each.
+inline void check_clouds(const std::string& who, const Particles& x, const Particles& y,
+                         long least) {
   if (x.rows() != y.rows())
-    throw std::invalid_argument(who + ": both clouds must have the same dimension, got " + std::to_string(x.rows()) + " and " +
-                                std::to_string(y.rows()));
-  if (x.rows() < 1) throw std::invalid_argument(who + ": the clouds must have at least one dimension");
+    throw std::invalid_argument(who + ": both clouds must have the same dimension, got " +
+                                std::to_string(x.rows()) + " and " + std::to_string(y.rows()));
+  if (x.rows() < 1)
+    throw std::invalid_argument(who + ": the clouds must have at least one dimension");
   if (std::min(x.cols(), y.cols()) < least)
-    throw std::invalid_argument(who + ": each cloud must hold at least " + std::to_string(least) + " particles, got " +
-                                std::to_string(x.cols()) + " and " + std::to_string(y.cols()));
-  if (!x.allFinite() || !y.allFinite()) throw std::invalid_argument(who + ": the particles must be finite");
+    throw std::invalid_argument(who + ": each cloud must hold at least " + std::to_string(least) +
+                                " particles, got " + std::to_string(x.cols()) + " and " +
+                                std::to_string(y.cols()));
+  if (!x.allFinite() || !y.allFinite())
+    throw std::invalid_argument(who + ": the particles must be finite");
 }
 
-/// Means of f(|x − y|²) over pairs, f an array function. The squared distances are sums of squared differences: through products
-/// |x|² + |y|² − 2x·y those of close pairs would be lost in rounding.
+/// Means of f(|x − y|²) over pairs, f an array function. The squared distances are sums of squared
+/// differences: through products |x|² + |y|² − 2x·y those of close pairs would be lost in rounding.
 class PairMeans {
  public:
   /// \param x d × n; kept transposed, so that a coordinate of successive particles is contiguous.
@@ -32,7 +38,8 @@ class PairMeans {
   template <class F>
   double across(const PairMeans& y, const F& f) const {
     double sum = 0;
-    for (Eigen::Index j = 0; j < y.columns_.cols(); ++j) sum += column(0, rows_.rows(), y.columns_.col(j), f);
+    for (Eigen::Index j = 0; j < y.columns_.cols(); ++j)
+      sum += column(0, rows_.rows(), y.columns_.col(j), f);
     return sum / static_cast<double>(rows_.rows()) / static_cast<double>(y.rows_.rows());
   }
   /// (1/n(n − 1)) Σ_{i ≠ j} f(|x_i − x_j|²).
@@ -55,7 +62,8 @@ class PairMeans {
       alignas(64) double memory[block];
       Eigen::Map<Eigen::ArrayXd, Eigen::Aligned64> squares(memory, n);
       squares = (rows_.col(0).segment(i, n).array() - y(0)).square();
-      for (Eigen::Index c = 1; c < rows_.cols(); ++c) squares += (rows_.col(c).segment(i, n).array() - y(c)).square();
+      for (Eigen::Index c = 1; c < rows_.cols(); ++c)
+        squares += (rows_.col(c).segment(i, n).array() - y(c)).square();
       sum += f(squares).sum();
     }
     return sum;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The sliced Wasserstein distance: the root of the mean over directions θ of W₂²(⟨θ, X⟩, ⟨θ, Y⟩) (Bonneel et al., 2015).
+// The sliced Wasserstein distance: the root of the mean over directions θ of W₂²(⟨θ, X⟩, ⟨θ, Y⟩)
+// (Bonneel et al., 2015).
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -17,7 +18,8 @@ struct SlicedWasserstein {
 };
 
 namespace detail {
-/// W₂² of two samples of the line, both in ascending order: ∫ (F⁻¹(t) − G⁻¹(t))² dt, piecewise constant on the steps of both.
+/// W₂² of two samples of the line, both in ascending order: ∫ (F⁻¹(t) − G⁻¹(t))² dt, piecewise
+/// constant on the steps of both.
 template <class X, class Y>
 double squared_wasserstein_1d(const X& x, const Y& y) {
   const Eigen::Index n = x.size(), m = y.size();
@@ -35,17 +37,21 @@ double squared_wasserstein_1d(const X& x, const Y& y) {
 }
 }  // namespace detail
 
-/// W₂ of the empirical measures, sliced, in units of the coordinates; their sizes may differ. On the line it is W₂ itself, exactly.
-/// Two samples of one law are at a positive distance that falls with their size.
-/// \param x d × n. \param y d × m.
-/// \throws std::invalid_argument for different dimensions, no particles, coordinates that are not finite, or no projections.
-inline double sliced_wasserstein(const Particles& x, const Particles& y, const SlicedWasserstein& options = {}) {
+/// W₂ of the empirical measures, sliced, in units of the coordinates; their sizes may differ. On
+/// the line it is W₂ itself, exactly. Two samples of one law are at a positive distance that falls
+/// with their size. \param x d × n. \param y d × m. \throws std::invalid_argument for different
+/// dimensions, no particles, coordinates that are not finite, or no projections.
+inline double sliced_wasserstein(const Particles& x, const Particles& y,
+                                 const SlicedWasserstein& options = {}) {
   detail::check_clouds("wgf::sliced_wasserstein", x, y, 1);
   if (options.projections < 1)
-    throw std::invalid_argument("wgf::sliced_wasserstein: projections must be positive, got " + std::to_string(options.projections));
+    throw std::invalid_argument("wgf::sliced_wasserstein: projections must be positive, got " +
+                                std::to_string(options.projections));
   const int dim = static_cast<int>(x.rows()), count = dim == 1 ? 1 : options.projections;
-  constexpr std::uint32_t stream = 0x534c4943;  // "SLIC": clouds drawn with the same seed share no numbers with the directions
-  Particles directions = dim == 1 ? Particles(Particles::Ones(1, 1)) : standard_normals(dim, count, options.seed, stream);
+  constexpr std::uint32_t stream =
+      0x534c4943;  // "SLIC": clouds drawn with the same seed share no numbers with the directions
+  Particles directions = dim == 1 ? Particles(Particles::Ones(1, 1))
+                                  : standard_normals(dim, count, options.seed, stream);
   directions.colwise().normalize();
   double sum = 0;
   Eigen::VectorXd p(x.cols()), q(y.cols());

@@ -9,13 +9,13 @@
 
 namespace wgf {
 
-/// SymKL in nats. The traces less 2d are computed as |L₂⁻¹(Σ₁ − Σ₂)L₁⁻ᵀ|² (Frobenius, Σ = LLᵀ): the same number, but never negative, and
-/// with all its digits for Gaussians that are nearly equal.
+/// SymKL in nats. The traces less 2d are computed as |L₂⁻¹(Σ₁ − Σ₂)L₁⁻ᵀ|² (Frobenius, Σ = LLᵀ): the
+/// same number, but never negative, and with all its digits for Gaussians that are nearly equal.
 /// \throws std::invalid_argument for different dimensions.
 inline double sym_kl(const Gaussian& p, const Gaussian& q) {
   if (p.dim() != q.dim())
-    throw std::invalid_argument("wgf::sym_kl: both Gaussians must have the same dimension, got " + std::to_string(p.dim()) + " and " +
-                                std::to_string(q.dim()));
+    throw std::invalid_argument("wgf::sym_kl: both Gaussians must have the same dimension, got " +
+                                std::to_string(p.dim()) + " and " + std::to_string(q.dim()));
   const Eigen::MatrixXd half = detail::solve_lower(q.factor(), p.covariance() - q.covariance());
   const Eigen::MatrixXd whole = detail::solve_lower(p.factor(), half.transpose());
   const Eigen::VectorXd shift = p.mean() - q.mean();

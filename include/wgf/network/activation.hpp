@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Activations, as names, and how many slopes a layer learns with them: a backend supplies the arithmetic.
+// Activations, as names, and how many slopes a layer learns with them: a backend supplies the
+// arithmetic.
 
 namespace wgf {
 
-/// max(z, 0) + s·min(z, 0) with one learnt slope s a layer, from 0.25 (the paper's choice, appendix D).
+/// max(z, 0) + s·min(z, 0) with one learnt slope s a layer, from 0.25 (the paper's choice, appendix
+/// D).
 struct PRelu {
   static constexpr const char* name = "PRelu";
   static constexpr int slopes = 1;

@@ -5,14 +5,15 @@
 
 namespace wgf {
 
-/// Adam's rule. The defaults of the betas are those that suit a min–max problem; the rate is the paper's (appendix D).
+/// Adam's rule. The defaults of the betas are those that suit a min–max problem; the rate is the
+/// paper's (appendix D).
 struct Adam {
   double rate = 1e-3;
   double beta1 = 0.5, beta2 = 0.9;
   double epsilon = 1e-8;
 
-  /// One descent step: parameters p, running moments m and v, gradient g (arrays or tensors of one shape), t = 1, 2, … the number of the
-  /// step.
+  /// One descent step: parameters p, running moments m and v, gradient g (arrays or tensors of one
+  /// shape), t = 1, 2, … the number of the step.
   template <class P, class M, class V, class G>
   void update(P& p, M& m, V& v, const G& g, long t) const {
     using std::sqrt;

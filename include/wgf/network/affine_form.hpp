@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The closed form of maps that are affine: what keeps Gaussians Gaussian, and lets their errors be measured without samples.
+// The closed form of maps that are affine: what keeps Gaussians Gaussian, and lets their errors be
+// measured without samples.
 #include <vector>
 
 #include <Eigen/Core>
@@ -15,10 +16,13 @@ struct AffineForm {
   Eigen::MatrixXd matrix;
   Eigen::VectorXd offset;
 
-  Gaussian push_forward(const Gaussian& p) const { return {matrix * p.mean() + offset, detail::congruence(matrix, p.covariance())}; }
+  Gaussian push_forward(const Gaussian& p) const {
+    return {matrix * p.mean() + offset, detail::congruence(matrix, p.covariance())};
+  }
 };
 
-/// The map of an affine specification with these parameters (in the specification's order: for each layer W[in][out] row by row, then b).
+/// The map of an affine specification with these parameters (in the specification's order: for each
+/// layer W[in][out] row by row, then b).
 template <AffineSpecification Spec>
 AffineForm affine_form(const Spec& spec, int dim, const std::vector<double>& parameters) {
   const double* p = parameters.data();
@@ -34,7 +38,8 @@ AffineForm affine_form(const Spec& spec, int dim, const std::vector<double>& par
     then(dim, dim);
   } else {
     form.matrix *= spec.input_scale;
-    for (int l = 0; l < Spec::depth; ++l) then(l == 0 ? dim : Spec::width, l + 1 == Spec::depth ? dim : Spec::width);
+    for (int l = 0; l < Spec::depth; ++l)
+      then(l == 0 ? dim : Spec::width, l + 1 == Spec::depth ? dim : Spec::width);
   }
   form.matrix += Eigen::MatrixXd::Identity(dim, dim);
   return form;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Maps that are gradients of strongly convex functions, T = ∇φ, which optimal maps are (section 2.1); φ a network that is convex in its
-// input (Amos, Xu and Kolter, 2017).
+// Maps that are gradients of strongly convex functions, T = ∇φ, which optimal maps are
+// (section 2.1); φ a network that is convex in its input (Amos, Xu and Kolter, 2017).
 #include <concepts>
 #include <stdexcept>
 #include <string>
@@ -10,41 +10,50 @@
 
 namespace wgf {
 
-/// T = ∇φ, the identity at the start, with ∇²φ ≥ strong_convexity·I everywhere: T can be inverted, and has a density to push forward.
+/// T = ∇φ, the identity at the start, with ∇²φ ≥ strong_convexity·I everywhere: T can be inverted,
+/// and has a density to push forward.
 ///
-///     φ(x) = w·z_D/s + ½α|x|² + ½(1 − α)|(I + C)x|² + c·x        z_l = softplus(W_l z_{l−1} + A_l s x + b_l),  z_0 absent
+///     φ(x) = w·z_D/s + ½α|x|² + ½(1 − α)|(I + C)x|² + c·x        z_l = softplus(W_l z_{l−1} + A_l
+///     s x + b_l),  z_0 absent
 ///
-/// with W_l ≥ 0 and w ≥ 0 in every element, α = strong_convexity, s = input_scale. Parameters in order: for l = 1, …, D the rows of
-/// [W_l; A_l], first by z then by x, a column a unit; b_1, …, b_D; w; C row by row; c. Those that must not be negative are set to zero
-/// where they would be. \tparam Width units of a hidden layer. \tparam Depth hidden layers, D.
+/// with W_l ≥ 0 and w ≥ 0 in every element, α = strong_convexity, s = input_scale. Parameters in
+/// order: for l = 1, …, D the rows of [W_l; A_l], first by z then by x, a column a unit; b_1, …,
+/// b_D; w; C row by row; c. Those that must not be negative are set to zero where they would be.
+/// \tparam Width units of a hidden layer. \tparam Depth hidden layers, D.
 template <int Width, int Depth>
 struct IcnnGradient {
-  static_assert(Width > 0 && Width % 16 == 0, "wgf: a network's width must be a positive multiple of 16");
+  static_assert(Width > 0 && Width % 16 == 0,
+                "wgf: a network's width must be a positive multiple of 16");
   static_assert(Depth >= 1, "wgf: a convex network has at least one hidden layer");
   static constexpr int width = Width, depth = Depth;
   static constexpr Output output = Output::point;
 
   /// Least eigenvalue that ∇²φ can have: T stretches no direction by less.
   double strong_convexity = 0.1;
-  /// Coordinates are multiplied by this before they enter the layers: sharp structure wants more than 1.
+  /// Coordinates are multiplied by this before they enter the layers: sharp structure wants more
+  /// than 1.
   double input_scale = 1;
 
   /// \throws std::invalid_argument for numbers that make no sense.
   void check() const {
     if (!(strong_convexity > 0 && strong_convexity < 1))
-      throw std::invalid_argument("wgf::IcnnGradient: strong_convexity must be in (0, 1), got " + std::to_string(strong_convexity));
+      throw std::invalid_argument("wgf::IcnnGradient: strong_convexity must be in (0, 1), got " +
+                                  std::to_string(strong_convexity));
     detail::check_input_scale("IcnnGradient", input_scale);
   }
 
-  static std::string name() { return "IcnnGradient<" + std::to_string(Width) + ", " + std::to_string(Depth) + ">"; }
+  static std::string name() {
+    return "IcnnGradient<" + std::to_string(Width) + ", " + std::to_string(Depth) + ">";
+  }
   static constexpr auto fields() {
     return hana::make_tuple(hana::make_pair("strong_convexity", &IcnnGradient::strong_convexity),
                             hana::make_pair("input_scale", &IcnnGradient::input_scale));
   }
 };
 
-/// A map that is the gradient of a function φ with ∇²φ ≥ strong_convexity·I > 0, in the coordinates that it is given. It stays a gradient
-/// under changes of coordinates x = m + Lξ with LᵀL a multiple of I only.
+/// A map that is the gradient of a function φ with ∇²φ ≥ strong_convexity·I > 0, in the coordinates
+/// that it is given. It stays a gradient under changes of coordinates x = m + Lξ with LᵀL a
+/// multiple of I only.
 template <class S>
 concept GradientMapSpecification = MapSpecification<S> && requires(const S& s) {
   { s.strong_convexity } -> std::convertible_to<double>;

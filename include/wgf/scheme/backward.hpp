@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The backward scheme: P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P), every term inside the JKO step (eqs. 4–6).
+// The backward scheme: P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P), every term inside the JKO step
+// (eqs. 4–6).
 #include "scheme.hpp"
 
 namespace wgf {
 
-/// The paper's JKO scheme. After k steps the cloud stands at time k·step_size of the gradient flow, to first order.
+/// The paper's JKO scheme. After k steps the cloud stands at time k·step_size of the gradient flow,
+/// to first order.
 struct Backward {
   double step_size = 0.1;
 

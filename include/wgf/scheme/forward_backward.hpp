@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Schemes that move the particles along some terms' gradients first: P_{k+½} = (I − a∇…)#P_k, and solve a JKO step with the others.
+// Schemes that move the particles along some terms' gradients first: P_{k+½} = (I − a∇…)#P_k, and
+// solve a JKO step with the others.
 #include "../functional/interaction.hpp"
 #include "scheme.hpp"
 
 namespace wgf {
 
-/// Eqs. (12) and (13): interaction energies go forward, x ← x − a E ∇W(x − Y) with Y samples of P_k, everything else backward.
+/// Eqs. (12) and (13): interaction energies go forward, x ← x − a E ∇W(x − Y) with Y samples of
+/// P_k, everything else backward.
 struct ForwardBackward {
   double step_size = 0.1;
   template <class Term>
@@ -15,8 +17,8 @@ struct ForwardBackward {
   void check() const { detail::check_step_size("wgf::ForwardBackward", step_size); }
 };
 
-/// All direct terms go forward: interaction energies, and the potential or −log q (Remark 1). If nothing is left there is no JKO step, and
-/// nothing is trained (appendix C.2).
+/// All direct terms go forward: interaction energies, and the potential or −log q (Remark 1). If
+/// nothing is left there is no JKO step, and nothing is trained (appendix C.2).
 struct Forward {
   double step_size = 0.1;
   template <class Term>

@@ -12,8 +12,9 @@ namespace wgf {
 
 namespace hana = boost::hana;
 
-/// Scheme: it has a step size a, and says which terms of the functional a step treats forward: before the JKO step, which solves the
-/// others, particles move by −a times those terms' gradients. And it may ask for the JKO step to be solved with a/2 and extrapolated.
+/// Scheme: it has a step size a, and says which terms of the functional a step treats forward:
+/// before the JKO step, which solves the others, particles move by −a times those terms' gradients.
+/// And it may ask for the JKO step to be solved with a/2 and extrapolated.
 template <class S>
 concept SchemePolicy = std::copyable<S> && requires(const S& s) {
   { s.step_size } -> std::convertible_to<double>;
@@ -25,7 +26,8 @@ template <class Term>
 concept ForwardTerm = requires {
   { Term::interacts } -> std::convertible_to<bool>;
 };
-/// Whether a scheme treats a term forward: it has a member template `static constexpr bool forward<Term>`, or treats none.
+/// Whether a scheme treats a term forward: it has a member template `static constexpr bool
+/// forward<Term>`, or treats none.
 template <class Scheme, class Term>
 inline constexpr bool goes_forward = requires { requires Scheme::template forward<Term>; };
 /// Whether a scheme solves with half the step size and extrapolates, T = 2·T_{a/2} − id.
@@ -39,7 +41,8 @@ inline constexpr bool adapts = requires { requires Scheme::adapts; };
 namespace detail {
 inline void check_step_size(const char* scheme, double step_size) {
   if (!(step_size > 0) || !std::isfinite(step_size))
-    throw std::invalid_argument(std::string(scheme) + ": step_size must be positive, got " + std::to_string(step_size));
+    throw std::invalid_argument(std::string(scheme) + ": step_size must be positive, got " +
+                                std::to_string(step_size));
 }
 }  // namespace detail
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Checkpoints: an observer that saves the run now and then, and when it is interrupted; and Ctrl-C as such an interruption.
+// Checkpoints: an observer that saves the run now and then, and when it is interrupted; and Ctrl-C
+// as such an interruption.
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -21,8 +22,9 @@ inline volatile std::sig_atomic_t interrupt_requested = 0;
 /// Whether Ctrl-C (SIGINT) or SIGTERM came while an InterruptGuard lived.
 inline bool interrupted() { return detail::interrupt_requested != 0; }
 
-/// While it lives, the first SIGINT or SIGTERM does not end the program but asks runs to stop after the present iteration: observers see it
-/// by interrupted(), and Checkpoint does as it should. A second one ends the program at once.
+/// While it lives, the first SIGINT or SIGTERM does not end the program but asks runs to stop after
+/// the present iteration: observers see it by interrupted(), and Checkpoint does as it should. A
+/// second one ends the program at once.
 class InterruptGuard {
  public:
   InterruptGuard() {
@@ -58,24 +60,29 @@ struct CheckpointOptions {
   std::FILE* messages = stderr;
 };
 
-/// An observer that saves the run to a file: every so many seconds, in the midst of steps too; when it is interrupted (see InterruptGuard),
-/// upon which the run stops; and at its end, from where it can be taken up with more steps. The one before stands beside it, as
-/// `FILE.previous`. At whatever moment the program is killed, FILE is there, whole (once it has been written at all).
+/// An observer that saves the run to a file: every so many seconds, in the midst of steps too; when
+/// it is interrupted (see InterruptGuard), upon which the run stops; and at its end, from where it
+/// can be taken up with more steps. The one before stands beside it, as `FILE.previous`. At
+/// whatever moment the program is killed, FILE is there, whole (once it has been written at all).
 ///
 ///     wgf::InterruptGuard guard;
 ///     wgf::Checkpoint checkpoint{"run.ckpt"};
-///     const auto flow = solver.run(p0, options, checkpoint);     // later: solver.resume("run.ckpt", p0, options, checkpoint)
+///     const auto flow = solver.run(p0, options, checkpoint);     // later:
+///     solver.resume("run.ckpt", p0, options, checkpoint)
 ///
-/// A checkpoint that cannot be written does not end a run: it is said, the last one stays, and it is tried again. But then an interruption
-/// is an error, as what was done since would be lost unseen.
+/// A checkpoint that cannot be written does not end a run: it is said, the last one stays, and it
+/// is tried again. But then an interruption is an error, as what was done since would be lost
+/// unseen.
 class Checkpoint {
  public:
   /// \throws FileError if no file can be written there.
-  explicit Checkpoint(std::filesystem::path file, CheckpointOptions options = {}) : file_(std::move(file)), options_(std::move(options)) {
+  explicit Checkpoint(std::filesystem::path file, CheckpointOptions options = {})
+      : file_(std::move(file)), options_(std::move(options)) {
     std::error_code error;
     if (std::filesystem::is_directory(file_, error))
       throw FileError("wgf::Checkpoint: cannot write " + file_.string() + ": it is a folder");
-    detail::write_atomically("wgf::Checkpoint", beside(".probe"), [](std::ostream& out) { out << "wgf\n"; });
+    detail::write_atomically("wgf::Checkpoint", beside(".probe"),
+                             [](std::ostream& out) { out << "wgf\n"; });
     std::filesystem::remove(beside(".probe"), error);
   }
   const std::filesystem::path& file() const { return file_; }
@@ -88,9 +95,11 @@ class Checkpoint {
     if (run.finished()) return true;  // saved when that was told
     if (interrupted()) {
       save(run);
-      say("interrupted in step " + std::to_string(run.steps_done() + 1) + ", after iteration " + std::to_string(run.iteration()) + "; " +
-          (options_.how_to_resume.empty() ? "JkoSolver::resume(\"" + file_.string() + "\", …) goes on from there"
-                                          : "to go on: " + options_.how_to_resume));
+      say("interrupted in step " + std::to_string(run.steps_done() + 1) + ", after iteration " +
+          std::to_string(run.iteration()) + "; " +
+          (options_.how_to_resume.empty()
+               ? "JkoSolver::resume(\"" + file_.string() + "\", …) goes on from there"
+               : "to go on: " + options_.how_to_resume));
       return false;
     }
     const auto now = Clock::now();
@@ -110,7 +119,8 @@ class Checkpoint {
       if (error) fs::rename(file_, previous, error);
     }
     fs::rename(fresh, file_, error);
-    if (error) throw FileError("wgf::Checkpoint: cannot write " + file_.string() + ": " + error.message());
+    if (error)
+      throw FileError("wgf::Checkpoint: cannot write " + file_.string() + ": " + error.message());
     const fs::path folder = file_.parent_path();
     detail::on_disk(folder.empty() ? fs::path(".") : folder, O_RDONLY);  // the names
   }
@@ -125,7 +135,8 @@ class Checkpoint {
     }
   }
   void say(const std::string& what) const {
-    if (options_.messages) std::fprintf(options_.messages, "\n%s\n", what.c_str()), std::fflush(options_.messages);
+    if (options_.messages)
+      std::fprintf(options_.messages, "\n%s\n", what.c_str()), std::fflush(options_.messages);
   }
   std::filesystem::path beside(const char* suffix) const {
     auto path = file_;

@@ -9,18 +9,21 @@ namespace wgf {
 
 /// What went wrong in a step.
 enum class Fault {
-  failed,      ///< a user's function threw, memory was short, a scheme refused: nothing that other rates would mend
+  failed,      ///< a user's function threw, memory was short, a scheme refused: nothing that other
+               ///< rates would mend
   not_finite,  ///< the log-density, its gradient, a network or a particle is not finite
   exploded,    ///< the objective rose far above where the step began
   collapsed,   ///< the cloud lost a dimension
-  saturated    ///< the dual networks tell the cloud and their base apart with certainty, and have no more to say
+  saturated  ///< the dual networks tell the cloud and their base apart with certainty, and have no
+             ///< more to say
 };
 
 /// A step failed.
 class StepError : public std::runtime_error {
  public:
   StepError(int step, int iteration, const std::string& why, Fault fault = Fault::failed)
-      : std::runtime_error("wgf::JkoSolver: step " + std::to_string(step) + ", iteration " + std::to_string(iteration) + ": " + why),
+      : std::runtime_error("wgf::JkoSolver: step " + std::to_string(step) + ", iteration " +
+                           std::to_string(iteration) + ": " + why),
         step_(step),
         iteration_(iteration),
         fault_(fault) {}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P), eqs. (4)–(6), by Algorithm 1: the map T descends on E|X − T(X)|²/(2a) + F(T#P_k) while the
-// dual networks u = log(P / base), one for a dual term, ascend between its steps. The text names no backend: a slice is a tile of the batch
-// on a CPU and the whole batch on a GPU, and parallel() returns when every slice is done.
+// P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P), eqs. (4)–(6), by Algorithm 1: the map T descends on
+// E|X − T(X)|²/(2a) + F(T#P_k) while the dual networks u = log(P / base), one for a dual term,
+// ascend between its steps. The text names no backend: a slice is a tile of the batch on a CPU and
+// the whole batch on a GPU, and parallel() returns when every slice is done.
 #include <cmath>
 #include <cstdint>
 #include <tuple>
@@ -16,8 +17,8 @@
 
 namespace wgf {
 
-/// What a run keeps from step to step: the map, the bound terms, and memory for one batch. `watched` are terms that the step does not
-/// solve, of which only values are asked.
+/// What a run keeps from step to step: the map, the bound terms, and memory for one batch.
+/// `watched` are terms that the step does not solve, of which only values are asked.
 template <Runtime R, class MapNetwork, class Terms, class Watched = hana::tuple<>>
 struct StepState {
   MapNetwork map;
@@ -28,7 +29,7 @@ struct StepState {
 
 /// Direct terms that are sums over pairs are shown the whole batch.
 template <Runtime R, class Terms>
-void show_batch(const R& runtime, Terms& terms, const typename R::Window& y) {
+void show_batch(const R& runtime, Terms& terms, const typename R::PointsView& y) {
   each_direct<R>(terms, [&](auto& term, double) {
     if constexpr (requires { term.see(runtime, y); }) term.see(runtime, y);
   });
@@ -42,7 +43,9 @@ class Transport {
       : identity_(frame.identity),
         inverse_(1 / step_size),
         zero_(runtime.constant(Eigen::VectorXd::Zero(frame.dim()))),
-        metric_(runtime.constant(detail::product(frame.factor.transpose(), frame.factor) / step_size)) {}
+        metric_(
+            runtime.constant(detail::product(frame.factor.transpose(), frame.factor) / step_size)) {
+  }
   /// g = LᵀL (y − x)/a.
   template <class X, class Y, class D, class G>
   void set_gradient(const X& x, const Y& y, D&& difference, G&& g) const {
@@ -57,25 +60,28 @@ class Transport {
   typename R::Constant zero_, metric_;
 };
 
-/// Sample estimates of an iteration, averages over the batch; and whether all gradients up to it were finite.
+/// Sample estimates of an iteration, averages over the batch; and whether all gradients up to it
+/// were finite.
 struct Estimates {
   double transport = 0, direct = 0, dual = 0;
-  double dual_size = 0;  ///< |u|, u = log(P / base), root mean square over particles and dual networks
+  double dual_size =
+      0;  ///< |u|, u = log(P / base), root mean square over particles and dual networks
   bool finite = true;
 };
 
-/// How the iterations of a step are run: one after the other. A runtime that has a way of its own, such as to record the work of one and to
-/// repeat it, has a member loop(shares) that returns such an object; then numbers that differ from one iteration to the next have to come
-/// through it.
+/// How the iterations of a step are run: one after the other. A runtime that has a way of its own,
+/// such as to record the work of one and to repeat it, has a member loop(shares) that returns such
+/// an object; then numbers that differ from one iteration to the next have to come through it.
 class PlainLoop {
  public:
   explicit PlainLoop(std::vector<double> shares) : shares_(std::move(shares)) {}
   /// The batch of an iteration, where the work will find it.
-  template <class Window>
-  const Window& batch(const Window& x) const {
+  template <class PointsView>
+  const PointsView& batch(const PointsView& x) const {
     return x;
   }
-  /// Iteration k: work(its share of the rates). Iterations of one phase, the second argument, do the same work.
+  /// Iteration k: work(its share of the rates). Iterations of one phase, the second argument, do
+  /// the same work.
   template <class Work>
   void run(int k, int /*phase*/, Work&& work) const {
     work(shares_[static_cast<std::size_t>(k)]);
@@ -105,22 +111,24 @@ void descend(Network& network, Adam rule, const Share& share, const Finite& fini
 }
 
 /// Trains the step's map. The state's terms have entered the step.
-/// \param iterations of the whole training, of which those from `begin` on are run. \param share_of_rates what all rates are multiplied by.
-/// \param draw draw(k) gives the batch of iteration k in the frame's coordinates. \param first_draw number of the first iteration's random
-/// numbers.
-/// \param observe observe(k, finite, estimates) is called in every iteration: whether gradients were finite as far as is known, and figures
-/// on request, which may mean to wait for a device. It may stop the step by returning false.
-/// \returns whether the step was finished.
+/// \param iterations of the whole training, of which those from `begin` on are run. \param
+/// rate_factor what all rates are multiplied by. \param draw draw(k) gives the batch of iteration k
+/// in the frame's coordinates. \param first_draw number of the first iteration's random numbers.
+/// \param observe observe(k, finite, estimates) is called in every iteration: whether gradients
+/// were finite as far as is known, and figures on request, which may mean to wait for a device. It
+/// may stop the step by returning false. \returns whether the step was finished.
 template <Runtime R, class State, class Draw, class Observe>
-bool jko_step(const R& runtime, State& state, const Transport<R>& transport, const RunOptions& options, int begin, int iterations,
-              double share_of_rates, std::uint32_t first_draw, Draw draw, Observe observe) {
+bool jko_step(const R& runtime, State& state, const Transport<R>& transport,
+              const RunOptions& options, int begin, int iterations, double rate_factor,
+              std::uint32_t first_draw, Draw draw, Observe observe) {
   using Slice = typename R::Slice;
   auto& [map, terms, y, g, difference, watched] = state;
   const long n = options.batch;
   const auto inverse_n = static_cast<typename R::Scalar>(1.0 / static_cast<double>(n));
-  const int averaged_from = iterations - static_cast<int>(std::lround(options.average * iterations));
-  const Adam map_rule{share_of_rates * options.map_rate, options.beta1, options.beta2},
-      dual_rule{share_of_rates * options.dual_rate, options.beta1, options.beta2};
+  const int averaged_from =
+      iterations - static_cast<int>(std::lround(options.tail_average * iterations));
+  const Adam map_rule{rate_factor * options.map_rate, options.beta1, options.beta2},
+      dual_rule{rate_factor * options.dual_rate, options.beta1, options.beta2};
   auto loop = loop_of(runtime, options.shares(begin, iterations));
 
   for (int k = begin; k < iterations; ++k) {
@@ -129,35 +137,40 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport, con
     const auto x = loop.batch(draw(k));
     bool known_finite = true;
     loop.run(k - begin, averages, [&](const auto& share) {
-      runtime.parallel(n, [&](Slice s) { y(s) = map.forward(s, x(s)); });  // T stays fixed while the duals ascend
+      runtime.parallel(n, [&](Slice s) {
+        y(s) = map.forward(s, x(s));
+      });  // T stays fixed while the duals ascend
       show_batch(runtime, terms, y);
 
       each_dual<R>(terms, [&](auto& dual, double) {
-        auto& z = dual.base_batch;
+        auto& z = dual.reference_batch;
         for (int j = 0; j < options.dual_steps; ++j) {
           bool drawn = j > 0;
-          const auto draw_base = [&](Slice s) {
+          const auto draw_reference = [&](Slice s) {
             if (drawn) return;
-            if constexpr (requires { dual.couple_base(x(s), z(s)); })
-              if (options.coupled_base) return dual.couple_base(x(s), z(s));
-            dual.sample_base(runtime, s, z(s), now);
+            if constexpr (requires { dual.share_noise(x(s), z(s)); })
+              if (options.common_random_numbers) return dual.share_noise(x(s), z(s));
+            dual.sample_reference(runtime, s, z(s), now);
           };
-          if constexpr (requires { dual.set_normaliser(runtime.sum().log_mean(n)); }) {  // the loss holds an average over the base's batch
+          if constexpr (requires {
+                          dual.set_normaliser(runtime.sum().log_mean(n));
+                        }) {  // the loss holds an average over the base's batch
             auto ratios = runtime.sum();
             runtime.parallel(n, [&](Slice s) {
-              draw_base(s);
+              draw_reference(s);
               ratios.add(s, dual.sum_of_ratios(dual.network.forward(s, z(s))));
             });
             drawn = true;
             dual.set_normaliser(ratios.log_mean(n));
           }
-          const auto pass = 2 * (now * static_cast<std::uint32_t>(options.dual_steps) + static_cast<std::uint32_t>(j));
+          const auto pass = 2 * (now * static_cast<std::uint32_t>(options.dual_steps) +
+                                 static_cast<std::uint32_t>(j));
           runtime.parallel(n, [&](Slice s) {
-            draw_base(s);
-            const auto u = dual.network.forward_fitting(s, y(s), pass);
-            dual.network.pull_parameters(s, y(s), dual.fit_slope_p(u) * inverse_n);
-            const auto v = dual.network.forward_fitting(s, z(s), pass + 1);
-            dual.network.pull_parameters(s, z(s), dual.fit_slope_base(v) * inverse_n);
+            draw_reference(s);
+            const auto u = dual.network.forward_train(s, y(s), pass);
+            dual.network.accumulate_vjp(s, y(s), dual.fit_derivative_p(u) * inverse_n);
+            const auto v = dual.network.forward_train(s, z(s), pass + 1);
+            dual.network.accumulate_vjp(s, z(s), dual.fit_derivative_reference(v) * inverse_n);
           });
           descend(dual.network, dual_rule, share, true);
         }
@@ -169,11 +182,12 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport, con
         each_direct<R>(terms, [&](auto& term, double) { term.add_gradient(s, y, g); });
         each_dual<R>(terms, [&](auto& dual, double weight) {
           const auto u = dual.network.forward(s, y(s));
-          g(s) += dual.network.pull_input(s, y(s), weight * dual.gain_slope(u));
+          g(s) += dual.network.input_vjp(s, y(s), weight * dual.gain_derivative(u));
         });
-        total.add(s, g(s).square().sum());  // Adam squares gradients: they must be finite, and so must their squares
+        total.add(s, g(s).square().sum());  // Adam squares gradients: they must be finite, and so
+                                            // must their squares
         g(s) *= inverse_n;
-        map.pull_parameters(s, x(s), g(s));
+        map.accumulate_vjp(s, x(s), g(s));
       });
       const auto finite = total.finite();
       descend(map, map_rule, share, finite);
@@ -190,22 +204,27 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport, con
       runtime.parallel(n, [&](Slice s) {
         transport.set_gradient(x(s), y(s), difference(s), g(s));
         moved.add(s, (difference(s) * g(s)).sum() / 2);
-        each_direct<R>(terms, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
-        each_direct<R>(watched, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
+        each_direct<R>(
+            terms, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
+        each_direct<R>(
+            watched, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y)); });
         each_dual<R>(terms, [&](auto& dual, double weight) {
           const auto u = dual.network.forward(s, y(s));
           dual_sum.add(s, weight * dual.gain(u).sum());
           square.add(s, dual.log_ratio(u).square().sum());
-          dual_sum.add(s, -weight * dual.cost(dual.network.forward(s, dual.base_batch(s))).sum());
+          dual_sum.add(s,
+                       -weight * dual.cost(dual.network.forward(s, dual.reference_batch(s))).sum());
         });
       });
       const double per_point = 1.0 / static_cast<double>(n);
-      return Estimates{per_point * moved.value(), per_point * direct.value(), per_point * dual_sum.value(),
-                       networks > 0 ? std::sqrt(per_point * square.value() / networks) : 0.0, loop.sound(known_finite)};
+      return Estimates{per_point * moved.value(), per_point * direct.value(),
+                       per_point * dual_sum.value(),
+                       networks > 0 ? std::sqrt(per_point * square.value() / networks) : 0.0,
+                       loop.sound(known_finite)};
     };
     if (!observe(k, known_finite, estimates)) return false;
   }
-  map.take_average();
+  map.use_average();
   return true;
 }
 

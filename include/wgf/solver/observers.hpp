@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Observers: any callable that takes a Progress, or a Progress and the Run. It may return false to stop the run.
+// Observers: any callable that takes a Progress, or a Progress and the Run. It may return false to
+// stop the run.
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,7 +14,8 @@
 
 namespace wgf {
 
-/// Prints a run's progress to a stream: one line that is overwritten on a terminal, plain lines, one a step, elsewhere.
+/// Prints a run's progress to a stream: one line that is overwritten on a terminal, plain lines,
+/// one a step, elsewhere.
 class ProgressPrinter {
  public:
   explicit ProgressPrinter(std::FILE* stream = stderr) : stream_(stream) {}
@@ -23,13 +25,15 @@ class ProgressPrinter {
     if (!terminal && !p.step_done) return;
     const double left = p.rate() > 0 ? static_cast<double>(p.left) / p.rate() : 0;
     char text[200];
-    std::snprintf(text, sizeof text, "step %d/%d  %.0f it/s  transport %.4f  functional %.4f  dual %.4f  %.1f s, %.0f s left", p.step,
-                  p.steps, p.rate(), p.transport, p.functional(), p.dual, p.seconds, left);
+    std::snprintf(
+        text, sizeof text,
+        "step %d/%d  %.0f it/s  transport %.4f  functional %.4f  dual %.4f  %.1f s, %.0f s left",
+        p.step, p.steps, p.rate(), p.transport, p.functional(), p.dual, p.seconds, left);
     if (terminal) {
       constexpr int width = 24;
       const int filled = static_cast<int>(width * p.done / std::max(1L, p.done + p.left));
-      std::fprintf(stream_, "\r[%.*s%*s] %s\033[K%s", filled, "########################", width - filled, "", text,
-                   p.step_done && p.step == p.steps ? "\n" : "");
+      std::fprintf(stream_, "\r[%.*s%*s] %s\033[K%s", filled, "########################",
+                   width - filled, "", text, p.step_done && p.step == p.steps ? "\n" : "");
     } else {
       std::fprintf(stream_, "%s\n", text);
     }
@@ -42,7 +46,8 @@ class ProgressPrinter {
 /// Progress on the standard error stream.
 inline const ProgressPrinter print_progress{};
 
-/// Keeps every Progress it is told; of a run that is resumed also what was told before. Pass it by std::ref, or as an lvalue.
+/// Keeps every Progress it is told; of a run that is resumed also what was told before. Pass it by
+/// std::ref, or as an lvalue.
 struct Recorder {
   std::vector<Progress> history;
   void operator()(const Progress& p) { history.push_back(p); }
@@ -52,8 +57,8 @@ struct Recorder {
   }
 };
 
-/// Several observers as one: `wgf::Observers{std::ref(recorder), wgf::print_progress, std::ref(checkpoint)}`. All are told; the run stops
-/// if one of them wants it to.
+/// Several observers as one: `wgf::Observers{std::ref(recorder), wgf::print_progress,
+/// std::ref(checkpoint)}`. All are told; the run stops if one of them wants it to.
 template <class... Observer>
 class Observers {
  public:

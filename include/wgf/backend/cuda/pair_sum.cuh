@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The functions of pair_sum.hpp for any radial kernel whose value and slope run on the device. Needs nvcc.
+// The functions of pair_sum.hpp for any radial kernel whose value and derivative run on the device.
+// Needs nvcc.
 //
-// A thread carries four points and their sums in registers through all samples of its split; a block's threads share the samples, 128 at a
-// time. A pair of the Gaussian kernel in two dimensions is then seven instructions and a fraction, one of them the power of two, of which
-// a Hopper processor makes 16 a clock: about the time of the other six.
+// A thread carries four points and their sums in registers through all samples of its split; a
+// block's threads share the samples, 128 at a time. A pair of the Gaussian kernel in two dimensions
+// is then seven instructions and a fraction, one of them the power of two, of which a Hopper
+// processor makes 16 a clock: about the time of the other six.
 #if !defined(__CUDACC__)
-#error "wgf/backend/cuda/pair_sum.cuh needs nvcc; other compilers include pair_sum.hpp and link wgf::cuda"
+#error \
+    "wgf/backend/cuda/pair_sum.cuh needs nvcc; other compilers include pair_sum.hpp and link wgf::cuda"
 #endif
 #if __cplusplus < 202002L
 #error "wgf needs C++20: compile with -std=c++20"
@@ -24,10 +27,12 @@ namespace wgf::cuda {
 
 namespace detail {
 template <class Work, class Scalar>
-__global__ void pack(Pairs<Work> p, double scale, const Scalar* x, long x_stride, const Scalar* y, long y_stride) {
+__global__ void pack(Pairs<Work> p, double scale, const Scalar* x, long x_stride, const Scalar* y,
+                     long y_stride) {
   const long i = static_cast<long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i < p.cut.stride) pack_point(p, scale, x, x_stride, i);
-  else if (i < p.cut.stride + p.packed_samples()) pack_sample(p, scale, y, y_stride, i - p.cut.stride);
+  else if (i < p.cut.stride + p.packed_samples())
+    pack_sample(p, scale, y, y_stride, i - p.cut.stride);
 }
 
 template <bool gradients, int D, class Work, class Shape>
@@ -44,7 +49,8 @@ __global__ void __launch_bounds__(threads) sum_pairs(const Pairs<Work> p, const 
       return shared;
     });
   } else {
-    sum_of_thread_in_any_dim<gradients>(p, shape, blockIdx.x, static_cast<int>(threadIdx.x), blockIdx.y);
+    sum_of_thread_in_any_dim<gradients>(p, shape, blockIdx.x, static_cast<int>(threadIdx.x),
+                                        blockIdx.y);
   }
 }
 
@@ -78,8 +84,8 @@ class Workspace {
 };
 
 template <bool gradients, class Work, class Kernel, class Scalar>
-void pair_sums(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, long m, int dim, Scalar* out, const PairOptions& options,
-               const char* caller) {
+void pair_sums(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, long m, int dim,
+               Scalar* out, const PairOptions& options, const char* caller) {
   const auto form = radial_form(kernel);
   Pairs<Work> p{.dim = dim,
                 .gradients = gradients,
@@ -99,13 +105,19 @@ void pair_sums(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, l
   p.sum = p.y + p.size_of_y();
   p.lost = p.sum + p.size_of_sum();
 
-  const auto blocks_of = [](long count) { return static_cast<unsigned>((count + threads - 1) / threads); };
-  const auto stride_or = [](long stride, long otherwise) { return stride == 0 ? otherwise : stride; };
-  pack<<<blocks_of(p.cut.stride + p.packed_samples()), threads, 0, stream>>>(p, form.scale, x, stride_or(options.x_stride, dim), y,
-                                                                             stride_or(options.y_stride, dim));
+  const auto blocks_of = [](long count) {
+    return static_cast<unsigned>((count + threads - 1) / threads);
+  };
+  const auto stride_or = [](long stride, long otherwise) {
+    return stride == 0 ? otherwise : stride;
+  };
+  pack<<<blocks_of(p.cut.stride + p.packed_samples()), threads, 0, stream>>>(
+      p, form.scale, x, stride_or(options.x_stride, dim), y, stride_or(options.y_stride, dim));
   check(cudaGetLastError(), caller);
   const dim3 grid(static_cast<unsigned>(p.cut.blocks), static_cast<unsigned>(p.cut.splits));
-  const auto sum_in = [&]<int D>(std::integral_constant<int, D>) { sum_pairs<gradients, D><<<grid, threads, 0, stream>>>(p, form.shape); };
+  const auto sum_in = [&]<int D>(std::integral_constant<int, D>) {
+    sum_pairs<gradients, D><<<grid, threads, 0, stream>>>(p, form.shape);
+  };
   if (dim == 1) sum_in(std::integral_constant<int, 1>{});
   else if (dim == 2) sum_in(std::integral_constant<int, 2>{});
   else if (dim == 3) sum_in(std::integral_constant<int, 3>{});
@@ -113,32 +125,39 @@ void pair_sums(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, l
   else sum_in(std::integral_constant<int, max_fixed_dim + 1>{});
   check(cudaGetLastError(), caller);
   const double partners = static_cast<double>(options.first == apart ? m : m - 1);
-  const double factor = (gradients ? 2 * form.slope_factor / form.scale : form.value_factor) / partners;
-  finish<<<blocks_of(n), threads, 0, stream>>>(p, factor, out, stride_or(options.out_stride, p.sums()));
+  const double factor =
+      (gradients ? 2 * form.derivative_factor / form.scale : form.value_factor) / partners;
+  finish<<<blocks_of(n), threads, 0, stream>>>(p, factor, out,
+                                               stride_or(options.out_stride, p.sums()));
   check(cudaGetLastError(), caller);
 }
 
 /// Checks, and the choice of the type that is computed in.
 template <bool gradients, class Kernel, class Scalar>
-void checked_pair_sums(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, long m, int dim, Scalar* out,
-                       const PairOptions& options, const char* caller) {
-  static_assert(RadialKernel<Kernel>, "wgf::cuda: the kernel must be radial, with value, slope and curvature as functions of |x|^2");
-  static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>, "wgf::cuda: points are of float or double");
+void checked_pair_sums(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, long m,
+                       int dim, Scalar* out, const PairOptions& options, const char* caller) {
+  static_assert(RadialKernel<Kernel>,
+                "wgf::cuda: the kernel must be radial, with value, derivative and curvature as "
+                "functions of |x|^2");
+  static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>,
+                "wgf::cuda: points are of float or double");
   check_kernel(kernel);
   check_sizes(caller, n, m, dim, gradients ? dim : 1, options);
   if (n == 0) return;
-  if (options.accumulation == Accumulation::in_double) return pair_sums<gradients, double>(kernel, x, n, y, m, dim, out, options, caller);
+  if (options.accumulation == Accumulation::in_double)
+    return pair_sums<gradients, double>(kernel, x, n, y, m, dim, out, options, caller);
   pair_sums<gradients, Scalar>(kernel, x, n, y, m, dim, out, options, caller);
 }
 }  // namespace detail
 
 template <class Kernel, class Scalar>
-void pair_gradients(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, long m, int dim, Scalar* out,
-                    const PairOptions& options) {
+void pair_gradients(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, long m, int dim,
+                    Scalar* out, const PairOptions& options) {
   detail::checked_pair_sums<true>(kernel, x, n, y, m, dim, out, options, "pair_gradients");
 }
 template <class Kernel, class Scalar>
-void pair_values(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, long m, int dim, Scalar* out, const PairOptions& options) {
+void pair_values(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, long m, int dim,
+                 Scalar* out, const PairOptions& options) {
   detail::checked_pair_sums<false>(kernel, x, n, y, m, dim, out, options, "pair_values");
 }
 

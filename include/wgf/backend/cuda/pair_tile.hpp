@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The work of one thread in a sum over pairs, from the packing of points to a finished mean, as functions for host and device: the CUDA
-// kernels of pair_sum.cuh call them, and so do tests on machines without a GPU.
+// The work of one thread in a sum over pairs, from the packing of points to a finished mean, as
+// functions for host and device: the CUDA kernels of pair_sum.cuh call them, and so do tests on
+// machines without a GPU.
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
@@ -21,9 +22,10 @@
 
 namespace wgf::cuda {
 
-/// A number as a radial kernel's text sees it: the double constants of the text become Scalars, where built-in arithmetic would make
-/// doubles of all floats. On the device, 2^x in float is the processor's own instruction and a quotient is a/b to 2 units in the last
-/// place; both are exact to 3e-7.
+/// A number as a radial kernel's text sees it: the double constants of the text become Scalars,
+/// where built-in arithmetic would make doubles of all floats. On the device, 2^x in float is the
+/// processor's own instruction and a quotient is a/b to 2 units in the last place; both are exact
+/// to 3e-7.
 template <class Scalar>
 struct Number {
   Scalar v;
@@ -43,7 +45,8 @@ struct Number {
   }
   friend WGF_HOST_DEVICE Number exp2(Number a) {
 #if defined(__CUDA_ARCH__)
-    if constexpr (std::is_same_v<Scalar, float>) {  // exp2f is this with two more instructions for results below 2^−126, here 0
+    if constexpr (std::is_same_v<Scalar, float>) {  // exp2f is this with two more instructions for
+                                                    // results below 2^−126, here 0
       float power;
       asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(a.v));
       return power;
@@ -73,17 +76,20 @@ struct Number {
 
 // ---- the cut into blocks
 
-inline constexpr int max_fixed_dim = 4;      ///< dimensions up to this one are known when compiling
-inline constexpr int threads = 128;          ///< of a block
-inline constexpr int tile = 128;             ///< samples that a block holds in shared memory
-inline constexpr long max_count = 1L << 36;  ///< points or samples: a grid's blocks are counted in 31 bits
-inline constexpr int together = 16;          ///< samples that a thread meets at a time in more than 4 dimensions
+inline constexpr int max_fixed_dim = 4;  ///< dimensions up to this one are known when compiling
+inline constexpr int threads = 128;      ///< of a block
+inline constexpr int tile = 128;         ///< samples that a block holds in shared memory
+inline constexpr long max_count =
+    1L << 36;  ///< points or samples: a grid's blocks are counted in 31 bits
+inline constexpr int together =
+    16;  ///< samples that a thread meets at a time in more than 4 dimensions
 /// Points of a thread, and of a block.
 WGF_HOST_DEVICE constexpr int points_of_thread(int dim) { return dim <= max_fixed_dim ? 4 : 1; }
 WGF_HOST_DEVICE constexpr int points_of_block(int dim) { return threads * points_of_thread(dim); }
 
-/// Blocks of points, and splits of the samples among blocks when the points alone would not fill a GPU. They depend on the sizes and not
-/// on the GPU, so that the order of summation does not either.
+/// Blocks of points, and splits of the samples among blocks when the points alone would not fill a
+/// GPU. They depend on the sizes and not on the GPU, so that the order of summation does not
+/// either.
 struct Cut {
   long blocks, stride;     // stride: points with those that fill the last block
   long splits, per_split;  // per_split: samples, whole tiles
@@ -94,31 +100,37 @@ inline Cut cut_of(long n, long m, int dim) {
   const long blocks = (n + of_block - 1) / of_block, tiles = (m + tile - 1) / tile;
   const long most = std::max(1L, wanted / std::max(1L, blocks));
   const long tiles_of_split = std::max(std::min(2L, tiles), (tiles + most - 1) / most);
-  return {blocks, blocks * of_block, (tiles + tiles_of_split - 1) / tiles_of_split, tiles_of_split * tile};
+  return {blocks, blocks * of_block, (tiles + tiles_of_split - 1) / tiles_of_split,
+          tiles_of_split * tile};
 }
 
 /// \throws std::invalid_argument
-inline void check_sizes(const char* caller, long n, long m, int dim, int results, const PairOptions& options) {
+inline void check_sizes(const char* caller, long n, long m, int dim, int results,
+                        const PairOptions& options) {
   const auto refuse = [&](const std::string& what, long got) {
-    throw std::invalid_argument(std::string("wgf::cuda::") + caller + ": " + what + ", got " + std::to_string(got));
+    throw std::invalid_argument(std::string("wgf::cuda::") + caller + ": " + what + ", got " +
+                                std::to_string(got));
   };
   const bool own = options.first != apart;
   if (dim < 1) refuse("dim must be at least 1", dim);
   if (n < 0 || n > max_count) refuse("there must be 0 to 2^36 points", n);
-  if (m < (own ? 2 : 1)) refuse(own ? "there must be at least 2 samples" : "there must be at least 1 sample", m);
+  if (m < (own ? 2 : 1))
+    refuse(own ? "there must be at least 2 samples" : "there must be at least 1 sample", m);
   if (m > max_count) refuse("there must be at most 2^36 samples", m);
   if (own && (options.first < 0 || options.first > m - n))
-    refuse("the points must be samples themselves: first must be 0 to " + std::to_string(m - n), options.first);
+    refuse("the points must be samples themselves: first must be 0 to " + std::to_string(m - n),
+           options.first);
   const auto check_stride = [&](const char* name, long stride, int least) {
-    if (stride != 0 && stride < least) refuse(std::string(name) + " must be 0 or at least " + std::to_string(least), stride);
+    if (stride != 0 && stride < least)
+      refuse(std::string(name) + " must be 0 or at least " + std::to_string(least), stride);
   };
   check_stride("x_stride", options.x_stride, dim);
   check_stride("y_stride", options.y_stride, dim);
   check_stride("out_stride", options.out_stride, results);
 }
 
-/// What the threads share. Coordinates are in units of the kernel's form. Points and sums have a coordinate after the other, `stride`
-/// numbers each; sums have such an array for every split.
+/// What the threads share. Coordinates are in units of the kernel's form. Points and sums have a
+/// coordinate after the other, `stride` numbers each; sums have such an array for every split.
 template <class Work>
 struct Pairs {
   int dim;
@@ -129,7 +141,9 @@ struct Pairs {
   Work *x, *y, *sum, *lost;
 
   WGF_HOST_DEVICE int sums() const { return gradients ? dim : 1; }
-  WGF_HOST_DEVICE long packed_samples() const { return (samples + together - 1) / together * together; }
+  WGF_HOST_DEVICE long packed_samples() const {
+    return (samples + together - 1) / together * together;
+  }
   /// Numbers in x, y, and each of sum and lost.
   long size_of_x() const { return cut.stride * dim; }
   long size_of_y() const { return packed_samples() * dim; }
@@ -152,17 +166,22 @@ struct alignas(16) GroupRow {
 
 /// Point i of the cut: the last point fills the last block.
 template <class Work, class Scalar>
-WGF_HOST_DEVICE void pack_point(const Pairs<Work>& p, double scale, const Scalar* x, long x_stride, long i) {
+WGF_HOST_DEVICE void pack_point(const Pairs<Work>& p, double scale, const Scalar* x, long x_stride,
+                                long i) {
   const Scalar* const row = x + (i < p.points ? i : p.points - 1) * x_stride;
-  for (int c = 0; c < p.dim; ++c) p.x[c * p.cut.stride + i] = static_cast<Work>(scale) * static_cast<Work>(row[c]);
+  for (int c = 0; c < p.dim; ++c)
+    p.x[c * p.cut.stride + i] = static_cast<Work>(scale) * static_cast<Work>(row[c]);
 }
-/// Sample j, in rows up to 4 dimensions and else in groups of `together`, a coordinate after the other; the last fills the last group.
+/// Sample j, in rows up to 4 dimensions and else in groups of `together`, a coordinate after the
+/// other; the last fills the last group.
 template <class Work, class Scalar>
-WGF_HOST_DEVICE void pack_sample(const Pairs<Work>& p, double scale, const Scalar* y, long y_stride, long j) {
+WGF_HOST_DEVICE void pack_sample(const Pairs<Work>& p, double scale, const Scalar* y, long y_stride,
+                                 long j) {
   const long group = p.dim <= max_fixed_dim ? 1 : together;
   Work* const to = p.y + j / group * group * p.dim + j % group;
   const Scalar* const row = y + (j < p.samples ? j : p.samples - 1) * y_stride;
-  for (int c = 0; c < p.dim; ++c) to[c * group] = static_cast<Work>(scale) * static_cast<Work>(row[c]);
+  for (int c = 0; c < p.dim; ++c)
+    to[c * group] = static_cast<Work>(scale) * static_cast<Work>(row[c]);
 }
 
 // ---- summing
@@ -170,16 +189,16 @@ WGF_HOST_DEVICE void pack_sample(const Pairs<Work>& p, double scale, const Scala
 /// w(q) or w'(q) of a kernel's text written for any number type, or for Work alone.
 template <bool gradients, class Work, class Shape>
 WGF_HOST_DEVICE Work weight_of(const Shape& shape, Work q) {
-  if constexpr (requires { shape.slope(Number<Work>(q)); }) {
-    if constexpr (gradients) return Number<Work>(shape.slope(Number<Work>(q))).v;
+  if constexpr (requires { shape.derivative(Number<Work>(q)); }) {
+    if constexpr (gradients) return Number<Work>(shape.derivative(Number<Work>(q))).v;
     else return Number<Work>(shape.value(Number<Work>(q))).v;
   } else {
-    if constexpr (gradients) return static_cast<Work>(shape.slope(q));
+    if constexpr (gradients) return static_cast<Work>(shape.derivative(q));
     else return static_cast<Work>(shape.value(q));
   }
 }
-/// Adds to a sum in two numbers, the sum and what it lost in rounding. (Compilers must not reassociate: nvcc does so never, g++ and clang
-/// only with -ffast-math.)
+/// Adds to a sum in two numbers, the sum and what it lost in rounding. (Compilers must not
+/// reassociate: nvcc does so never, g++ and clang only with -ffast-math.)
 template <class Work>
 WGF_HOST_DEVICE void add_partial(bool compensated, Work part, Work& sum, Work& lost) {
   const Work total = sum + part;
@@ -191,10 +210,11 @@ WGF_HOST_DEVICE void add_partial(bool compensated, Work part, Work& sum, Work& l
 }
 
 /// A thread's points meet the samples of a tile.
-/// \param own the tile's sample that the thread's first point is; the next are `threads` apart. Looked at only if `leave_out`.
+/// \param own the tile's sample that the thread's first point is; the next are `threads` apart.
+/// Looked at only if `leave_out`.
 template <bool gradients, bool leave_out, int D, int P, class Work, class Shape>
-WGF_HOST_DEVICE void meet_tile(const Shape& shape, const Work (&x)[D][P], const Sample<D, Work>* y, int count, int own,
-                               Work (&part)[gradients ? D : 1][P]) {
+WGF_HOST_DEVICE void meet_tile(const Shape& shape, const Work (&x)[D][P], const Sample<D, Work>* y,
+                               int count, int own, Work (&part)[gradients ? D : 1][P]) {
   WGF_CUDA_UNROLL_BY_4 for (int j = 0; j < count; ++j) {
     const Sample<D, Work> sample = y[j];
     WGF_CUDA_UNROLL for (int k = 0; k < P; ++k) {
@@ -213,22 +233,26 @@ WGF_HOST_DEVICE void meet_tile(const Shape& shape, const Work (&x)[D][P], const 
     }
   }
 }
-/// All of a thread's work in D ≤ 4 dimensions: its points, `threads` apart, meet the samples of a split.
-/// \param tile_at tile_at(j, count): samples j to j + count, for all threads of the block at once
+/// All of a thread's work in D ≤ 4 dimensions: its points, `threads` apart, meet the samples of a
+/// split. \param tile_at tile_at(j, count): samples j to j + count, for all threads of the block at
+/// once
 template <bool gradients, int D, class Work, class Shape, class TileAt>
-WGF_HOST_DEVICE void sum_of_thread(const Pairs<Work>& p, const Shape& shape, long block, int thread, long split, TileAt&& tile_at) {
+WGF_HOST_DEVICE void sum_of_thread(const Pairs<Work>& p, const Shape& shape, long block, int thread,
+                                   long split, TileAt&& tile_at) {
   constexpr int P = points_of_thread(D), sums = gradients ? D : 1;
   const long begin = block * points_of_block(D), stride = p.cut.stride;
   Work x[D][P], sum[sums][P] = {}, lost[sums][P] = {};
   WGF_CUDA_UNROLL for (int c = 0; c < D; ++c) WGF_CUDA_UNROLL for (int k = 0; k < P; ++k) x[c][k] =
       p.x[c * stride + begin + thread + k * threads];
-  const long end = (split + 1) * p.cut.per_split < p.samples ? (split + 1) * p.cut.per_split : p.samples;
+  const long end =
+      (split + 1) * p.cut.per_split < p.samples ? (split + 1) * p.cut.per_split : p.samples;
   for (long j = split * p.cut.per_split; j < end; j += tile) {
     const int count = end - j < tile ? static_cast<int>(end - j) : tile;
     const Sample<D, Work>* const y = tile_at(j, count);
     const long own = p.first + begin - j;  // the tile's sample that the block's first point is
     Work part[sums][P] = {};
-    if (own > -points_of_block(D) && own < count) meet_tile<gradients, true>(shape, x, y, count, static_cast<int>(own) + thread, part);
+    if (own > -points_of_block(D) && own < count)
+      meet_tile<gradients, true>(shape, x, y, count, static_cast<int>(own) + thread, part);
     else meet_tile<gradients, false>(shape, x, y, count, 0, part);
     WGF_CUDA_UNROLL for (int c = 0; c < sums; ++c) WGF_CUDA_UNROLL for (int k = 0; k < P; ++k)
         add_partial(p.compensated, part[c][k], sum[c][k], lost[c][k]);
@@ -238,15 +262,18 @@ WGF_HOST_DEVICE void sum_of_thread(const Pairs<Work>& p, const Shape& shape, lon
     p.sum[at] = sum[c][k], p.lost[at] = lost[c][k];
   }
 }
-/// The same in any dimension, a point a thread: coordinates and sums stay in memory, where 16 samples at a time share their trips.
+/// The same in any dimension, a point a thread: coordinates and sums stay in memory, where 16
+/// samples at a time share their trips.
 template <bool gradients, class Work, class Shape>
-WGF_HOST_DEVICE void sum_of_thread_in_any_dim(const Pairs<Work>& p, const Shape& shape, long block, int thread, long split) {
+WGF_HOST_DEVICE void sum_of_thread_in_any_dim(const Pairs<Work>& p, const Shape& shape, long block,
+                                              int thread, long split) {
   const long i = block * threads + thread, stride = p.cut.stride;
   const Work* const x = p.x + i;
   Work* const sum = p.sum + split * p.sums() * stride + i;
   Work* const lost = p.lost + split * p.sums() * stride + i;
   for (int c = 0; c < p.sums(); ++c) sum[c * stride] = lost[c * stride] = 0;
-  const long end = (split + 1) * p.cut.per_split < p.samples ? (split + 1) * p.cut.per_split : p.samples;
+  const long end =
+      (split + 1) * p.cut.per_split < p.samples ? (split + 1) * p.cut.per_split : p.samples;
   for (long j = split * p.cut.per_split; j < end; j += together) {
     const auto* const y = reinterpret_cast<const GroupRow<Work>*>(p.y + j * p.dim);
     Work w[together] = {};
@@ -260,7 +287,9 @@ WGF_HOST_DEVICE void sum_of_thread_in_any_dim(const Pairs<Work>& p, const Shape&
     }
     WGF_CUDA_UNROLL for (int s = 0; s < together; ++s) w[s] =
         j + s < end && j + s != p.first + i ? weight_of<gradients>(shape, w[s]) : Work(0);
-    const auto add = [&](int c, Work part) { add_partial(p.compensated, part, sum[c * stride], lost[c * stride]); };
+    const auto add = [&](int c, Work part) {
+      add_partial(p.compensated, part, sum[c * stride], lost[c * stride]);
+    };
     if constexpr (gradients) {
       for (int c = 0; c < p.dim; ++c) {
         const Work coordinate = x[c * stride];
@@ -281,7 +310,8 @@ WGF_HOST_DEVICE void sum_of_thread_in_any_dim(const Pairs<Work>& p, const Shape&
 
 /// out_i = factor · Σ over the splits, in order and in double.
 template <class Work, class Scalar>
-WGF_HOST_DEVICE void finish_point(const Pairs<Work>& p, double factor, Scalar* out, long out_stride, long i) {
+WGF_HOST_DEVICE void finish_point(const Pairs<Work>& p, double factor, Scalar* out, long out_stride,
+                                  long i) {
   for (int c = 0; c < p.sums(); ++c) {
     double total = 0;
     for (long split = 0; split < p.cut.splits; ++split) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The arithmetic of the activations. Cheap ones are fused into the products (`fused`); the others run over the finished tile.
-// forward gives the activation of z and what backward wants kept of it; backward gives dz from dy.
+// The arithmetic of the activations. Cheap ones are fused into the products (`fused`); the others
+// run over the finished tile. forward gives the activation of z and what backward wants kept of it;
+// backward gives dz from dy.
 #include "../../network/activation.hpp"
 #include "simd.hpp"
 
@@ -14,12 +15,14 @@ struct ActivationKernel;
 
 template <class Scalar>
 struct ActivationKernel<PRelu, Scalar> {
-  static constexpr bool learned = true, keeps = true, fused = true;  // keeps z: the slope's gradient needs it
+  static constexpr bool learned = true, keeps = true,
+                        fused = true;  // keeps z: the slope's gradient needs it
   static WGF_INLINE Vec<Scalar> forward(Vec<Scalar> z, Vec<Scalar> slope, Vec<Scalar>& kept) {
     kept = z;
     return if_negative(z, slope * z, z);
   }
-  static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar> z, Vec<Scalar> slope, Vec<Scalar>& dslope) {
+  static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar> z, Vec<Scalar> slope,
+                                         Vec<Scalar>& dslope) {
     dslope = fma(dy, min_with_zero(z), dslope);
     return if_negative(z, slope * dy, dy);
   }
@@ -29,7 +32,10 @@ struct ActivationKernel<PRelu, Scalar> {
 template <class Scalar>
 struct SmoothKernel {
   static constexpr bool learned = false, keeps = true, fused = false;
-  static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar> derivative, Vec<Scalar>, Vec<Scalar>&) { return dy * derivative; }
+  static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar> derivative, Vec<Scalar>,
+                                         Vec<Scalar>&) {
+    return dy * derivative;
+  }
   /// 1 / (1 + e^{−z}); e^{−z} may overflow to infinity, which gives the right 0.
   static WGF_INLINE Vec<Scalar> logistic(Vec<Scalar> z) {
     const Vec<Scalar> one = broadcast(Scalar(1));
@@ -59,7 +65,9 @@ template <class Scalar>
 struct ActivationKernel<Identity, Scalar> {
   static constexpr bool learned = false, keeps = false, fused = true;
   static WGF_INLINE Vec<Scalar> forward(Vec<Scalar> z, Vec<Scalar>, Vec<Scalar>&) { return z; }
-  static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar>, Vec<Scalar>, Vec<Scalar>&) { return dy; }
+  static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar>, Vec<Scalar>, Vec<Scalar>&) {
+    return dy;
+  }
 };
 
 }  // namespace wgf::eigen

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The affine maps on the CPU: T(x) = x + x C + c (points are rows here), with C and c themselves as parameters (Affine), or as the product
-// of the layers of a deep linear network (appendix D.2), formed once after each descent step instead of being passed through for every
-// point: C = W_1 … W_D, and the layers' gradients follow from C's by the chain rule.
+// The affine maps on the CPU: T(x) = x + x C + c (points are rows here), with C and c themselves as
+// parameters (Affine), or as the product of the layers of a deep linear network (appendix D.2),
+// formed once after each descent step instead of being passed through for every point: C = W_1 …
+// W_D, and the layers' gradients follow from C's by the chain rule.
 #include <vector>
 
 #include "mlp.hpp"
 
 namespace wgf::eigen {
 
-/// What both share: the tile kernels with C (in × padded out) and c. `composite` is a view of C followed by c, `gradient` likewise.
+/// What both share: the tile kernels with C (in × padded out) and c. `composite` is a view of C
+/// followed by c, `gradient` likewise.
 template <class Scalar>
 class AffineKernel : Kernels<Scalar> {
  public:
-  AffineKernel(Engine& engine, int dim, long batch, Keep keep)
-      : row_(keep, engine.workers.count(), batch),
+  AffineKernel(ThreadTeam& team, int dim, long batch, Keep keep)
+      : row_(keep, team.workers.count(), batch),
         dim_(dim),
         padded_(padded<Scalar>(dim)),
         transposed_(static_cast<std::size_t>(dim) * padded_),
@@ -23,25 +25,31 @@ class AffineKernel : Kernels<Scalar> {
   int padded_dim() const { return padded_; }
   std::size_t size() const { return static_cast<std::size_t>(dim_ + 1) * padded_; }
 
-  Columns<Scalar> forward(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* matrix, const Scalar* offset) {
+  Columns<Scalar> forward(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* matrix,
+                          const Scalar* offset) {
     Scalar* out = output_.data() + row_(s) * padded_;
     product<0, Scalar>(
-        s.size, padded_, dim_, {x, ldx, 1}, matrix, padded_, [&](int r, int c) { return load(offset + c) + load(x + r * ldx + c); },
+        s.size, padded_, dim_, {x, ldx, 1}, matrix, padded_,
+        [&](int r, int c) { return load(offset + c) + load(x + r * ldx + c); },
         [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
     return columns(output_, s);
   }
-  void pull_parameters(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* dy, Scalar* dmatrix, Scalar* doffset) {
+  void accumulate_vjp(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* dy,
+                      Scalar* dmatrix, Scalar* doffset) {
     this->template add_weights<0>(x, ldx, dim_, dy, padded_, s.size, dmatrix);
     this->add_rows(dy, padded_, s.size, doffset);
   }
-  Columns<Scalar> pull_input(Slice s, const Scalar* dy) {
+  Columns<Scalar> input_vjp(Slice s, const Scalar* dy) {
     Scalar* to = dx_.data() + row_(s) * padded_;
     product<0, Scalar>(
-        s.size, padded_, dim_, {dy, padded_, 1}, transposed_.data(), padded_, [&](int r, int c) { return load(dy + r * padded_ + c); },
+        s.size, padded_, dim_, {dy, padded_, 1}, transposed_.data(), padded_,
+        [&](int r, int c) { return load(dy + r * padded_ + c); },
         [&](int r, int c, Vec<Scalar> v) { store(to + r * padded_ + c, v); });
     return columns(dx_, s);
   }
-  void refresh(const Scalar* matrix) { transpose(matrix, padded_, dim_, dim_, transposed_.data(), padded_); }
+  void refresh(const Scalar* matrix) {
+    transpose(matrix, padded_, dim_, dim_, transposed_.data(), padded_);
+  }
 
  private:
   Columns<Scalar> columns(const Buffer<Scalar>& b, Slice s) const {
@@ -60,22 +68,26 @@ class AffineNetwork : public ParametricNetwork<AffineNetwork<Scalar>, Scalar> {
   friend Base;
 
  public:
-  AffineNetwork(Engine& engine, const Affine&, int dim, long batch, std::uint32_t, Keep keep)
-      : Base(engine), kernel_(engine, dim, batch, keep), matrix_(parameters_.add(dim, dim)), offset_(parameters_.add(1, dim)) {
-    parameters_.allocate(Engine::strands_of(batch));
+  AffineNetwork(ThreadTeam& team, const Affine&, int dim, long batch, std::uint32_t, Keep keep)
+      : Base(team),
+        kernel_(team, dim, batch, keep),
+        matrix_(parameters_.add(dim, dim)),
+        offset_(parameters_.add(1, dim)) {
+    parameters_.allocate(ThreadTeam::chunks_of(batch));
   }
   template <class X>
   auto forward(Slice s, const X& x) {
-    return kernel_.forward(s, x.data(), x.outerStride(), parameters_.data() + matrix_, parameters_.data() + offset_);
+    return kernel_.forward(s, x.data(), x.outerStride(), parameters_.data() + matrix_,
+                           parameters_.data() + offset_);
   }
   template <class X, class G>
-  void pull_parameters(Slice s, const X& x, const G& dy) {
-    Scalar* g = parameters_.gradient(s.strand);
-    kernel_.pull_parameters(s, x.data(), x.outerStride(), dy.data(), g + matrix_, g + offset_);
+  void accumulate_vjp(Slice s, const X& x, const G& dy) {
+    Scalar* g = parameters_.gradient(s.chunk);
+    kernel_.accumulate_vjp(s, x.data(), x.outerStride(), dy.data(), g + matrix_, g + offset_);
   }
   template <class X, class G>
-  Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
-    return kernel_.pull_input(s, dy.data());
+  Columns<Scalar> input_vjp(Slice s, const X&, const G& dy) {
+    return kernel_.input_vjp(s, dy.data());
   }
 
  private:
@@ -84,7 +96,8 @@ class AffineNetwork : public ParametricNetwork<AffineNetwork<Scalar>, Scalar> {
   std::size_t matrix_, offset_;
 };
 
-/// The deep linear map. Its parameters, their order and their start are those of the ResidualMlp that it is.
+/// The deep linear map. Its parameters, their order and their start are those of the ResidualMlp
+/// that it is.
 template <class Spec, class Scalar>
 class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scalar>, Scalar> {
   using Base = ParametricNetwork<DeepLinearNetwork, Scalar>;
@@ -95,34 +108,37 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
   using Row = Eigen::Matrix<Scalar, 1, Eigen::Dynamic>;
 
  public:
-  DeepLinearNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
-      : Base(engine), kernel_(engine, dim, batch, keep), scale_(Scalar(spec.input_scale)), dim_(dim) {
+  DeepLinearNetwork(ThreadTeam& team, const Spec& spec, int dim, long batch, std::uint32_t stream,
+                    Keep keep)
+      : Base(team), kernel_(team, dim, batch, keep), scale_(Scalar(spec.input_scale)), dim_(dim) {
     spec.check();
     for (int l = 0; l < depth; ++l) {
       Layer& a = layer_[l];
       a.in = l == 0 ? dim : W, a.out = padded<Scalar>(l < depth - 1 ? W : dim);
-      a.weight = parameters_.add(a.in, l < depth - 1 ? W : dim), a.bias = parameters_.add(1, l < depth - 1 ? W : dim);
+      a.weight = parameters_.add(a.in, l < depth - 1 ? W : dim),
+      a.bias = parameters_.add(1, l < depth - 1 ? W : dim);
       if (l < depth - 1) product_[l] = Matrix::Zero(dim, W), shift_[l] = Row::Zero(W);
       dproduct_[l] = Matrix::Zero(dim, a.out), dshift_[l] = Row::Zero(a.out);
     }
     parameters_.allocate(1);
     composite_ = Buffer<Scalar>(kernel_.size());
-    for (int k = 0; k < Engine::strands_of(batch); ++k) strands_.emplace_back(kernel_.size());
-    const auto values = initial_parameters(spec, dim, engine.random, stream);
+    for (int k = 0; k < ThreadTeam::chunks_of(batch); ++k) chunks_.emplace_back(kernel_.size());
+    const auto values = initial_parameters(spec, dim, team.random, stream);
     this->set_parameters(std::vector<Scalar>(values.begin(), values.end()));
   }
   template <class X>
   auto forward(Slice s, const X& x) {
-    return kernel_.forward(s, x.data(), x.outerStride(), composite_.data(), composite_.data() + offset());
+    return kernel_.forward(s, x.data(), x.outerStride(), composite_.data(),
+                           composite_.data() + offset());
   }
   template <class X, class G>
-  void pull_parameters(Slice s, const X& x, const G& dy) {
-    Scalar* g = strands_[s.strand].data();
-    kernel_.pull_parameters(s, x.data(), x.outerStride(), dy.data(), g, g + offset());
+  void accumulate_vjp(Slice s, const X& x, const G& dy) {
+    Scalar* g = chunks_[s.chunk].data();
+    kernel_.accumulate_vjp(s, x.data(), x.outerStride(), dy.data(), g, g + offset());
   }
   template <class X, class G>
-  Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
-    return kernel_.pull_input(s, dy.data());
+  Columns<Scalar> input_vjp(Slice s, const X&, const G& dy) {
+    return kernel_.input_vjp(s, dy.data());
   }
 
  private:
@@ -131,8 +147,13 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
     std::size_t weight, bias;
   };
   std::size_t offset() const { return static_cast<std::size_t>(dim_) * kernel_.padded_dim(); }
-  auto weight(int l) const { return Eigen::Map<const Matrix>(parameters_.data() + layer_[l].weight, layer_[l].in, layer_[l].out); }
-  auto bias(int l) const { return Eigen::Map<const Row>(parameters_.data() + layer_[l].bias, layer_[l].out); }
+  auto weight(int l) const {
+    return Eigen::Map<const Matrix>(parameters_.data() + layer_[l].weight, layer_[l].in,
+                                    layer_[l].out);
+  }
+  auto bias(int l) const {
+    return Eigen::Map<const Row>(parameters_.data() + layer_[l].bias, layer_[l].out);
+  }
 
   /// C = scale · W_1 … W_D and c = (b_1 W_2 + b_2) W_3 + …, keeping the partial products.
   void refresh() {
@@ -150,19 +171,20 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
     shift += bias(last);
     kernel_.refresh(composite_.data());
   }
-  /// The layers' gradients from the sum of the strands' gradients of C and c, which are cleared.
+  /// The layers' gradients from the sum of the chunks' gradients of C and c, which are cleared.
   void chain() {
     constexpr int last = depth - 1;
     Matrix& dproduct = dproduct_[last];
     Row& dshift = dshift_[last];
     dproduct.setZero(), dshift.setZero();
-    for (auto& s : strands_) {
+    for (auto& s : chunks_) {
       dproduct += Eigen::Map<const Matrix>(s.data(), dim_, layer_[last].out);
       dshift += Eigen::Map<const Row>(s.data() + offset(), layer_[last].out);
       std::fill_n(s.data(), kernel_.size(), Scalar(0));
     }
     for (int l = last; l >= 0; --l) {
-      Eigen::Map<Matrix> dweight(parameters_.gradient(0) + layer_[l].weight, layer_[l].in, layer_[l].out);
+      Eigen::Map<Matrix> dweight(parameters_.gradient(0) + layer_[l].weight, layer_[l].in,
+                                 layer_[l].out);
       Eigen::Map<Row>(parameters_.gradient(0) + layer_[l].bias, layer_[l].out) += dshift_[l];
       if (l == 0) {
         dweight += scale_ * dproduct_[0];
@@ -178,10 +200,11 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
   Scalar scale_;
   int dim_;
   std::array<Layer, depth> layer_;
-  std::array<Matrix, depth> product_, dproduct_;  // product_[l] = scale W_1 … W_{l+1}; dproduct_[l] its gradient
+  std::array<Matrix, depth> product_,
+      dproduct_;  // product_[l] = scale W_1 … W_{l+1}; dproduct_[l] its gradient
   std::array<Row, depth> shift_, dshift_;
   Buffer<Scalar> composite_;
-  std::vector<Buffer<Scalar>> strands_;
+  std::vector<Buffer<Scalar>> chunks_;
 };
 
 }  // namespace wgf::eigen

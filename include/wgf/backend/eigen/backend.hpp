@@ -26,11 +26,13 @@ namespace wgf {
 
 namespace eigen {
 
-// ---- vocabulary of the algorithm's text on arrays of this backend, found by argument-dependent lookup
+// ---- vocabulary of the algorithm's text on arrays of this backend, found by argument-dependent
+// lookup
 
 /// The rows of z (points, leading dimension ldz) become, or grow by, A·y + b.
 template <bool add, class Scalar>
-void affine_rows(const Constant<Scalar>& a, const Constant<Scalar>& b, int points, simd::Strided<Scalar> y, Scalar* z, std::ptrdiff_t ldz) {
+void affine_rows(const Constant<Scalar>& a, const Constant<Scalar>& b, int points,
+                 simd::Strided<Scalar> y, Scalar* z, std::ptrdiff_t ldz) {
   const auto& m = a.transposed;
   simd::product<0, Scalar>(
       points, static_cast<int>(m.rows()), static_cast<int>(m.cols()), y, m.data(), m.rows(),
@@ -44,14 +46,17 @@ void affine_rows(const Constant<Scalar>& a, const Constant<Scalar>& b, int point
 /// z = A·y + b.
 template <class Scalar, class Y, class Z>
 void set_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
-  affine_rows<false>(a, b, static_cast<int>(y.cols()), {y.data(), y.outerStride(), 1}, z.data(), z.outerStride());
+  affine_rows<false>(a, b, static_cast<int>(y.cols()), {y.data(), y.outerStride(), 1}, z.data(),
+                     z.outerStride());
 }
 /// z += A·y + b.
 template <class Scalar, class Y, class Z>
 void add_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
-  affine_rows<true>(a, b, static_cast<int>(y.cols()), {y.data(), y.outerStride(), 1}, z.data(), z.outerStride());
+  affine_rows<true>(a, b, static_cast<int>(y.cols()), {y.data(), y.outerStride(), 1}, z.data(),
+                    z.outerStride());
 }
-/// z_i += weight·f(y_i), f from points to points in double precision, such as a gradient written by a user.
+/// z_i += weight·f(y_i), f from points to points in double precision, such as a gradient written by
+/// a user.
 template <class Y, class Z, class F>
 void add_pointwise(Slice, const Y& y, Z&& z, double weight, const F& f) {
   using Scalar = typename std::decay_t<Z>::Scalar;
@@ -60,8 +65,8 @@ void add_pointwise(Slice, const Y& y, Z&& z, double weight, const F& f) {
     x = y.col(i).template cast<double>();
     const Eigen::VectorXd value = f(x);
     if (value.size() != x.size())
-      throw std::invalid_argument("the gradient at a point must have " + std::to_string(x.size()) + " coordinates, got " +
-                                  std::to_string(value.size()));
+      throw std::invalid_argument("the gradient at a point must have " + std::to_string(x.size()) +
+                                  " coordinates, got " + std::to_string(value.size()));
     z.col(i) += (weight * value).array().template cast<Scalar>();
   }
 }
@@ -95,37 +100,44 @@ struct NetworkFor<Quadratic, Scalar> {
 };
 template <class First, class Second, class Scalar>
 struct NetworkFor<NetworkSum<First, Second>, Scalar> {
-  using type = SumNetwork<typename NetworkFor<First, Scalar>::type, typename NetworkFor<Second, Scalar>::type, Scalar>;
+  using type = SumNetwork<typename NetworkFor<First, Scalar>::type,
+                          typename NetworkFor<Second, Scalar>::type, Scalar>;
 };
 
-/// The backend at work: it owns threads, and hands out memory, random numbers and networks. Satisfies wgf::Runtime.
+/// The backend at work: it owns threads, and hands out memory, random numbers and networks.
+/// Satisfies wgf::Runtime.
 template <class S>
 class EigenRuntime {
  public:
   using Scalar = S;
   using Slice = eigen::Slice;
   using Points = eigen::Points<S>;
-  using Window = eigen::Window<S>;
+  using PointsView = eigen::PointsView<S>;
   using Constant = eigen::Constant<S>;
   template <class Spec>
   using Network = typename NetworkFor<Spec, S>::type;
 
-  EigenRuntime(std::uint64_t seed, int threads) : engine_(std::make_unique<Engine>(threads, seed)) {}
+  EigenRuntime(std::uint64_t seed, int threads)
+      : team_(std::make_unique<ThreadTeam>(threads, seed)) {}
 
   Points points(int dim, long n) const { return {dim, n}; }
-  void upload(const Particles& x, const Window& to) const { to.all() = x.array().template cast<S>(); }
-  Particles download(const Window& x) const { return x.all().template cast<double>().matrix(); }
+  void upload(const Particles& x, const PointsView& to) const {
+    to.all() = x.array().template cast<S>();
+  }
+  Particles download(const PointsView& x) const { return x.all().template cast<double>().matrix(); }
   Constant constant(const Eigen::MatrixXd& a) const {
-    Constant c{decltype(Constant::transposed)::Zero(simd::padded<S>(static_cast<int>(a.rows())), a.cols())};
+    Constant c{decltype(Constant::transposed)::Zero(simd::padded<S>(static_cast<int>(a.rows())),
+                                                    a.cols())};
     c.transposed.topRows(a.rows()) = a.array().template cast<S>();
     return c;
   }
   /// Mean and covariance (1/n) of the points, in double precision.
-  std::pair<Eigen::VectorXd, Eigen::MatrixXd> moments(const Window& x) const {
+  std::pair<Eigen::VectorXd, Eigen::MatrixXd> moments(const PointsView& x) const {
     const Eigen::MatrixXd a = download(x);
     const Eigen::VectorXd mean = a.rowwise().mean();
     const Eigen::MatrixXd centred = a.colwise() - mean;
-    return {mean, wgf::detail::product(centred, centred.transpose()) / static_cast<double>(a.cols())};
+    return {mean,
+            wgf::detail::product(centred, centred.transpose()) / static_cast<double>(a.cols())};
   }
   template <class X>
   void normals(Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
@@ -135,13 +147,15 @@ class EigenRuntime {
   void uniforms(Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
     fill<false>(s, x, stream, index);
   }
-  /// The slice of n points that fill the unit cube evenly (i/n in the first coordinate, multiples of irrational numbers in the others),
-  /// shifted at random from draw to draw, so that averages over them are unbiased.
+  /// The slice of n points that fill the unit cube evenly (i/n in the first coordinate, multiples
+  /// of irrational numbers in the others), shifted at random from draw to draw, so that averages
+  /// over them are unbiased.
   template <class X>
   void lattice(Slice s, X&& x, long n, std::uint32_t stream, std::uint32_t index) const {
     const int dim = static_cast<int>(x.rows());
     for (int j = 0; j < dim; ++j) {
-      const double step = wgf::detail::lattice_step(dim, j, n), shift = engine_->random.shared_uniform(stream, index, j);
+      const double step = wgf::detail::lattice_step(dim, j, n),
+                   shift = team_->random.shared_uniform(stream, index, j);
       for (Eigen::Index i = 0; i < x.cols(); ++i) {
         const double at = shift + step * static_cast<double>(s.begin + i);
         x(j, i) = static_cast<S>(at - std::floor(at));
@@ -150,40 +164,47 @@ class EigenRuntime {
   }
   /// The slice of points drawn from others, with replacement.
   template <class X>
-  void draw_from(const Window& others, Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
+  void draw_from(const PointsView& others, Slice s, X&& x, std::uint32_t stream,
+                 std::uint32_t index) const {
     for (Eigen::Index i = 0; i < x.cols(); ++i)
-      copy(others, engine_->random.below(others.count(), stream, index, s.begin + static_cast<long>(i)), x, i);
+      copy(others,
+           team_->random.below(others.count(), stream, index, s.begin + static_cast<long>(i)), x,
+           i);
   }
-  /// The slice of n points, one from each of n equal shares of others in their order: where in its share is the same random number for all.
+  /// The slice of n points, one from each of n equal shares of others in their order: where in its
+  /// share is the same random number for all.
   template <class X>
-  void draw_strata(const Window& others, Slice s, X&& x, long n, std::uint32_t stream, std::uint32_t index) const {
+  void draw_strata(const PointsView& others, Slice s, X&& x, long n, std::uint32_t stream,
+                   std::uint32_t index) const {
     const double share = static_cast<double>(others.count()) / static_cast<double>(n),
-                 shift = engine_->random.shared_uniform(stream, index, 0);
+                 shift = team_->random.shared_uniform(stream, index, 0);
     for (Eigen::Index i = 0; i < x.cols(); ++i) {
       const auto at = static_cast<long>(share * (shift + static_cast<double>(s.begin + i)));
       copy(others, std::min(at, others.count() - 1), x, i);
     }
   }
   /// Reorders points along a curve on which neighbours are close.
-  void sort_along_curve(const Window& x) const {
+  void sort_along_curve(const PointsView& x) const {
     const std::vector<long> order = wgf::detail::order_along_curve(x.all());
     const Points before = points(x.dim(), x.count());
     before.all() = x.all();
-    for (long i = 0; i < x.count(); ++i) std::copy_n(before.row(order[static_cast<std::size_t>(i)]), x.dim(), x.row(i));
+    for (long i = 0; i < x.count(); ++i)
+      std::copy_n(before.row(order[static_cast<std::size_t>(i)]), x.dim(), x.row(i));
   }
   /// Least and greatest coordinates.
-  std::pair<Eigen::VectorXd, Eigen::VectorXd> bounds(const Window& x) const {
-    return {x.all().rowwise().minCoeff().matrix().template cast<double>(), x.all().rowwise().maxCoeff().matrix().template cast<double>()};
+  std::pair<Eigen::VectorXd, Eigen::VectorXd> bounds(const PointsView& x) const {
+    return {x.all().rowwise().minCoeff().matrix().template cast<double>(),
+            x.all().rowwise().maxCoeff().matrix().template cast<double>()};
   }
   template <class F>
   void parallel(long n, F&& f) const {
-    engine_->parallel(n, f);
+    team_->parallel(n, f);
   }
   /// f(i) for i = 0, …, n − 1, on the workers: work of the host that no network does.
   template <class F>
   void each(long n, F&& f) const {
     constexpr long tasks = 64;
-    engine_->workers.run(static_cast<int>(std::min(n, tasks)), [&](int task, int) {
+    team_->workers.run(static_cast<int>(std::min(n, tasks)), [&](int task, int) {
       const long share = (n + tasks - 1) / tasks;
       if (n <= tasks) f(task);
       else
@@ -191,44 +212,50 @@ class EigenRuntime {
     });
   }
   template <class Spec>
-  Network<Spec> network(const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep) const {
-    return {*engine_, spec, dim, batch, stream, keep};
+  Network<Spec> network(const Spec& spec, int dim, long batch, std::uint32_t stream,
+                        Keep keep) const {
+    return {*team_, spec, dim, batch, stream, keep};
   }
-  MixtureKernel<S> mixture(const GaussianMixture& m) const { return {m, engine_->workers.count()}; }
+  MixtureKernel<S> mixture(const GaussianMixture& m) const { return {m, team_->workers.count()}; }
   /// Sums over pairs of a kernel, for the tiles of a batch.
   template <class Kernel>
   PairSum<Kernel, S> pairs(const Kernel& kernel, int dim) const {
-    return {kernel, dim, engine_->workers.count()};
+    return {kernel, dim, team_->workers.count()};
   }
-  /// out_i = mean_j ∇W(x_i − y_j) for clouds x and y: to the rounding of the numbers, in float by way of a grid where the kernel is smooth
-  /// and that is faster.
+  /// out_i = mean_j ∇W(x_i − y_j) for clouds x and y: to the rounding of the numbers, in float by
+  /// way of a grid where the kernel is smooth and that is faster.
   template <class Kernel>
-  void pair_gradients(const Kernel& kernel, const Window& x, const Window& y, const Window& out) const {
+  void pair_gradients(const Kernel& kernel, const PointsView& x, const PointsView& y,
+                      const PointsView& out) const {
     if constexpr (InterpolableKernel<Kernel> && sizeof(S) == sizeof(float))
       if (const double tolerance = 1e-6 * kernel.derivative_bound(2); tolerance > 0) {
-        fast_pair_gradients(*engine_, kernel, x, y, out, tolerance);
+        fast_pair_gradients(*team_, kernel, x, y, out, tolerance);
         return;
       }
-    eigen::pair_gradients(*engine_, kernel, x, y, out);
+    eigen::pair_gradients(*team_, kernel, x, y, out);
   }
   /// out_i = mean over j ≠ i of ∇W(x_i − x_j).
   template <class Kernel>
-  void self_gradients(const Kernel& kernel, const Window& x, const Window& out) const {
-    eigen::self_gradients(*engine_, kernel, x, out);
+  void self_gradients(const Kernel& kernel, const PointsView& x, const PointsView& out) const {
+    eigen::self_gradients(*team_, kernel, x, out);
   }
   /// mean_j ∇²W(x_i − y_j) at points x (d × n), in double precision.
   template <class Kernel>
-  std::vector<Eigen::MatrixXd> pair_hessians(const Kernel& kernel, const Particles& x, const Window& y) const {
+  std::vector<Eigen::MatrixXd> pair_hessians(const Kernel& kernel, const Particles& x,
+                                             const PointsView& y) const {
     std::vector<Eigen::MatrixXd> hessians(static_cast<std::size_t>(x.cols()));
-    each(x.cols(), [&](long i) { hessians[static_cast<std::size_t>(i)] = pair_derivatives(kernel, Eigen::VectorXd(x.col(i)), y).hessian; });
+    each(x.cols(), [&](long i) {
+      hessians[static_cast<std::size_t>(i)] =
+          pair_derivatives(kernel, Eigen::VectorXd(x.col(i)), y).hessian;
+    });
     return hessians;
   }
   BatchSum sum() const { return {}; }
-  int threads() const { return engine_->workers.count(); }
+  int threads() const { return team_->workers.count(); }
 
  private:
   template <class X>
-  static void copy(const Window& from, long point, X&& x, Eigen::Index i) {
+  static void copy(const PointsView& from, long point, X&& x, Eigen::Index i) {
     const S* row = from.row(point);
     for (int j = 0; j < from.dim(); ++j) x(j, i) = row[j];
   }
@@ -237,19 +264,20 @@ class EigenRuntime {
     const int dim = static_cast<int>(x.rows());
     S* to = x.data();
     const std::ptrdiff_t ld = x.outerStride();
-    engine_->random.template fill<S, Normal>(stream, index, s.begin, s.size, dim, [&](long point, int first, const S* four) {
-      S* p = to + point * ld + first;
-      if (first + 4 <= dim) std::copy_n(four, 4, p);
-      else std::copy_n(four, dim - first, p);
-    });
+    team_->random.template fill<S, Normal>(stream, index, s.begin, s.size, dim,
+                                           [&](long point, int first, const S* four) {
+                                             S* p = to + point * ld + first;
+                                             if (first + 4 <= dim) std::copy_n(four, 4, p);
+                                             else std::copy_n(four, dim - first, p);
+                                           });
   }
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ThreadTeam> team_;
 };
 
 }  // namespace eigen
 
 /// The most worker threads that a backend can be asked for.
-inline constexpr int most_threads = 1024;
+inline constexpr int max_threads = 1024;
 
 /// Backend policy: the CPU, with our own kernels, in float (the default) or double.
 /// The same seed gives the same bits on any number of threads.
@@ -257,19 +285,24 @@ template <class S = float>
 struct EigenBackend {
   using Scalar = S;
   std::uint64_t seed = 0;
-  /// Worker threads; 0 for all cores. A batch of fewer than 240 points runs on one, whatever this says.
+  /// Worker threads; 0 for all cores. A batch of fewer than 240 points runs on one, whatever this
+  /// says.
   int threads = 0;
 
   /// The same in double precision.
   EigenBackend<double> precise() const { return {seed, threads}; }
-  /// \throws std::invalid_argument for a number of threads that is negative or above most_threads.
+  /// \throws std::invalid_argument for a number of threads that is negative or above max_threads.
   eigen::EigenRuntime<S> start() const {
     if (threads < 0)
-      throw std::invalid_argument("wgf::EigenBackend: threads must be positive, or 0 for all cores, got " + std::to_string(threads));
-    if (threads > most_threads)  // each would take memory, and the system gives them out one by one
-      throw std::invalid_argument("wgf::EigenBackend: threads must be at most " + std::to_string(most_threads) + ", got " +
-                                  std::to_string(threads));
-    return {seed, threads > 0 ? threads : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, most_threads)};
+      throw std::invalid_argument(
+          "wgf::EigenBackend: threads must be positive, or 0 for all cores, got " +
+          std::to_string(threads));
+    if (threads > max_threads)  // each would take memory, and the system gives them out one by one
+      throw std::invalid_argument("wgf::EigenBackend: threads must be at most " +
+                                  std::to_string(max_threads) + ", got " + std::to_string(threads));
+    return {seed, threads > 0 ? threads
+                              : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1,
+                                           max_threads)};
   }
 };
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The gradient of a strongly convex network on the CPU, T = ∇φ (eq. 5), with h_l the pre-activations, p_l = σ'(h_l), u_l = [z_{l−1}, s x]:
-//   forward    δ_D = w⊙p_D, δ_{l−1} = (W_lᵀδ_l)⊙p_{l−1}; T = Σ A_lᵀδ_l + x + S x + c, S = (1 − α)(C + Cᵀ + CᵀC)
-//   pull of v  φ's derivative along v is w·ż_D and so on, where ḣ_l = [W_l; A_l]·u̇_l, u̇_l = [ż_{l−1}, v], ż_l = p_l⊙ḣ_l. Back through both
-//              passes δ is the adjoint of ḣ and η that of h: η_l = σ''(h_l)⊙ḣ_l⊙(W_{l+1}ᵀδ_{l+1}) + p_l⊙(W_{l+1}ᵀη_{l+1}), w in place of
-//              W_{D+1}ᵀδ_{D+1}; as σ'' = p(1 − p), the first summand is δ_l⊙(1 − p_l)⊙ḣ_l. Then
-//              d[W_l; A_l] = Σ u̇_l δ_lᵀ + u_l η_lᵀ, db_l = Σ η_l, dw = Σ ż_D, dc = Σ v, dC = (1 − α)(I + C)(M + Mᵀ) with M = Σ x vᵀ;
-//              ∇²φ·v = s Σ A_lᵀη_l + v + S v.
+// The gradient of a strongly convex network on the CPU, T = ∇φ (eq. 5), with h_l the
+// pre-activations, p_l = σ'(h_l), u_l = [z_{l−1}, s x]:
+//   forward    δ_D = w⊙p_D, δ_{l−1} = (W_lᵀδ_l)⊙p_{l−1}; T = Σ A_lᵀδ_l + x + S x + c, S = (1 − α)(C
+//   + Cᵀ + CᵀC) pull of v  φ's derivative along v is w·ż_D and so on, where ḣ_l = [W_l; A_l]·u̇_l,
+//   u̇_l = [ż_{l−1}, v], ż_l = p_l⊙ḣ_l. Back through both
+//              passes δ is the adjoint of ḣ and η that of h: η_l = σ''(h_l)⊙ḣ_l⊙(W_{l+1}ᵀδ_{l+1}) +
+//              p_l⊙(W_{l+1}ᵀη_{l+1}), w in place of W_{D+1}ᵀδ_{D+1}; as σ'' = p(1 − p), the first
+//              summand is δ_l⊙(1 − p_l)⊙ḣ_l. Then d[W_l; A_l] = Σ u̇_l δ_lᵀ + u_l η_lᵀ, db_l = Σ
+//              η_l, dw = Σ ż_D, dc = Σ v, dC = (1 − α)(I + C)(M + Mᵀ) with M = Σ x vᵀ; ∇²φ·v = s Σ
+//              A_lᵀη_l + v + S v.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -23,27 +26,31 @@ template <class Scalar>
 struct SoftplusPair {
   Vec<Scalar> value{}, slope;
   explicit WGF_INLINE SoftplusPair(Vec<Scalar> z, bool with_value) {
-    const Vec<Scalar> one = broadcast(Scalar(1)), e = exp<Scalar>(if_negative(z, z, -z)), inverse = one / (one + e);
+    const Vec<Scalar> one = broadcast(Scalar(1)), e = exp<Scalar>(if_negative(z, z, -z)),
+                      inverse = one / (one + e);
     slope = if_negative(z, e * inverse, inverse);
     if (with_value) value = z - min_with_zero(z) + log<Scalar>(one + e);
   }
 };
 
-/// `forward` keeps what pullbacks on the same slice need; they leave it as it is, so that several may follow one forward pass.
+/// `forward` keeps what pullbacks on the same slice need; they leave it as it is, so that several
+/// may follow one forward pass.
 template <class Spec, class Scalar>
 class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>, Kernels<Scalar> {
   using Base = ParametricNetwork<IcnnNetwork, Scalar>;
-  using Base::engine_, Base::parameters_;
+  using Base::team_, Base::parameters_;
   friend Base;
   static constexpr int W = Spec::width, depth = Spec::depth, last = depth - 1, units = depth * W;
 
  public:
-  /// \param batch the most points of a batch; \param stream names the random numbers of the initial parameters.
-  IcnnNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
-      : Base(engine),
+  /// \param batch the most points of a batch; \param stream names the random numbers of the initial
+  /// parameters.
+  IcnnNetwork(ThreadTeam& team, const Spec& spec, int dim, long batch, std::uint32_t stream,
+              Keep keep)
+      : Base(team),
         spec_(spec),
-        row_(keep, engine.workers.count(), batch),
-        tile_row_(Keep::tile, engine.workers.count(), batch),
+        row_(keep, team.workers.count(), batch),
+        tile_row_(Keep::tile, team.workers.count(), batch),
         dim_(dim),
         padded_(padded<Scalar>(dim)),
         stream_(stream) {
@@ -51,16 +58,19 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     for (int l = 0; l < depth; ++l) weight_[l] = parameters_.add(inputs(l), W);
     bias_ = parameters_.add(1, units), top_ = parameters_.add(1, W);
     factor_ = parameters_.add(dim, dim), shift_ = parameters_.add(1, dim);
-    parameters_.allocate(Engine::strands_of(batch));
+    parameters_.allocate(ThreadTeam::chunks_of(batch));
     const auto square = static_cast<std::size_t>(dim) * padded_;
-    for (int k = 0; k < Engine::strands_of(batch); ++k) moments_.emplace_back(square);
-    quadratic_ = Buffer<Scalar>(square), symmetric_ = Buffer<Scalar>(square), zero_ = Buffer<Scalar>(padded_);
+    for (int k = 0; k < ThreadTeam::chunks_of(batch); ++k) moments_.emplace_back(square);
+    quadratic_ = Buffer<Scalar>(square), symmetric_ = Buffer<Scalar>(square),
+    zero_ = Buffer<Scalar>(padded_);
     back_to_z_ = Buffer<Scalar>(static_cast<std::size_t>(last) * W * W),
     back_to_x_ = Buffer<Scalar>(static_cast<std::size_t>(units) * padded_);
     for (int l = 0; l < depth; ++l)
-      input_[l] = Buffer<Scalar>(row_.count * stride(l)), tangent_[l] = Buffer<Scalar>(tile_row_.count * stride(l));
+      input_[l] = Buffer<Scalar>(row_.count * stride(l)),
+      tangent_[l] = Buffer<Scalar>(tile_row_.count * stride(l));
     slope_ = Buffer<Scalar>(row_.count * units), delta_ = Buffer<Scalar>(row_.count * units);
-    eta_ = Buffer<Scalar>(tile_row_.count * units), top_tangent_ = Buffer<Scalar>(tile_row_.count * W);
+    eta_ = Buffer<Scalar>(tile_row_.count * units),
+    top_tangent_ = Buffer<Scalar>(tile_row_.count * W);
     output_ = Buffer<Scalar>(row_.count * padded_), dx_ = Buffer<Scalar>(row_.count * padded_);
     initialise();
   }
@@ -73,32 +83,35 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   }
   /// Adds Σ v·∂T/∂parameters to the gradient, v = dy.
   template <class X, class G>
-  void pull_parameters(Slice s, const X& x, const G& dy) {
+  void accumulate_vjp(Slice s, const X& x, const G& dy) {
     pull_tile(s, dy.data());
     add_gradient(s, x.data(), x.outerStride(), dy.data());
   }
   /// ∇²φ(x)·dy on the slice: the matrix is symmetric.
   template <class X, class G>
-  Columns<Scalar> pull_input(Slice s, const X&, const G& dy) {
+  Columns<Scalar> input_vjp(Slice s, const X&, const G& dy) {
     pull_tile(s, dy.data());
-    set_points(s, dy.data(), padded_, zero_.data(), Scalar(spec_.input_scale), eta_.data() + tile_row_(s) * units, dx_);
+    set_points(s, dy.data(), padded_, zero_.data(), Scalar(spec_.input_scale),
+               eta_.data() + tile_row_(s) * units, dx_);
     return columns(dx_, s);
   }
-  /// ∇²φ at the points of the slice, for the density of T's image: column i is the d × d matrix at point i, column by column. One forward
-  /// pass, and a pullback for each coordinate.
+  /// ∇²φ at the points of the slice, for the density of T's image: column i is the d × d matrix at
+  /// point i, column by column. One forward pass, and a pullback for each coordinate.
   template <class X>
   Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic> hessian(Slice s, const X& x) {
-    Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic> result(dim_ * dim_, s.size), unit(padded_, s.size);
+    Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic> result(dim_ * dim_, s.size),
+        unit(padded_, s.size);
     forward(s, x);
     for (int j = 0; j < dim_; ++j) {
       unit.setZero(), unit.row(j) = 1;
-      result.middleRows(j * dim_, dim_) = pull_input(s, x, unit);
+      result.middleRows(j * dim_, dim_) = input_vjp(s, x, unit);
     }
     return result;
   }
 
  private:
-  /// Inputs of layer l that are units of the layer below; all its inputs; the distance of its rows u_l = [z_{l−1}, s x].
+  /// Inputs of layer l that are units of the layer below; all its inputs; the distance of its rows
+  /// u_l = [z_{l−1}, s x].
   static int below(int l) { return l ? W : 0; }
   int inputs(int l) const { return below(l) + dim_; }
   int stride(int l) const { return below(l) + padded_; }
@@ -109,7 +122,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   }
 
   void initialise() {
-    const auto values = initial_parameters(spec_, dim_, engine_->random, stream_);
+    const auto values = initial_parameters(spec_, dim_, team_->random, stream_);
     this->set_parameters(std::vector<Scalar>(values.begin(), values.end()));
   }
   /// After each change of the parameters: back into the cone, and what the passes want of them.
@@ -124,7 +137,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
       transpose(p + weight_[l], W, W, W, back_to_z_.data() + (l - 1) * W * W, W);
     }
     for (int l = 0; l < depth; ++l)
-      transpose(p + weight_[l] + below(l) * W, W, dim_, W, back_to_x_.data() + static_cast<std::ptrdiff_t>(l) * W * padded_, padded_);
+      transpose(p + weight_[l] + below(l) * W, W, dim_, W,
+                back_to_x_.data() + static_cast<std::ptrdiff_t>(l) * W * padded_, padded_);
     const Scalar *c = p + factor_, rest = Scalar(1 - spec_.strong_convexity);
     Scalar* q = quadratic_.data();
     product<0, Scalar>(
@@ -136,33 +150,39 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
         lower = upper = rest * (c[r * padded_ + k] + c[k * padded_ + r] + lower);
       }
   }
-  /// Makes the gradient of C from the strands' sums M, which are cleared.
+  /// Makes the gradient of C from the chunks' sums M, which are cleared.
   void chain() {
-    Scalar *sum = moments_[0].data(), *both = symmetric_.data(), *g = parameters_.gradient(0) + factor_;
+    Scalar *sum = moments_[0].data(), *both = symmetric_.data(),
+           *g = parameters_.gradient(0) + factor_;
     const auto size = static_cast<long>(moments_[0].size());
     for (std::size_t k = 1; k < moments_.size(); ++k) {
       Values<Scalar>(sum, size) += Values<Scalar>(moments_[k].data(), size);
       std::fill_n(moments_[k].data(), size, Scalar(0));
     }
     for (int r = 0; r < dim_; ++r)
-      for (int k = 0; k < dim_; ++k) both[r * padded_ + k] = sum[r * padded_ + k] + sum[k * padded_ + r];
+      for (int k = 0; k < dim_; ++k)
+        both[r * padded_ + k] = sum[r * padded_ + k] + sum[k * padded_ + r];
     const Vec<Scalar> rest = broadcast(Scalar(1 - spec_.strong_convexity));
     product<0, Scalar>(
         dim_, padded_, dim_, {parameters_.data() + factor_, padded_, 1}, both, padded_,
         [&](int r, int k) { return load(both + r * padded_ + k); },
-        [&](int r, int k, Vec<Scalar> v) { store(g + r * padded_ + k, fma(rest, v, load(g + r * padded_ + k))); });
+        [&](int r, int k, Vec<Scalar> v) {
+          store(g + r * padded_ + k, fma(rest, v, load(g + r * padded_ + k)));
+        });
     std::fill_n(sum, size, Scalar(0));
   }
 
   /// to = scale·x, point by point.
-  void set_scaled(Scalar scale, const Scalar* x, std::ptrdiff_t ldx, int n, Scalar* to, std::ptrdiff_t ld) const {
+  void set_scaled(Scalar scale, const Scalar* x, std::ptrdiff_t ldx, int n, Scalar* to,
+                  std::ptrdiff_t ld) const {
     const Vec<Scalar> factor = broadcast(scale);
     for (int r = 0; r < n; ++r)
-      for (int c = 0; c < padded_; c += lanes<Scalar>) store(to + r * ld + c, factor * load(x + r * ldx + c));
+      for (int c = 0; c < padded_; c += lanes<Scalar>)
+        store(to + r * ld + c, factor * load(x + r * ldx + c));
   }
   /// to = x + S x + offset + scale Σ A_lᵀ rows_l.
-  void set_points(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* offset, Scalar scale, const Scalar* rows,
-                  const Buffer<Scalar>& to) const {
+  void set_points(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* offset, Scalar scale,
+                  const Scalar* rows, const Buffer<Scalar>& to) const {
     Scalar* out = to.data() + row_(s) * padded_;
     const Vec<Scalar> factor = broadcast(scale);
     product<0, Scalar>(
@@ -170,15 +190,20 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
         [&](int r, int c) { return load(offset + c) + load(x + r * ldx + c); },
         [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
     product<0, Scalar>(
-        s.size, padded_, units, {rows, units, 1}, back_to_x_.data(), padded_, [](int, int) { return Vec<Scalar>{}; },
-        [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, fma(factor, v, load(out + r * padded_ + c))); });
+        s.size, padded_, units, {rows, units, 1}, back_to_x_.data(), padded_,
+        [](int, int) { return Vec<Scalar>{}; },
+        [&](int r, int c, Vec<Scalar> v) {
+          store(out + r * padded_ + c, fma(factor, v, load(out + r * padded_ + c)));
+        });
   }
   /// rows_{l−1} = finish(W_lᵀ rows_l).
   template <class Finish>
   void back_to_z(int l, int n, const Scalar* rows, Finish finish) const {
     product<W, Scalar>(
-        n, W, W, {rows + l * W, units, 1}, back_to_z_.data() + (l - 1) * W * W, W, [](int, int) { return Vec<Scalar>{}; },
-        [&](int r, int c, Vec<Scalar> v) WGF_LAMBDA_INLINE { finish(r * units + (l - 1) * W + c, v); });
+        n, W, W, {rows + l * W, units, 1}, back_to_z_.data() + (l - 1) * W * W, W,
+        [](int, int) { return Vec<Scalar>{}; },
+        [&](int r, int c, Vec<Scalar> v)
+            WGF_LAMBDA_INLINE { finish(r * units + (l - 1) * W + c, v); });
   }
 
   void forward_tile(Slice s, const Scalar* x, std::ptrdiff_t ldx) {
@@ -188,7 +213,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
       Scalar *u = input(l, s), *above = l < last ? input(l + 1, s) : nullptr;
       set_scaled(Scalar(spec_.input_scale), x, ldx, s.size, u + below(l), stride(l));
       product<W, Scalar>(
-          s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W, [&](int, int c) { return load(p + bias_ + l * W + c); },
+          s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W,
+          [&](int, int c) { return load(p + bias_ + l * W + c); },
           [&](int r, int c, Vec<Scalar> h) { store(slope + r * units + l * W + c, h); });
       for (int r = 0; r < s.size; ++r)
         for (int c = 0; c < W; c += lanes<Scalar>) {
@@ -200,20 +226,25 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
         }
     }
     for (int l = last; l > 0; --l)
-      back_to_z(l, s.size, delta, [&](int at, Vec<Scalar> v) WGF_LAMBDA_INLINE { store(delta + at, v * load(slope + at)); });
+      back_to_z(l, s.size, delta, [&](int at, Vec<Scalar> v) WGF_LAMBDA_INLINE {
+        store(delta + at, v * load(slope + at));
+      });
     set_points(s, x, ldx, p + shift_, Scalar(1), delta, output_);
   }
   /// The tangents u̇_l and ż_D along v, and η.
   void pull_tile(Slice s, const Scalar* v) {
-    const Scalar *p = parameters_.data(), *slope = slope_.data() + row_(s) * units, *delta = delta_.data() + row_(s) * units;
+    const Scalar *p = parameters_.data(), *slope = slope_.data() + row_(s) * units,
+                 *delta = delta_.data() + row_(s) * units;
     Scalar* eta = eta_.data() + tile_row_(s) * units;
     const Vec<Scalar> one = broadcast(Scalar(1));
     for (int l = 0; l < depth; ++l) {
-      Scalar *u = tangent(l, s), *above = l < last ? tangent(l + 1, s) : top_tangent_.data() + tile_row_(s) * W;
+      Scalar *u = tangent(l, s),
+             *above = l < last ? tangent(l + 1, s) : top_tangent_.data() + tile_row_(s) * W;
       const int ld = l < last ? stride(l + 1) : W;
       set_scaled(Scalar(1), v, padded_, s.size, u + below(l), stride(l));
       product<W, Scalar>(
-          s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W, [](int, int) { return Vec<Scalar>{}; },
+          s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W,
+          [](int, int) { return Vec<Scalar>{}; },
           [&](int r, int c, Vec<Scalar> h) WGF_LAMBDA_INLINE {
             const int at = r * units + l * W + c;
             const Vec<Scalar> d = load(slope + at);
@@ -222,23 +253,26 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
           });
     }
     for (int l = last; l > 0; --l)
-      back_to_z(l, s.size, eta,
-                [&](int at, Vec<Scalar> r) WGF_LAMBDA_INLINE { store(eta + at, fma(load(slope + at), r, load(eta + at))); });
+      back_to_z(l, s.size, eta, [&](int at, Vec<Scalar> r) WGF_LAMBDA_INLINE {
+        store(eta + at, fma(load(slope + at), r, load(eta + at)));
+      });
   }
   void add_gradient(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* v) {
-    Scalar* g = parameters_.gradient(s.strand);
-    const Scalar *delta = delta_.data() + row_(s) * units, *eta = eta_.data() + tile_row_(s) * units;
+    Scalar* g = parameters_.gradient(s.chunk);
+    const Scalar *delta = delta_.data() + row_(s) * units,
+                 *eta = eta_.data() + tile_row_(s) * units;
     for (int l = 0; l < depth; ++l)
       for (const auto& [u, rows] : {std::pair{tangent(l, s), delta}, std::pair{input(l, s), eta}}) {
         Scalar* w = g + weight_[l];
         product<W, Scalar>(
-            inputs(l), W, s.size, {u, 1, stride(l)}, rows + l * W, units, [&](int r, int c) { return load(w + r * W + c); },
+            inputs(l), W, s.size, {u, 1, stride(l)}, rows + l * W, units,
+            [&](int r, int c) { return load(w + r * W + c); },
             [&](int r, int c, Vec<Scalar> sum) { store(w + r * W + c, sum); });
       }
     this->add_rows(eta, units, s.size, g + bias_);
     this->add_rows(top_tangent_.data() + tile_row_(s) * W, W, s.size, g + top_);
     this->add_rows(v, padded_, s.size, g + shift_);
-    this->template add_weights<0>(x, ldx, dim_, v, padded_, s.size, moments_[s.strand].data());
+    this->template add_weights<0>(x, ldx, dim_, v, padded_, s.size, moments_[s.chunk].data());
   }
 
   Spec spec_;
@@ -247,9 +281,10 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   std::uint32_t stream_;
   std::array<std::size_t, depth> weight_;
   std::size_t bias_, top_, factor_, shift_;
-  Buffer<Scalar> quadratic_, back_to_z_, back_to_x_;  // S, W_lᵀ and A_lᵀ, renewed with the parameters
+  Buffer<Scalar> quadratic_, back_to_z_,
+      back_to_x_;  // S, W_lᵀ and A_lᵀ, renewed with the parameters
   Buffer<Scalar> symmetric_, zero_;
-  std::vector<Buffer<Scalar>> moments_;                // M by strand
+  std::vector<Buffer<Scalar>> moments_;                // M by chunk
   std::array<Buffer<Scalar>, depth> input_, tangent_;  // u_l, u̇_l
   Buffer<Scalar> slope_, delta_, eta_, top_tangent_, output_, dx_;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// ∇ log q of a Gaussian mixture, a tile of points at a time: arrays run over the points, so that two dimensions fill registers as well as
-// thirty.
+// ∇ log q of a Gaussian mixture, a tile of points at a time: arrays run over the points, so that
+// two dimensions fill registers as well as thirty.
 #include <limits>
 #include <vector>
 
@@ -24,8 +24,10 @@ class MixtureKernel {
       const double scale = precision(0, 0);
       const bool isotropic = precision == scale * Eigen::MatrixXd::Identity(dim_, dim_);
       // At its mean a component's log-density is its log-normaliser.
-      components_.push_back({g.mean().cast<Scalar>(), precision.cast<Scalar>(), Scalar(scale), isotropic,
-                             Scalar(std::log(mixture.weights()[static_cast<std::size_t>(c)]) + g.log_density(g.mean()))});
+      components_.push_back({g.mean().cast<Scalar>(), precision.cast<Scalar>(), Scalar(scale),
+                             isotropic,
+                             Scalar(std::log(mixture.weights()[static_cast<std::size_t>(c)]) +
+                                    g.log_density(g.mean()))});
     }
     rows_ = 4 * dim_ + static_cast<int>(n) + 2;
     scratch_ = Buffer<Scalar>(static_cast<std::size_t>(workers) * rows_ * scratch_rows);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The fully connected networks on the CPU: forward pass and hand-written pullbacks, tile by tile, hidden widths known at compile time.
-// Samples are contiguous, features padded to the register. Layer l computes z = y W + b with W[in][out]; Wᵀ is kept beside W.
+// The fully connected networks on the CPU: forward pass and hand-written pullbacks, tile by tile,
+// hidden widths known at compile time. Samples are contiguous, features padded to the register.
+// Layer l computes z = y W + b with W[in][out]; Wᵀ is kept beside W.
 #include <array>
 #include <cmath>
 #include <vector>
@@ -19,9 +20,11 @@ template <class Scalar>
 struct Kernels {
   /// dW += xᵀ dy with x (n × in), dy (n × out), dW (in × out); `out` a multiple of lanes.
   template <int Out>
-  static WGF_INLINE void add_weights(const Scalar* x, std::ptrdiff_t ldx, int in, const Scalar* dy, int out, int n, Scalar* gradient) {
+  static WGF_INLINE void add_weights(const Scalar* x, std::ptrdiff_t ldx, int in, const Scalar* dy,
+                                     int out, int n, Scalar* gradient) {
     product<Out, Scalar>(
-        in, out, n, {x, 1, ldx}, dy, out, [&](int r, int c) { return load(gradient + r * out + c); },
+        in, out, n, {x, 1, ldx}, dy, out,
+        [&](int r, int c) { return load(gradient + r * out + c); },
         [&](int r, int c, Vec<Scalar> v) { store(gradient + r * out + c, v); });
   }
   /// db += Σ dy.
@@ -30,51 +33,62 @@ struct Kernels {
       constexpr int chains = 4;  // that do not wait for each other's additions
       Vec<Scalar> total[chains] = {load(gradient + c), {}, {}, {}};
       int r = 0;
-      for (; r + chains <= n; r += chains) WGF_UNROLL for (int i = 0; i < chains; ++i) total[i] += load(dy + (r + i) * out + c);
+      for (; r + chains <= n; r += chains)
+        WGF_UNROLL for (int i = 0; i < chains; ++i) total[i] += load(dy + (r + i) * out + c);
       for (; r < n; ++r) total[0] += load(dy + r * out + c);
       store(gradient + c, (total[0] + total[1]) + (total[2] + total[3]));
     }
   }
 };
 
-/// A network of specification Spec (Mlp or ResidualMlp). `forward` keeps what one pullback on the same slice needs; the pullback uses it
-/// up.
+/// A network of specification Spec (Mlp or ResidualMlp). `forward` keeps what one pullback on the
+/// same slice needs; the pullback uses it up.
 template <class Spec, class Scalar>
 class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, Kernels<Scalar> {
   using Base = ParametricNetwork<MlpNetwork, Scalar>;
-  using Base::engine_, Base::parameters_;
+  using Base::team_, Base::parameters_;
   friend Base;
   static constexpr int W = Spec::width, depth = Spec::depth, last = depth - 1;
   static constexpr bool scalar = Spec::output == Output::scalar;
   using Act = ActivationKernel<typename Spec::activation, Scalar>;
   struct Layer {
-    int in, out;                                  // out is padded
-    std::size_t weight, bias, slope, transposed;  // offsets into the parameters and into the transposes
+    int in, out;  // out is padded
+    std::size_t weight, bias, slope,
+        transposed;  // offsets into the parameters and into the transposes
   };
 
  public:
-  /// \param batch the most points of a batch; \param stream names the random numbers of the initial parameters and of dropout.
-  MlpNetwork(Engine& engine, const Spec& spec, int dim, long batch, std::uint32_t stream, Keep keep)
-      : Base(engine), spec_(spec), row_(keep, engine.workers.count(), batch), dim_(dim), padded_(padded<Scalar>(dim)), stream_(stream) {
+  /// \param batch the most points of a batch; \param stream names the random numbers of the initial
+  /// parameters and of dropout.
+  MlpNetwork(ThreadTeam& team, const Spec& spec, int dim, long batch, std::uint32_t stream,
+             Keep keep)
+      : Base(team),
+        spec_(spec),
+        row_(keep, team.workers.count(), batch),
+        dim_(dim),
+        padded_(padded<Scalar>(dim)),
+        stream_(stream) {
     spec.check();
     std::size_t transposed = 0;
     for (int l = 0; l < depth; ++l) {
       const int in = l == 0 ? dim : W, out = l < last ? W : scalar ? 1 : dim;
-      Layer& a = layer_[l] = {in, l < last || !scalar ? padded<Scalar>(out) : 1, 0, 0, 0, transposed};
-      // The last layer of a dual network is one column: kept as a row, which is how the kernels read it.
+      Layer& a =
+          layer_[l] = {in, l < last || !scalar ? padded<Scalar>(out) : 1, 0, 0, 0, transposed};
+      // The last layer of a dual network is one column: kept as a row, which is how the kernels
+      // read it.
       a.weight = l == last && scalar ? parameters_.add(1, in) : parameters_.add(in, out);
       a.bias = parameters_.add(1, out);
       if (l < last && Act::learned) a.slope = parameters_.add(1, 1);
       transposed += static_cast<std::size_t>(W) * std::max(W, padded_);
     }
-    parameters_.allocate(Engine::strands_of(batch));
+    parameters_.allocate(ThreadTeam::chunks_of(batch));
     transposed_ = Buffer<Scalar>(transposed);
     const long rows = row_.count;
     for (auto& b : kept_) b = Act::keeps ? Buffer<Scalar>(rows * W) : Buffer<Scalar>();
     for (auto& b : y_) b = Buffer<Scalar>(rows * W);
     if (drops()) {
       for (auto& b : mask_) b = Buffer<Scalar>(rows * W);
-      dropping_.resize(engine.workers.count());
+      dropping_.resize(team.workers.count());
     }
     if (spec_.input_scale != 1) scaled_ = Buffer<Scalar>(rows * padded_);
     output_ = Buffer<Scalar>(rows * (scalar ? 1 : padded_));
@@ -91,19 +105,19 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   }
   /// The same with dropout, whose masks are a function of (seed, stream, draw, point).
   template <class X>
-  auto forward_fitting(Slice s, const X& x, std::uint32_t draw) {
+  auto forward_train(Slice s, const X& x, std::uint32_t draw) {
     if (drops()) fill_masks(s, draw);
     forward_tile(s, x.data(), x.outerStride(), drops());
     return output(s);
   }
   /// Adds Σ dy·∂output/∂parameters to the gradient.
   template <class X, class G>
-  void pull_parameters(Slice s, const X& x, const G& dy) {
+  void accumulate_vjp(Slice s, const X& x, const G& dy) {
     pull_tile<true, false>(s, x.data(), x.outerStride(), upstream(s, dy));
   }
   /// dy·∂output/∂x on the slice.
   template <class X, class G>
-  Columns<Scalar> pull_input(Slice s, const X& x, const G& dy) {
+  Columns<Scalar> input_vjp(Slice s, const X& x, const G& dy) {
     pull_tile<false, true>(s, x.data(), x.outerStride(), upstream(s, dy));
     return {dx_.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
@@ -120,10 +134,14 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   }
   bool drops() const { return dropout() > 0; }
   Scalar* y(int l, Slice s) { return y_[l].data() + row_(s) * W; }
-  Scalar* kept(int l, Slice s) { return (Act::keeps ? kept_ : y_)[l].data() + row_(s) * W; }  // overwritten by dz on the way back
+  Scalar* kept(int l, Slice s) {
+    return (Act::keeps ? kept_ : y_)[l].data() + row_(s) * W;
+  }  // overwritten by dz on the way back
   auto output(Slice s) {
     if constexpr (scalar) return Values<Scalar>(output_.data() + row_(s), s.size);
-    else return Columns<Scalar>(output_.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_));
+    else
+      return Columns<Scalar>(output_.data() + row_(s) * padded_, dim_, s.size,
+                             Eigen::OuterStride<>(padded_));
   }
   template <class G>
   const Scalar* upstream(Slice s, const G& dy) {
@@ -136,21 +154,23 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   }
 
   void initialise() {
-    const auto values = initial_parameters(spec_, dim_, engine_->random, stream_);
+    const auto values = initial_parameters(spec_, dim_, team_->random, stream_);
     this->set_parameters(std::vector<Scalar>(values.begin(), values.end()));
   }
   void refresh() {
     for (int l = 0; l < (scalar ? last : depth); ++l) {
       const Layer& a = layer_[l];
-      transpose(parameters_.data() + a.weight, a.out, a.in, a.out, transposed_.data() + a.transposed, l ? W : padded_);
+      transpose(parameters_.data() + a.weight, a.out, a.in, a.out,
+                transposed_.data() + a.transposed, l ? W : padded_);
     }
   }
   void fill_masks(Slice s, std::uint32_t draw) {
     const auto rate = Scalar(dropout()), up = Scalar(1 / (1 - dropout()));
-    engine_->random.template fill<Scalar, false>(stream_, draw, s.begin, s.size, W * last, [&](long point, int first, const Scalar* u) {
-      Scalar* m = mask_[first / W].data() + (row_(s) + point) * W + first % W;
-      for (int j = 0; j < 4; ++j) m[j] = u[j] < rate ? Scalar(0) : up;
-    });
+    team_->random.template fill<Scalar, false>(
+        stream_, draw, s.begin, s.size, W * last, [&](long point, int first, const Scalar* u) {
+          Scalar* m = mask_[first / W].data() + (row_(s) + point) * W + first % W;
+          for (int j = 0; j < 4; ++j) m[j] = u[j] < rate ? Scalar(0) : up;
+        });
   }
 
   void forward_tile(Slice s, const Scalar* x, std::ptrdiff_t ldx, bool dropping) {
@@ -174,7 +194,9 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
         if constexpr (Act::fused) activate(r * W + c, z);
         else store(yl + r * W + c, z);
       };
-      if (l == 0) product<W, Scalar>(s.size, W, dim_, {first, spec_.input_scale != 1 ? padded_ : ldx, 1}, p + a.weight, W, start, finish);
+      if (l == 0)
+        product<W, Scalar>(s.size, W, dim_, {first, spec_.input_scale != 1 ? padded_ : ldx, 1},
+                           p + a.weight, W, start, finish);
       else product<W, Scalar>(s.size, W, W, {y(l - 1, s), W, 1}, p + a.weight, W, start, finish);
       if constexpr (!Act::fused)
         for (int at = 0; at < s.size * W; at += lanes<Scalar>) activate(at, load(yl + at));
@@ -185,7 +207,8 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       Scalar* out = output_.data() + row_(s);
       const auto product_of_row = [&](int r) WGF_LAMBDA_INLINE {
         Vec<Scalar> d = load(h + r * W) * load(w);
-        for (int c = lanes<Scalar>; c < W; c += lanes<Scalar>) d = fma(load(h + r * W + c), load(w + c), d);
+        for (int c = lanes<Scalar>; c < W; c += lanes<Scalar>)
+          d = fma(load(h + r * W + c), load(w + c), d);
         return d;
       };
       int r = 0;
@@ -198,7 +221,8 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     } else {
       Scalar* out = output_.data() + row_(s) * padded_;
       product<0, Scalar>(
-          s.size, padded_, W, {h, W, 1}, w, padded_, [&](int r, int c) { return load(p + a.bias + c) + load(x + r * ldx + c); },
+          s.size, padded_, W, {h, W, 1}, w, padded_,
+          [&](int r, int c) { return load(p + a.bias + c) + load(x + r * ldx + c); },
           [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
     }
   }
@@ -207,17 +231,22 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     Scalar* to = scaled_.data() + row_(s) * padded_;
     const Vec<Scalar> scale = broadcast(Scalar(spec_.input_scale));
     for (int r = 0; r < s.size; ++r)
-      for (int c = 0; c < padded_; c += lanes<Scalar>) store(to + r * padded_ + c, scale * load(x + r * ldx + c));
+      for (int c = 0; c < padded_; c += lanes<Scalar>)
+        store(to + r * padded_ + c, scale * load(x + r * ldx + c));
     return to;
   }
 
   template <bool Parameters, bool Input>
   void pull_tile(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* dy) {
     const Scalar* p = parameters_.data();
-    Scalar* g = Parameters ? parameters_.gradient(s.strand) : nullptr;
+    Scalar* g = Parameters ? parameters_.gradient(s.chunk) : nullptr;
     const auto zero = [](int, int) { return Vec<Scalar>{}; };
-    const auto slope_of = [&](int l) { return broadcast(Act::learned ? p[layer_[l].slope] : Scalar(0)); };
-    const auto mask_of = [&](int l) -> const Scalar* { return drops() && dropping_[s.worker] ? mask_[l].data() + row_(s) * W : nullptr; };
+    const auto slope_of = [&](int l) {
+      return broadcast(Act::learned ? p[layer_[l].slope] : Scalar(0));
+    };
+    const auto mask_of = [&](int l) -> const Scalar* {
+      return drops() && dropping_[s.worker] ? mask_[l].data() + row_(s) * W : nullptr;
+    };
     Vec<Scalar> dslope{}, slope = slope_of(last - 1);
     const Layer& end = layer_[last];
     Scalar* dz = kept(last - 1, s);
@@ -230,13 +259,15 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     if constexpr (scalar) {  // an outer product and a weighted sum: no product needed
       constexpr int V = W / lanes<Scalar>;
       Vec<Scalar> dw[V], db[V], w[V];
-      WGF_UNROLL for (int j = 0; j < V; ++j) dw[j] = db[j] = Vec<Scalar>{}, w[j] = load(p + end.weight + j * lanes<Scalar>);
+      WGF_UNROLL for (int j = 0; j < V; ++j) dw[j] = db[j] = Vec<Scalar>{},
+                                             w[j] = load(p + end.weight + j * lanes<Scalar>);
       Scalar total = 0;
       for (int r = 0; r < s.size; ++r) {
         const Vec<Scalar> dr = broadcast(dy[r]);
         WGF_UNROLL for (int j = 0; j < V; ++j) {
           const int at = r * W + j * lanes<Scalar>;
-          if constexpr (Parameters) dw[j] = fma(dr, load(h + at), dw[j]);  // before `finish`: dz may lie where h was
+          if constexpr (Parameters)
+            dw[j] = fma(dr, load(h + at), dw[j]);  // before `finish`: dz may lie where h was
           Vec<Scalar> v = dr * w[j];
           if (mask) v *= load(mask + at);
           const Vec<Scalar> d = Act::backward(v, load(dz + at), slope, dslope);
@@ -247,7 +278,8 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       }
       if constexpr (Parameters) {
         for (int j = 0; j < V; ++j) {
-          Scalar *a = g + end.weight + j * lanes<Scalar>, *b = g + layer_[last - 1].bias + j * lanes<Scalar>;
+          Scalar *a = g + end.weight + j * lanes<Scalar>,
+                 *b = g + layer_[last - 1].bias + j * lanes<Scalar>;
           store(a, load(a) + dw[j]), store(b, load(b) + db[j]);
         }
         g[end.bias] += total;
@@ -257,15 +289,18 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
         this->template add_weights<0>(h, W, W, dy, padded_, s.size, g + end.weight);
         this->add_rows(dy, padded_, s.size, g + end.bias);
       }
-      product<W, Scalar>(s.size, W, dim_, {dy, padded_, 1}, transposed_.data() + end.transposed, W, zero, finish);
+      product<W, Scalar>(s.size, W, dim_, {dy, padded_, 1}, transposed_.data() + end.transposed, W,
+                         zero, finish);
       if constexpr (Parameters) this->add_rows(dz, W, s.size, g + layer_[last - 1].bias);
     }
     if constexpr (Parameters && Act::learned) g[layer_[last - 1].slope] += sum(dslope);
     for (int l = last - 1; l > 0; --l) {
       const Scalar* above = dz;
-      if constexpr (Parameters) this->template add_weights<W>(y(l - 1, s), W, W, above, W, s.size, g + layer_[l].weight);
+      if constexpr (Parameters)
+        this->template add_weights<W>(y(l - 1, s), W, W, above, W, s.size, g + layer_[l].weight);
       slope = slope_of(l - 1), dslope = Vec<Scalar>{}, dz = kept(l - 1, s), mask = mask_of(l - 1);
-      product<W, Scalar>(s.size, W, W, {above, W, 1}, transposed_.data() + layer_[l].transposed, W, zero, finish);
+      product<W, Scalar>(s.size, W, W, {above, W, 1}, transposed_.data() + layer_[l].transposed, W,
+                         zero, finish);
       if constexpr (Parameters) {
         this->add_rows(dz, W, s.size, g + layer_[l - 1].bias);
         if constexpr (Act::learned) g[layer_[l - 1].slope] += sum(dslope);
@@ -273,15 +308,18 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     }
     const bool scaling = spec_.input_scale != 1;
     if constexpr (Parameters)
-      this->template add_weights<W>(scaling ? scaled_.data() + row_(s) * padded_ : x, scaling ? padded_ : ldx, dim_, dz, W, s.size,
+      this->template add_weights<W>(scaling ? scaled_.data() + row_(s) * padded_ : x,
+                                    scaling ? padded_ : ldx, dim_, dz, W, s.size,
                                     g + layer_[0].weight);
     if constexpr (Input) {
       Scalar* to = dx_.data() + row_(s) * padded_;
       const Vec<Scalar> scale = broadcast(Scalar(spec_.input_scale));
-      product<0, Scalar>(s.size, padded_, W, {dz, W, 1}, transposed_.data() + layer_[0].transposed, padded_, zero,
-                         [&](int r, int c, Vec<Scalar> v) {
+      product<0, Scalar>(s.size, padded_, W, {dz, W, 1}, transposed_.data() + layer_[0].transposed,
+                         padded_, zero, [&](int r, int c, Vec<Scalar> v) {
                            if constexpr (scalar) store(to + r * padded_ + c, scale * v);
-                           else store(to + r * padded_ + c, fma(scale, v, load(dy + r * padded_ + c)));  // T(x) = x + …
+                           else
+                             store(to + r * padded_ + c,
+                                   fma(scale, v, load(dy + r * padded_ + c)));  // T(x) = x + …
                          });
     }
   }

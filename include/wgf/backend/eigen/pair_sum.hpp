@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Means over samples Y of an interaction kernel, E_Y W(x − Y), E_Y ∇W(x − Y) and E_Y ∇²W(x − Y), by summing over all pairs: what the
-// interaction energy and the forward step (12) are made of. Vector registers run over the points x, so that two dimensions fill them.
+// Means over samples Y of an interaction kernel, E_Y W(x − Y), E_Y ∇W(x − Y) and E_Y ∇²W(x − Y), by
+// summing over all pairs: what the interaction energy and the forward step (12) are made of. Vector
+// registers run over the points x, so that two dimensions fill them.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -30,20 +31,23 @@ WGF_INLINE auto lane_numbers() {
   }(std::make_integer_sequence<Whole<Scalar>, lanes<Scalar>>{});
 }
 
-/// 2^x. In float the relative error is below 2e-7; below 2^−126 it is 0 or within 1e-38, above the largest number infinite. x = k + r with
-/// |r| ≤ ½: adding 1.5 · 2²³ leaves k in the last bits, 2^r is a polynomial, and k goes straight into its exponent.
+/// 2^x. In float the relative error is below 2e-7; below 2^−126 it is 0 or within 1e-38, above the
+/// largest number infinite. x = k + r with |r| ≤ ½: adding 1.5 · 2²³ leaves k in the last bits, 2^r
+/// is a polynomial, and k goes straight into its exponent.
 template <class Scalar>
 WGF_INLINE Vec<Scalar> exp2(Vec<Scalar> x) {
   if constexpr (std::is_same_v<Scalar, float>) {
     // Both ends are exact: r = 0 there, and the polynomial is 1.
     x = apply<float>(x, [](const auto& a) { return a.max(-127.0f).min(128.0f); });
     const Vec<float> shift = broadcast(0x1.8p23f), shifted = x + shift, r = x - (shifted - shift);
-    Vec<float> p = fma(broadcast(1.3264661e-3f), r, broadcast(9.6715671e-3f));  // minimax but for the constant 1
+    Vec<float> p = fma(broadcast(1.3264661e-3f), r,
+                       broadcast(9.6715671e-3f));  // minimax but for the constant 1
     p = fma(p, r, broadcast(5.5507344e-2f));
     p = fma(p, r, broadcast(2.4022241e-1f));
     p = fma(p, r, broadcast(6.9314698e-1f));
     p = fma(p, r, broadcast(1.0f));
-    const VecOf<int>::type bits = __builtin_bit_cast(VecOf<int>::type, p) + (__builtin_bit_cast(VecOf<int>::type, shifted) << 23);
+    const VecOf<int>::type bits = __builtin_bit_cast(VecOf<int>::type, p) +
+                                  (__builtin_bit_cast(VecOf<int>::type, shifted) << 23);
     return __builtin_bit_cast(Vec<float>, bits);
   } else {
     return exp<Scalar>(x * broadcast(static_cast<Scalar>(std::numbers::ln2)));
@@ -53,8 +57,9 @@ WGF_INLINE Vec<Scalar> exp2(Vec<Scalar> x) {
 template <class V>
 WGF_INLINE V rotate(V a) {
   constexpr int n = sizeof(V) / sizeof(a[0]);
-  return [&]<int... i>(std::integer_sequence<int, i...>)
-             WGF_LAMBDA_INLINE { return __builtin_shufflevector(a, a, ((i + 1) % n)...); }(std::make_integer_sequence<int, n>{});
+  return [&]<int... i>(std::integer_sequence<int, i...>) WGF_LAMBDA_INLINE {
+    return __builtin_shufflevector(a, a, ((i + 1) % n)...);
+  }(std::make_integer_sequence<int, n>{});
 }
 }  // namespace simd
 
@@ -77,12 +82,14 @@ struct RegisterArray {
     return simd::apply<Scalar>(a.v, [](const auto& x) { return x.sqrt(); });
   }
   friend WGF_INLINE RegisterArray pow(RegisterArray a, double exponent) {
-    return simd::apply<Scalar>(a.v, [exponent](const auto& x) { return x.pow(static_cast<Scalar>(exponent)); });
+    return simd::apply<Scalar>(
+        a.v, [exponent](const auto& x) { return x.pow(static_cast<Scalar>(exponent)); });
   }
   friend WGF_INLINE RegisterArray ones_like(RegisterArray) { return 1.0; }
 };
 
-/// Sum in two numbers, the sum and what it lost in rounding: sum + lost is as good as twice the digits (Knuth's exact addition).
+/// Sum in two numbers, the sum and what it lost in rounding: sum + lost is as good as twice the
+/// digits (Knuth's exact addition).
 template <class V>
 WGF_INLINE void add_exactly(V term, V& sum, V& lost) {
   const V total = sum + term, added = total - sum;
@@ -90,35 +97,42 @@ WGF_INLINE void add_exactly(V term, V& sum, V& lost) {
   sum = total;
 }
 
-/// Sums over pairs of a kernel, with scratch memory for every worker. (Functions of pairs are flattened: a kernel of a user must be inlined
-/// too.) A radial kernel's are made in registers, in Scalar, exact up to the rounding of each pair and of partial sums over 128 samples;
-/// those of another kernel point by point in double precision. Each point's sum is its own, so the bits do not depend on the threads; on
-/// the cut into tiles only where points are samples too: around a point's own sample, partial sums begin and end with its group.
+/// Sums over pairs of a kernel, with scratch memory for every worker. (Functions of pairs are
+/// flattened: a kernel of a user must be inlined too.) A radial kernel's are made in registers, in
+/// Scalar, exact up to the rounding of each pair and of partial sums over 128 samples; those of
+/// another kernel point by point in double precision. Each point's sum is its own, so the bits do
+/// not depend on the threads; on the cut into tiles only where points are samples too: around a
+/// point's own sample, partial sums begin and end with its group.
 template <InteractionKernel Kernel, class Scalar>
 class PairSum {
   using V = simd::Vec<Scalar>;
   using Array = RegisterArray<Scalar>;
   static constexpr bool radial = RadialKernel<Kernel>;
   static constexpr int lanes = simd::lanes<Scalar>;
-  static constexpr int group_registers = 2, group = group_registers * lanes;  // points whose partial sums are in registers
-  static constexpr int chunk = 128;                                           // samples in a partial sum
-  static constexpr int block = scratch_rows;                                  // points that meet a chunk while it is in the cache
+  static constexpr int group_registers = 2,
+                       group =
+                           group_registers * lanes;  // points whose partial sums are in registers
+  static constexpr int chunk = 128;                  // samples in a partial sum
+  static constexpr int block = scratch_rows;  // points that meet a chunk while it is in the cache
 
  public:
   /// Says that the samples are others than the points x.
   static constexpr long apart = std::numeric_limits<long>::min() / 2;
 
   /// \throws std::invalid_argument if the kernel's parameters make no sense.
-  PairSum(const Kernel& kernel, int dim, int workers) : kernel_(kernel), form_(form_of(kernel)), dim_(dim) {
+  PairSum(const Kernel& kernel, int dim, int workers)
+      : kernel_(kernel), form_(form_of(kernel)), dim_(dim) {
     check_kernel(kernel);
     if (radial) scratch_ = Buffer<Scalar>(static_cast<std::size_t>(workers) * scratch_size());
   }
 
   /// g(s) += weight · mean_j ∇W(x_i − y_j) for the points x = x(s) of a tile.
-  /// \param first apart; or the number of the sample that x_0 itself is, x_1 being the next, and so on: a point is then no partner of
-  /// itself, and the mean is over the others, of which there must be one.
+  /// \param first apart; or the number of the sample that x_0 itself is, x_1 being the next, and so
+  /// on: a point is then no partner of itself, and the mean is over the others, of which there must
+  /// be one.
   template <class X, class G>
-  void add_gradient(Slice s, const X& x, const Window<Scalar>& y, G&& g, double weight, long first = apart) {
+  void add_gradient(Slice s, const X& x, const PointsView<Scalar>& y, G&& g, double weight,
+                    long first = apart) {
     const double share = weight / static_cast<double>(partners(y.count(), first));
     if constexpr (radial) {
       const Scratch at = scratch(s.worker);
@@ -136,20 +150,21 @@ class PairSum {
   }
   /// Σ_i mean_j W(x_i − y_j) over the points of a tile.
   template <class X>
-  double value(Slice s, const X& x, const Window<Scalar>& y, long first = apart) {
+  double value(Slice s, const X& x, const PointsView<Scalar>& y, long first = apart) {
     double total = 0;
     each_value(s.worker, x, y, first, [&](Eigen::Index, double v) { total += v; });
     return total;
   }
   /// f(i, mean_j W(x_i − y_j)) for at most 128 points x.
   template <class X, class F>
-  void each_value(int worker, const X& x, const Window<Scalar>& y, long first, F&& f) {
+  void each_value(int worker, const X& x, const PointsView<Scalar>& y, long first, F&& f) {
     const double share = 1 / static_cast<double>(partners(y.count(), first));
     if constexpr (radial) {
       const Scratch at = scratch(worker);
       sum_block<false>(at, x, y.count(), first, [&](long j, int n) { return pack(at, y, j, n); });
       for (Eigen::Index i = 0; i < x.cols(); ++i)
-        f(i, share * form_.value_factor * (static_cast<double>(at.sum[i]) + static_cast<double>(at.lost[i])));
+        f(i, share * form_.value_factor *
+                 (static_cast<double>(at.sum[i]) + static_cast<double>(at.lost[i])));
     } else {
       for (Eigen::Index i = 0; i < x.cols(); ++i) {
         double total = 0;
@@ -161,17 +176,19 @@ class PairSum {
   }
 
   /// out_i = mean_j ∇W(x_i − y_j) for any number of points; samples are packed once.
-  void gradients(Engine& engine, const Window<Scalar>& x, const Window<Scalar>& y, const Window<Scalar>& out, long first = apart) {
+  void gradients(ThreadTeam& team, const PointsView<Scalar>& x, const PointsView<Scalar>& y,
+                 const PointsView<Scalar>& out, long first = apart) {
     Buffer<Scalar> packed;
     if constexpr (radial) {
       packed = Buffer<Scalar>(static_cast<std::size_t>(dim_) * y.count());
       for (long j = 0; j < y.count(); ++j) pack_point(y, j, packed.data() + j * dim_);
     }
-    blocks(engine, x.count(), [&](Slice s) {
+    blocks(team, x.count(), [&](Slice s) {
       out(s).setZero();
       if constexpr (radial) {
         const Scratch at = scratch(s.worker);
-        sum_block<true>(at, x(s), y.count(), first + s.begin, [&](long j, int) { return packed.data() + j * dim_; });
+        sum_block<true>(at, x(s), y.count(), first + s.begin,
+                        [&](long j, int) { return packed.data() + j * dim_; });
         add_to(at, out(s), gradient_factor() / static_cast<double>(partners(y.count(), first)));
       } else {
         add_gradient(s, x(s), y, out(s), 1.0, first + s.begin);
@@ -179,27 +196,33 @@ class PairSum {
     });
   }
   /// out_i = mean_j W(x_i − y_j).
-  void values(Engine& engine, const Window<Scalar>& x, const Window<Scalar>& y, Eigen::Ref<Eigen::VectorXd> out, long first = apart) {
-    blocks(engine, x.count(),
-           [&](Slice s) { each_value(s.worker, x(s), y, first + s.begin, [&](Eigen::Index i, double v) { out[s.begin + i] = v; }); });
+  void values(ThreadTeam& team, const PointsView<Scalar>& x, const PointsView<Scalar>& y,
+              Eigen::Ref<Eigen::VectorXd> out, long first = apart) {
+    blocks(team, x.count(), [&](Slice s) {
+      each_value(s.worker, x(s), y, first + s.begin,
+                 [&](Eigen::Index i, double v) { out[s.begin + i] = v; });
+    });
   }
-  /// out_i = mean over j ≠ i of ∇W(x_i − x_j), every pair once: W is even, so that each gives to x_j what it takes from x_i. Blocks of the
-  /// cloud meet as the teams of a tournament do: the pairs of a round have no block in common, and the rounds have a fixed order.
-  void self_gradients(Engine& engine, const Window<Scalar>& x, const Window<Scalar>& out) {
+  /// out_i = mean over j ≠ i of ∇W(x_i − x_j), every pair once: W is even, so that each gives to
+  /// x_j what it takes from x_i. Blocks of the cloud meet as the teams of a tournament do: the
+  /// pairs of a round have no block in common, and the rounds have a fixed order.
+  void self_gradients(ThreadTeam& team, const PointsView<Scalar>& x,
+                      const PointsView<Scalar>& out) {
     const long groups = x.count() / group;
     if constexpr (radial)
       if (dim_ <= 3 && groups >= 8) {
-        if (dim_ == 1) tournament<1>(engine, x, out, groups);
-        if (dim_ == 2) tournament<2>(engine, x, out, groups);
-        if (dim_ == 3) tournament<3>(engine, x, out, groups);
+        if (dim_ == 1) tournament<1>(team, x, out, groups);
+        if (dim_ == 2) tournament<2>(team, x, out, groups);
+        if (dim_ == 3) tournament<3>(team, x, out, groups);
         return;
       }
-    gradients(engine, x, x, out, 0);
+    gradients(team, x, x, out, 0);
   }
 
  private:
   struct Scratch {
-    Scalar *x, *sum, *lost, *samples, *partial;  // points and their sums, a coordinate after the other; samples of a chunk
+    Scalar *x, *sum, *lost, *samples,
+        *partial;  // points and their sums, a coordinate after the other; samples of a chunk
   };
   std::size_t scratch_size() const { return static_cast<std::size_t>(5) * dim_ * block; }
   Scratch scratch(int worker) const {
@@ -208,33 +231,38 @@ class PairSum {
     return {p, p + part, p + 2 * part, p + 3 * part, p + 4 * part};
   }
   static long partners(long samples, long first) { return first < 0 ? samples : samples - 1; }
-  double gradient_factor() const { return 2 * form_.slope_factor / form_.scale; }
+  double gradient_factor() const { return 2 * form_.derivative_factor / form_.scale; }
 
   template <class X>
-  Eigen::VectorXd difference(const X& x, Eigen::Index i, const Window<Scalar>& y, long j) const {
+  Eigen::VectorXd difference(const X& x, Eigen::Index i, const PointsView<Scalar>& y,
+                             long j) const {
     return x.col(i).matrix().template cast<double>() -
-           Eigen::Map<const Eigen::Matrix<Scalar, Eigen::Dynamic, 1>>(y.row(j), dim_).template cast<double>();
+           Eigen::Map<const Eigen::Matrix<Scalar, Eigen::Dynamic, 1>>(y.row(j), dim_)
+               .template cast<double>();
   }
-  void pack_point(const Window<Scalar>& y, long j, Scalar* to) const {
+  void pack_point(const PointsView<Scalar>& y, long j, Scalar* to) const {
     for (int c = 0; c < dim_; ++c) to[c] = static_cast<Scalar>(form_.scale) * y.row(j)[c];
   }
-  const Scalar* pack(const Scratch& at, const Window<Scalar>& y, long j, int n) const {
+  const Scalar* pack(const Scratch& at, const PointsView<Scalar>& y, long j, int n) const {
     for (int k = 0; k < n; ++k) pack_point(y, j + k, at.samples + k * dim_);
     return at.samples;
   }
   /// f on slices of at most a block of n points, in a number of tasks that workers can count.
   template <class F>
-  static void blocks(Engine& engine, long n, F&& f) {
+  static void blocks(ThreadTeam& team, long n, F&& f) {
     const long per_task = (n / (30'000L * block) + 1) * block;
-    engine.workers.run(static_cast<int>((n + per_task - 1) / per_task), [&](int task, int worker) {
+    team.workers.run(static_cast<int>((n + per_task - 1) / per_task), [&](int task, int worker) {
       const long end = std::min(n, (task + 1) * per_task);
-      for (long i = task * per_task; i < end; i += block) f(Slice{i, static_cast<int>(std::min<long>(block, end - i)), 0, worker});
+      for (long i = task * per_task; i < end; i += block)
+        f(Slice{i, static_cast<int>(std::min<long>(block, end - i)), 0, worker});
     });
   }
 
-  /// The sums of at most a block of points x over all samples: chunk_at(j, n) gives samples j to j + n, scaled and packed.
+  /// The sums of at most a block of points x over all samples: chunk_at(j, n) gives samples j to j
+  /// + n, scaled and packed.
   template <bool gradient, class X, class ChunkAt>
-  void sum_block(const Scratch& at, const X& x, long samples, long first, const ChunkAt& chunk_at) const {
+  void sum_block(const Scratch& at, const X& x, long samples, long first,
+                 const ChunkAt& chunk_at) const {
     const int n = static_cast<int>(x.cols());
     const int filled = (n + group - 1) / group * group;
     for (int c = 0; c < dim_; ++c) {
@@ -248,7 +276,8 @@ class PairSum {
       const int m = static_cast<int>(std::min<long>(chunk, samples - j));
       const Scalar* const y = chunk_at(j, m);
       for (int i = 0; i < filled; i += group) {
-        const int self = static_cast<int>(std::clamp<long>(first + i - j, -group, chunk));  // the sample that the group's first point is
+        const int self = static_cast<int>(std::clamp<long>(
+            first + i - j, -group, chunk));  // the sample that the group's first point is
         if (!gradient || dim_ > 3) {
           add_chunk<gradient>(at, i, y, 0, m, self);
         } else {
@@ -268,17 +297,20 @@ class PairSum {
   }
   /// The gradients of samples that are none of the group's points, everything in registers.
   template <int D>
-  __attribute__((flatten)) void add_chunk_of_dim(const Scratch& at, int i, const Scalar* y, int begin, int end) const {
+  __attribute__((flatten)) void add_chunk_of_dim(const Scratch& at, int i, const Scalar* y,
+                                                 int begin, int end) const {
     const auto shape = form_.shape;
     V x[D][group_registers], part[D][group_registers] = {};
-    WGF_UNROLL for (int c = 0; c < D; ++c) WGF_UNROLL for (int v = 0; v < group_registers; ++v) x[c][v] =
-        simd::load(at.x + c * block + i + v * lanes);
+    WGF_UNROLL for (int c = 0; c < D; ++c) WGF_UNROLL for (int v = 0; v < group_registers; ++v)
+        x[c][v] = simd::load(at.x + c * block + i + v * lanes);
     for (const Scalar *p = y + begin * D, *last = y + end * D; p != last; p += D) {
       WGF_UNROLL for (int v = 0; v < group_registers; ++v) {
         V d[D], q{};
-        WGF_UNROLL for (int c = 0; c < D; ++c) d[c] = x[c][v] - simd::broadcast(p[c]), q = c == 0 ? d[0] * d[0] : simd::fma(d[c], d[c], q);
-        const Array slope = shape.slope(Array(q));
-        WGF_UNROLL for (int c = 0; c < D; ++c) part[c][v] = simd::fma(slope.v, d[c], part[c][v]);
+        WGF_UNROLL for (int c = 0; c < D; ++c) d[c] = x[c][v] - simd::broadcast(p[c]),
+                                               q = c == 0 ? d[0] * d[0] : simd::fma(d[c], d[c], q);
+        const Array derivative = shape.derivative(Array(q));
+        WGF_UNROLL for (int c = 0; c < D; ++c) part[c][v] =
+            simd::fma(derivative.v, d[c], part[c][v]);
       }
     }
     WGF_UNROLL for (int c = 0; c < D; ++c) WGF_UNROLL for (int v = 0; v < group_registers; ++v)
@@ -290,10 +322,12 @@ class PairSum {
     simd::store(sums + at, sum), simd::store(losts + at, lost);
   }
 
-  /// Gradients or values in any dimension: four samples at a time, so that coordinates and partial sums make fewer trips to the cache.
-  /// \param self the sample that the group's first point is; a point's own term is left out.
+  /// Gradients or values in any dimension: four samples at a time, so that coordinates and partial
+  /// sums make fewer trips to the cache. \param self the sample that the group's first point is; a
+  /// point's own term is left out.
   template <bool gradient>
-  __attribute__((flatten)) void add_chunk(const Scratch& at, int i, const Scalar* y, int begin, int end, int self) const {
+  __attribute__((flatten)) void add_chunk(const Scratch& at, int i, const Scalar* y, int begin,
+                                          int end, int self) const {
     if (begin == end) return;
     constexpr int together = 4;
     const int sums = gradient ? dim_ : 1;
@@ -303,7 +337,8 @@ class PairSum {
     for (; j < end; ++j) add_samples<gradient, 1>(at, i, y, j, self);
     for (int c = 0; c < sums; ++c)
       for (int v = 0; v < group_registers; ++v)
-        add_to_sum(at.sum, at.lost, c * block + i + v * lanes, simd::load(at.partial + c * group + v * lanes));
+        add_to_sum(at.sum, at.lost, c * block + i + v * lanes,
+                   simd::load(at.partial + c * group + v * lanes));
   }
   template <bool gradient, int S>
   WGF_INLINE void add_samples(const Scratch& at, int i, const Scalar* y, int j, int self) const {
@@ -315,19 +350,25 @@ class PairSum {
         WGF_UNROLL for (int s = 0; s < S; ++s) f(s, v, x - simd::broadcast(y[(j + s) * dim_ + c]));
       }
     };
-    for (int c = 0; c < dim_; ++c) each(c, [&](int s, int v, V d) WGF_LAMBDA_INLINE { w[s][v] = simd::fma(d, d, w[s][v]); });
+    for (int c = 0; c < dim_; ++c)
+      each(c, [&](int s, int v, V d) WGF_LAMBDA_INLINE { w[s][v] = simd::fma(d, d, w[s][v]); });
     WGF_UNROLL for (int s = 0; s < S; ++s) WGF_UNROLL for (int v = 0; v < group_registers; ++v) {
       const Array q(w[s][v]);
-      if constexpr (gradient) w[s][v] = Array(shape.slope(q)).v;
+      if constexpr (gradient) w[s][v] = Array(shape.derivative(q)).v;
       else w[s][v] = Array(shape.value(q)).v;
-      w[s][v] = simd::lane_numbers<Scalar>() == j + s - self - v * lanes ? V{} : w[s][v];  // the lane that the sample is
+      w[s][v] = simd::lane_numbers<Scalar>() == j + s - self - v * lanes
+                    ? V{}
+                    : w[s][v];  // the lane that the sample is
     }
     if constexpr (gradient) {
       for (int c = 0; c < dim_; ++c) {
         V part[group_registers];
-        WGF_UNROLL for (int v = 0; v < group_registers; ++v) part[v] = simd::load(at.partial + c * group + v * lanes);
-        each(c, [&](int s, int v, V d) WGF_LAMBDA_INLINE { part[v] = simd::fma(w[s][v], d, part[v]); });
-        WGF_UNROLL for (int v = 0; v < group_registers; ++v) simd::store(at.partial + c * group + v * lanes, part[v]);
+        WGF_UNROLL for (int v = 0; v < group_registers; ++v) part[v] =
+            simd::load(at.partial + c * group + v * lanes);
+        each(c, [&](int s, int v, V d)
+                    WGF_LAMBDA_INLINE { part[v] = simd::fma(w[s][v], d, part[v]); });
+        WGF_UNROLL for (int v = 0; v < group_registers; ++v)
+            simd::store(at.partial + c * group + v * lanes, part[v]);
       }
     } else {
       WGF_UNROLL for (int v = 0; v < group_registers; ++v) {
@@ -342,7 +383,8 @@ class PairSum {
     for (Eigen::Index i = 0; i < g.cols(); ++i)
       for (int c = 0; c < dim_; ++c) {
         const std::ptrdiff_t k = c * block + i;
-        g(c, i) += static_cast<Scalar>(factor * (static_cast<double>(at.sum[k]) + static_cast<double>(at.lost[k])));
+        g(c, i) += static_cast<Scalar>(
+            factor * (static_cast<double>(at.sum[k]) + static_cast<double>(at.lost[k])));
       }
   }
 
@@ -353,10 +395,11 @@ class PairSum {
     Buffer<Scalar> x, sum, lost;
     std::ptrdiff_t stride;
   };
-  /// Registers at i meet the one at j, or the register at i itself (then each pair is met twice and only x_i takes): lanes are rotated
-  /// until all have met.
+  /// Registers at i meet the one at j, or the register at i itself (then each pair is met twice and
+  /// only x_i takes): lanes are rotated until all have met.
   template <int D, int R, bool self>
-  WGF_INLINE void meet(const V (&x)[D][R], V (&part)[D][R], const Paired& cloud, std::ptrdiff_t j) const {
+  WGF_INLINE void meet(const V (&x)[D][R], V (&part)[D][R], const Paired& cloud,
+                       std::ptrdiff_t j) const {
     const auto shape = form_.shape;
     V y[D], given[D] = {};
     WGF_UNROLL for (int c = 0; c < D; ++c) y[c] = simd::load(cloud.x.data() + c * cloud.stride + j);
@@ -366,47 +409,54 @@ class PairSum {
       }
       WGF_UNROLL for (int v = 0; v < R; ++v) {
         V d[D], q{};
-        WGF_UNROLL for (int c = 0; c < D; ++c) d[c] = x[c][v] - y[c], q = c == 0 ? d[0] * d[0] : simd::fma(d[c], d[c], q);
-        const Array slope = shape.slope(Array(q));
+        WGF_UNROLL for (int c = 0; c < D; ++c) d[c] = x[c][v] - y[c],
+                                               q = c == 0 ? d[0] * d[0] : simd::fma(d[c], d[c], q);
+        const Array derivative = shape.derivative(Array(q));
         WGF_UNROLL for (int c = 0; c < D; ++c) {
-          part[c][v] = simd::fma(slope.v, d[c], part[c][v]);
-          if constexpr (!self) given[c] -= slope.v * d[c];
+          part[c][v] = simd::fma(derivative.v, d[c], part[c][v]);
+          if constexpr (!self) given[c] -= derivative.v * d[c];
         }
       }
       if constexpr (!self) {
-        WGF_UNROLL for (int c = 0; c < D; ++c) y[c] = simd::rotate(y[c]), given[c] = simd::rotate(given[c]);
+        WGF_UNROLL for (int c = 0; c < D; ++c) y[c] = simd::rotate(y[c]),
+                                               given[c] = simd::rotate(given[c]);
       }
     }
     if constexpr (!self) {
-      WGF_UNROLL for (int c = 0; c < D; ++c) add_to_sum(cloud.sum.data(), cloud.lost.data(), c * cloud.stride + j, given[c]);
+      WGF_UNROLL for (int c = 0; c < D; ++c)
+          add_to_sum(cloud.sum.data(), cloud.lost.data(), c * cloud.stride + j, given[c]);
     }
   }
   /// R registers at i meet those of [begin, end).
   template <int D, int R, bool self = false>
-  __attribute__((flatten)) void meet_all(const Paired& cloud, std::ptrdiff_t i, std::ptrdiff_t begin, std::ptrdiff_t end) const {
+  __attribute__((flatten)) void meet_all(const Paired& cloud, std::ptrdiff_t i,
+                                         std::ptrdiff_t begin, std::ptrdiff_t end) const {
     V x[D][R];
     WGF_UNROLL for (int c = 0; c < D; ++c) WGF_UNROLL for (int v = 0; v < R; ++v) x[c][v] =
         simd::load(cloud.x.data() + c * cloud.stride + i + v * lanes);
     for (std::ptrdiff_t j = begin; j < end; j += chunk) {
       V part[D][R] = {};
-      for (std::ptrdiff_t k = j; k < std::min<std::ptrdiff_t>(end, j + chunk); k += lanes) meet<D, R, self>(x, part, cloud, k);
-      WGF_UNROLL for (int c = 0; c < D; ++c) WGF_UNROLL for (int v = 0; v < R; ++v)
-          add_to_sum(cloud.sum.data(), cloud.lost.data(), c * cloud.stride + i + v * lanes, part[c][v]);
+      for (std::ptrdiff_t k = j; k < std::min<std::ptrdiff_t>(end, j + chunk); k += lanes)
+        meet<D, R, self>(x, part, cloud, k);
+      WGF_UNROLL for (int c = 0; c < D; ++c) WGF_UNROLL for (int v = 0; v < R; ++v) add_to_sum(
+          cloud.sum.data(), cloud.lost.data(), c * cloud.stride + i + v * lanes, part[c][v]);
     }
   }
   template <int D>
-  void tournament(Engine& engine, const Window<Scalar>& x, const Window<Scalar>& out, long groups) {
+  void tournament(ThreadTeam& team, const PointsView<Scalar>& x, const PointsView<Scalar>& out,
+                  long groups) {
     const long n = x.count(), whole = groups * group;
     const auto memory = [&] { return Buffer<Scalar>(static_cast<std::size_t>(D) * whole); };
     const Paired cloud{memory(), memory(), memory(), whole};
-    blocks(engine, whole, [&](Slice s) {
+    blocks(team, whole, [&](Slice s) {
       const auto points = x(s);
       for (int c = 0; c < D; ++c)
-        for (int i = 0; i < s.size; ++i) cloud.x.data()[c * whole + s.begin + i] = static_cast<Scalar>(form_.scale) * points(c, i);
+        for (int i = 0; i < s.size; ++i)
+          cloud.x.data()[c * whole + s.begin + i] = static_cast<Scalar>(form_.scale) * points(c, i);
     });
     const int teams = static_cast<int>(std::clamp<long>(groups / 4, 1, 16)) * 2;
     const auto begin = [&](int team) { return groups * team / teams * group; };
-    engine.workers.run(teams, [&](int team, int) {
+    team.workers.run(teams, [&](int team, int) {
       for (long i = begin(team); i < begin(team + 1); i += group) {
         for (int v = 0; v < group_registers; ++v) {
           const long own = i + v * lanes;
@@ -417,37 +467,44 @@ class PairSum {
       }
     });
     for (int round = 0; round < teams - 1; ++round)
-      engine.workers.run(teams / 2, [&](int table, int) {  // the last team keeps its seat, the others move on by one
-        const int others = teams - 1, a = (round + table) % others, b = table == 0 ? others : (round + others - table) % others;
-        for (long i = begin(a); i < begin(a + 1); i += group) meet_all<D, group_registers>(cloud, i, begin(b), begin(b + 1));
-      });
+      team.workers.run(
+          teams / 2,
+          [&](int table, int) {  // the last team keeps its seat, the others move on by one
+            const int others = teams - 1, a = (round + table) % others,
+                      b = table == 0 ? others : (round + others - table) % others;
+            for (long i = begin(a); i < begin(a + 1); i += group)
+              meet_all<D, group_registers>(cloud, i, begin(b), begin(b + 1));
+          });
     // What is left of the cloud beside whole groups: fewer points than a group.
     const double share = gradient_factor() / static_cast<double>(n - 1);
-    const Window<Scalar> rest = x.window(whole, n - whole);
-    blocks(engine, n, [&](Slice s) {
+    const PointsView<Scalar> rest = x.window(whole, n - whole);
+    blocks(team, n, [&](Slice s) {
       const Scratch at = scratch(s.worker);
       const int paired = static_cast<int>(std::clamp<long>(whole - s.begin, 0, s.size));
       out(s).setZero();
       if (paired > 0) {
         const Slice first{s.begin, paired, 0, s.worker};
-        sum_block<true>(at, x(first), rest.count(), apart, [&](long j, int m) { return pack(at, rest, j, m); });
+        sum_block<true>(at, x(first), rest.count(), apart,
+                        [&](long j, int m) { return pack(at, rest, j, m); });
         for (int c = 0; c < D; ++c)
           for (int i = 0; i < paired; i += lanes) {
             const std::ptrdiff_t from = c * whole + s.begin + i;
-            add_to_sum(at.sum, at.lost, c * block + i, simd::load(cloud.sum.data() + from) + simd::load(cloud.lost.data() + from));
+            add_to_sum(at.sum, at.lost, c * block + i,
+                       simd::load(cloud.sum.data() + from) + simd::load(cloud.lost.data() + from));
           }
         add_to(at, out(first), share);
       }
       if (paired < s.size) {
         const Slice last{s.begin + paired, s.size - paired, 0, s.worker};
-        sum_block<true>(at, x(last), n, last.begin, [&](long j, int m) { return pack(at, x, j, m); });
+        sum_block<true>(at, x(last), n, last.begin,
+                        [&](long j, int m) { return pack(at, x, j, m); });
         add_to(at, out(last), share);
       }
     });
   }
 
   struct NoForm {
-    double scale = 1, value_factor = 1, slope_factor = 1;
+    double scale = 1, value_factor = 1, derivative_factor = 1;
   };
   static auto form_of(const Kernel& kernel) {
     if constexpr (radial) return radial_form(kernel);
@@ -461,12 +518,15 @@ class PairSum {
 
 namespace detail {
 template <class Scalar>
-void check_pairs(const char* who, const Window<Scalar>& x, const Window<Scalar>& y, long least) {
+void check_pairs(const char* who, const PointsView<Scalar>& x, const PointsView<Scalar>& y,
+                 long least) {
   if (x.dim() != y.dim())
-    throw std::invalid_argument(std::string(who) + ": points and samples must have the same dimension, got " + std::to_string(x.dim()) +
-                                " and " + std::to_string(y.dim()));
+    throw std::invalid_argument(std::string(who) +
+                                ": points and samples must have the same dimension, got " +
+                                std::to_string(x.dim()) + " and " + std::to_string(y.dim()));
   if (y.count() < least)
-    throw std::invalid_argument(std::string(who) + ": there must be at least " + std::to_string(least) + " samples, got " +
+    throw std::invalid_argument(std::string(who) + ": there must be at least " +
+                                std::to_string(least) + " samples, got " +
                                 std::to_string(y.count()));
 }
 }  // namespace detail
@@ -474,33 +534,38 @@ void check_pairs(const char* who, const Window<Scalar>& x, const Window<Scalar>&
 /// out_i = mean_j ∇W(x_i − y_j), for clouds x (d × n) and y (d × m); out may not be x or y.
 /// \throws std::invalid_argument unless both have the same dimension and there is a sample.
 template <InteractionKernel K, class Scalar>
-void pair_gradients(Engine& engine, const K& kernel, const Window<Scalar>& x, const Window<Scalar>& y, const Window<Scalar>& out) {
-  detail::check_pairs("wgf::pair_gradients", x, y, 1), detail::check_pairs("wgf::pair_gradients", x, out, x.count());
-  PairSum<K, Scalar>(kernel, x.dim(), engine.workers.count()).gradients(engine, x, y, out);
+void pair_gradients(ThreadTeam& team, const K& kernel, const PointsView<Scalar>& x,
+                    const PointsView<Scalar>& y, const PointsView<Scalar>& out) {
+  detail::check_pairs("wgf::pair_gradients", x, y, 1),
+      detail::check_pairs("wgf::pair_gradients", x, out, x.count());
+  PairSum<K, Scalar>(kernel, x.dim(), team.workers.count()).gradients(team, x, y, out);
 }
 /// n numbers mean_j W(x_i − y_j).
 /// \throws std::invalid_argument as pair_gradients.
 template <InteractionKernel K, class Scalar>
-Eigen::VectorXd pair_values(Engine& engine, const K& kernel, const Window<Scalar>& x, const Window<Scalar>& y) {
+Eigen::VectorXd pair_values(ThreadTeam& team, const K& kernel, const PointsView<Scalar>& x,
+                            const PointsView<Scalar>& y) {
   detail::check_pairs("wgf::pair_values", x, y, 1);
   Eigen::VectorXd out(x.count());
-  PairSum<K, Scalar>(kernel, x.dim(), engine.workers.count()).values(engine, x, y, out);
+  PairSum<K, Scalar>(kernel, x.dim(), team.workers.count()).values(team, x, y, out);
   return out;
 }
 /// out_i = mean over j ≠ i of ∇W(x_i − x_j), for a cloud x (d × n); out may not be x.
 /// \throws std::invalid_argument unless there are two points.
 template <InteractionKernel K, class Scalar>
-void self_gradients(Engine& engine, const K& kernel, const Window<Scalar>& x, const Window<Scalar>& out) {
-  detail::check_pairs("wgf::self_gradients", x, x, 2), detail::check_pairs("wgf::self_gradients", x, out, x.count());
-  PairSum<K, Scalar>(kernel, x.dim(), engine.workers.count()).self_gradients(engine, x, out);
+void self_gradients(ThreadTeam& team, const K& kernel, const PointsView<Scalar>& x,
+                    const PointsView<Scalar>& out) {
+  detail::check_pairs("wgf::self_gradients", x, x, 2),
+      detail::check_pairs("wgf::self_gradients", x, out, x.count());
+  PairSum<K, Scalar>(kernel, x.dim(), team.workers.count()).self_gradients(team, x, out);
 }
 /// n numbers, mean over j ≠ i of W(x_i − x_j).
 /// \throws std::invalid_argument as self_gradients.
 template <InteractionKernel K, class Scalar>
-Eigen::VectorXd self_values(Engine& engine, const K& kernel, const Window<Scalar>& x) {
+Eigen::VectorXd self_values(ThreadTeam& team, const K& kernel, const PointsView<Scalar>& x) {
   detail::check_pairs("wgf::self_values", x, x, 2);
   Eigen::VectorXd out(x.count());
-  PairSum<K, Scalar>(kernel, x.dim(), engine.workers.count()).values(engine, x, x, out, 0);
+  PairSum<K, Scalar>(kernel, x.dim(), team.workers.count()).values(team, x, x, out, 0);
   return out;
 }
 
@@ -510,29 +575,34 @@ struct PairDerivatives {
   Eigen::VectorXd gradient;
   Eigen::MatrixXd hessian;
 };
-/// The same at one point x, in double precision, over samples y (d × m): what Newton's method on a forward step's map needs.
+/// The same at one point x, in double precision, over samples y (d × m): what Newton's method on a
+/// forward step's map needs.
 template <InteractionKernel K, class Scalar>
-PairDerivatives pair_derivatives(const K& kernel, const Eigen::VectorXd& x, const Window<Scalar>& y) {
+PairDerivatives pair_derivatives(const K& kernel, const Eigen::VectorXd& x,
+                                 const PointsView<Scalar>& y) {
   const Eigen::Index d = x.size();
   PairDerivatives sum{0, Eigen::VectorXd::Zero(d), Eigen::MatrixXd::Zero(d, d)};
   if constexpr (RadialKernel<K>) {
     constexpr long chunk = 256;
     Eigen::MatrixXd difference(d, chunk);
-    Eigen::ArrayXd q(chunk), slope(chunk), curvature(chunk);
+    Eigen::ArrayXd q(chunk), derivative(chunk), curvature(chunk);
     for (long j = 0; j < y.count(); j += chunk) {
       const long n = std::min(chunk, y.count() - j);
       auto at = difference.leftCols(n);
       at = (-y.window(j, n).all().template cast<double>()).matrix().colwise() + x;
-      q = at.colwise().squaredNorm().transpose().array(), slope = kernel.slope(q), curvature = kernel.curvature(q);
+      q = at.colwise().squaredNorm().transpose().array(), derivative = kernel.derivative(q),
+      curvature = kernel.curvature(q);
       sum.value += kernel.value(q).sum();
-      sum.gradient.noalias() += at * (2 * slope).matrix();
-      sum.hessian += wgf::detail::product(at * (4 * curvature).matrix().asDiagonal(), at.transpose());
-      sum.hessian.diagonal().array() += 2 * slope.sum();
+      sum.gradient.noalias() += at * (2 * derivative).matrix();
+      sum.hessian +=
+          wgf::detail::product(at * (4 * curvature).matrix().asDiagonal(), at.transpose());
+      sum.hessian.diagonal().array() += 2 * derivative.sum();
     }
   } else {
     for (long j = 0; j < y.count(); ++j) {
       const Eigen::VectorXd at = x - y.window(j, 1).all().template cast<double>().matrix().col(0);
-      sum.value += kernel_value(kernel, at), sum.gradient += kernel_gradient(kernel, at), sum.hessian += kernel_hessian(kernel, at);
+      sum.value += kernel_value(kernel, at), sum.gradient += kernel_gradient(kernel, at),
+          sum.hessian += kernel_hessian(kernel, at);
     }
   }
   const double share = 1 / static_cast<double>(y.count());

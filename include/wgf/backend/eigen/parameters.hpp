@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A network's parameters: padded memory for the kernels, a compact list for the host, gradients by strand, Adam's moments, the average.
+// A network's parameters: padded memory for the kernels, a compact list for the host, gradients by
+// chunk, Adam's moments, the average.
 #include <algorithm>
 #include <functional>
 #include <span>
@@ -14,7 +15,8 @@
 
 namespace wgf::eigen {
 
-/// Blocks of parameters in one array, each row padded to whole registers. The host's order is block by block, row by row, without padding.
+/// Blocks of parameters in one array, each row padded to whole registers. The host's order is block
+/// by block, row by row, without padding.
 template <class Scalar>
 class Parameters {
  public:
@@ -26,33 +28,38 @@ class Parameters {
     count_ += static_cast<std::size_t>(rows) * cols;
     return at;
   }
-  void allocate(int strands) {
+  void allocate(int chunks) {
     for (auto* b : {&value_, &first_, &second_, &average_}) *b = Buffer<Scalar>(size_);
-    for (int k = 0; k < strands; ++k) gradient_.emplace_back(size_);
+    for (int k = 0; k < chunks; ++k) gradient_.emplace_back(size_);
   }
 
   const Scalar* data() const { return value_.data(); }
   Scalar* data() { return value_.data(); }
-  Scalar* gradient(int strand) const { return gradient_[strand].data(); }
+  Scalar* gradient(int chunk) const { return gradient_[chunk].data(); }
 
-  /// One Adam step on the sum of the strands' gradients (in order: the same bits on any number of threads), which are then cleared.
-  void descend(Engine& engine, const Adam& adam) {
+  /// One Adam step on the sum of the chunks' gradients (in order: the same bits on any number of
+  /// threads), which are then cleared.
+  void descend(ThreadTeam& team, const Adam& adam) {
     ++time_;
-    engine.share(size_, size_ * gradient_.size(), simd::lanes<Scalar>, [&](std::size_t begin, std::size_t end) {
-      constexpr std::size_t piece = 512;  // stays in the first-level cache through the sum and the update
-      for (std::size_t i = begin; i < end; i += piece) {
-        const auto n = static_cast<long>(std::min(piece, end - i));
-        const auto at = [&](const Buffer<Scalar>& b) { return Values<Scalar>(b.data() + i, n); };
-        auto g = at(gradient_[0]), p = at(value_), m = at(first_), v = at(second_);
-        for (std::size_t k = 1; k < gradient_.size(); ++k) {
-          auto gk = at(gradient_[k]);
-          g += gk;
-          gk.setZero();
-        }
-        adam.update(p, m, v, g, time_);
-        g.setZero();
-      }
-    });
+    team.share(size_, size_ * gradient_.size(), simd::lanes<Scalar>,
+               [&](std::size_t begin, std::size_t end) {
+                 constexpr std::size_t piece =
+                     512;  // stays in the first-level cache through the sum and the update
+                 for (std::size_t i = begin; i < end; i += piece) {
+                   const auto n = static_cast<long>(std::min(piece, end - i));
+                   const auto at = [&](const Buffer<Scalar>& b) {
+                     return Values<Scalar>(b.data() + i, n);
+                   };
+                   auto g = at(gradient_[0]), p = at(value_), m = at(first_), v = at(second_);
+                   for (std::size_t k = 1; k < gradient_.size(); ++k) {
+                     auto gk = at(gradient_[k]);
+                     g += gk;
+                     gk.setZero();
+                   }
+                   adam.update(p, m, v, g, time_);
+                   g.setZero();
+                 }
+               });
   }
   void clear_gradient() {
     for (auto& g : gradient_) std::fill_n(g.data(), size_, Scalar(0));
@@ -63,14 +70,15 @@ class Parameters {
     for (auto* b : {&first_, &second_}) std::fill_n(b->data(), size_, Scalar(0));
   }
 
-  /// Uniform average of the iterates: `accumulate` adds the present parameters to it, `take_average` makes it the parameters.
+  /// Uniform average of the iterates: `accumulate` adds the present parameters to it, `use_average`
+  /// makes it the parameters.
   void accumulate() {
     const long n = static_cast<long>(size_);
     Values<Scalar> mean(average_.data(), n);
     if (averaged_++ == 0) mean = Values<Scalar>(value_.data(), n);
     else mean += (Values<Scalar>(value_.data(), n) - mean) / static_cast<Scalar>(averaged_);
   }
-  void take_average() {
+  void use_average() {
     if (averaged_ > 0) std::copy_n(average_.data(), size_, value_.data());
     averaged_ = 0;
   }
@@ -79,12 +87,13 @@ class Parameters {
   std::vector<Scalar> values() const { return read(value_); }
   void set_values(std::span<const Scalar> values) {
     if (values.size() != count_)
-      throw std::invalid_argument("wgf: a network of " + std::to_string(count_) + " parameters was given " + std::to_string(values.size()));
+      throw std::invalid_argument("wgf: a network of " + std::to_string(count_) +
+                                  " parameters was given " + std::to_string(values.size()));
     visit([&](std::size_t i, std::size_t at) { value_.data()[at] = values[i]; });
     averaged_ = 0;  // an average under way was of other iterates
   }
-  /// All that training has left here: the number of Adam's steps, that of the iterates in the average, and four lists in the host's order:
-  /// the parameters, Adam's moments, the average.
+  /// All that training has left here: the number of Adam's steps, that of the iterates in the
+  /// average, and four lists in the host's order: the parameters, Adam's moments, the average.
   std::vector<double> training_state() const {
     std::vector<double> state{static_cast<double>(time_), static_cast<double>(averaged_)};
     for (const auto* b : {&value_, &first_, &second_, &average_})
@@ -132,19 +141,20 @@ class Parameters {
   std::vector<Buffer<Scalar>> gradient_;
 };
 
-/// What every network does with its parameters. After each change Derived::refresh() renews what the network keeps of them. Where a network
-/// gathers gradients of functions of its parameters, Derived::chain() adds what follows from them to the gradient, and clears them.
+/// What every network does with its parameters. After each change Derived::refresh() renews what
+/// the network keeps of them. Where a network gathers gradients of functions of its parameters,
+/// Derived::chain() adds what follows from them to the gradient, and clears them.
 template <class Derived, class Scalar>
 class ParametricNetwork {
  public:
   void descend(const Adam& adam) {
     chained();
-    parameters_.descend(*engine_, adam);
+    parameters_.descend(*team_, adam);
     refresh();
   }
   void accumulate_average() { parameters_.accumulate(); }
-  void take_average() {
-    parameters_.take_average();
+  void use_average() {
+    parameters_.use_average();
     refresh();
   }
   void reset_optimiser() { parameters_.reset_optimiser(); }
@@ -168,9 +178,9 @@ class ParametricNetwork {
   }
 
  protected:
-  explicit ParametricNetwork(Engine& engine) : engine_(&engine) {}
+  explicit ParametricNetwork(ThreadTeam& team) : team_(&team) {}
   void chain() {}
-  Engine* engine_;
+  ThreadTeam* team_;
   Parameters<Scalar> parameters_;
 
  private:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// C = finish(start + A·B) in register tiles. Rows of C are samples (or a layer's inputs, for the gradient of its weights), columns are
-// features: R rows × V registers of C at a time, so that the accumulators fill the register file (6 × 4 of 32 registers, 6 × 2 of 16).
+// C = finish(start + A·B) in register tiles. Rows of C are samples (or a layer's inputs, for the
+// gradient of its weights), columns are features: R rows × V registers of C at a time, so that the
+// accumulators fill the register file (6 × 4 of 32 registers, 6 × 2 of 16).
 #include <algorithm>
 
 #include "simd.hpp"
@@ -16,15 +17,16 @@ struct Strided {
   WGF_INLINE Scalar operator()(int r, int k) const { return data[r * row + k * step]; }
 };
 
-/// A tile of fewer than eight accumulators would wait for each multiply-add's latency: it sums the odd and even (…) k apart.
+/// A tile of fewer than eight accumulators would wait for each multiply-add's latency: it sums the
+/// odd and even (…) k apart.
 template <int R, int V>
 inline constexpr int chains_of_tile = R * V >= 8   ? 1
                                       : R * V >= 4 ? 2
                                                    : 4;
 
 template <int R, int V, class Scalar, class Start, class Finish>
-WGF_INLINE void register_tile(int row, int col, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start,
-                              Finish finish) {
+WGF_INLINE void register_tile(int row, int col, int depth, Strided<Scalar> a, const Scalar* b,
+                              std::ptrdiff_t ldb, Start start, Finish finish) {
   constexpr int chains = chains_of_tile<R, V>;
   Vec<Scalar> c[chains][R][V];
   WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) {
@@ -40,7 +42,8 @@ WGF_INLINE void register_tile(int row, int col, int depth, Strided<Scalar> a, co
     }
   };
   int k = 0;
-  for (; k + chains <= depth; k += chains) WGF_UNROLL for (int i = 0; i < chains; ++i) multiply_add(k + i, c[i]);
+  for (; k + chains <= depth; k += chains)
+    WGF_UNROLL for (int i = 0; i < chains; ++i) multiply_add(k + i, c[i]);
   if constexpr (chains > 1)
     for (; k < depth; ++k) multiply_add(k, c[0]);
   WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) {
@@ -59,8 +62,8 @@ inline constexpr int rows_of_tile = V == 1                 ? 12
 
 /// The rows [r, rows) in tiles of R rows, what is left in smaller ones.
 template <int R, int V, class Scalar, class Start, class Finish>
-WGF_INLINE void row_blocks(int r, int rows, int col, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start,
-                           Finish finish) {
+WGF_INLINE void row_blocks(int r, int rows, int col, int depth, Strided<Scalar> a, const Scalar* b,
+                           std::ptrdiff_t ldb, Start start, Finish finish) {
   for (; r + R <= rows; r += R) register_tile<R, V>(r, col, depth, a, b, ldb, start, finish);
   if constexpr (R > 1) {
     constexpr int smaller = R > 4 ? 4 : 1;
@@ -68,24 +71,31 @@ WGF_INLINE void row_blocks(int r, int rows, int col, int depth, Strided<Scalar> 
   }
 }
 
-/// C (rows × cols) = finish(start + A·B), A rows × depth, B depth × cols with leading dimension ldb.
-/// \tparam Cols the number of columns where it is known at compile time, 0 where it is `cols`; both are multiples of lanes. (Tiles of one
-/// register serve every number of columns, at little loss: a kernel for each would multiply the code that every call has to compile.)
-/// \param start start(row, column) gives the register from which the sum starts (a bias, zero, or what is already there).
-/// \param finish finish(row, column, register) stores a finished register (and applies what follows the product).
+/// C (rows × cols) = finish(start + A·B), A rows × depth, B depth × cols with leading dimension
+/// ldb. \tparam Cols the number of columns where it is known at compile time, 0 where it is `cols`;
+/// both are multiples of lanes. (Tiles of one register serve every number of columns, at little
+/// loss: a kernel for each would multiply the code that every call has to compile.) \param start
+/// start(row, column) gives the register from which the sum starts (a bias, zero, or what is
+/// already there). \param finish finish(row, column, register) stores a finished register (and
+/// applies what follows the product).
 template <int Cols, class Scalar, class Start, class Finish>
-WGF_INLINE void product(int rows, int cols, int depth, Strided<Scalar> a, const Scalar* b, std::ptrdiff_t ldb, Start start, Finish finish) {
+WGF_INLINE void product(int rows, int cols, int depth, Strided<Scalar> a, const Scalar* b,
+                        std::ptrdiff_t ldb, Start start, Finish finish) {
   constexpr int registers = Cols / lanes<Scalar>, widest = register_count == 32 ? 4 : 2;
   constexpr int V = Cols == 0 ? 1 : registers % widest == 0 ? widest : registers % 2 == 0 ? 2 : 1;
   for (int c = 0; c < (Cols == 0 ? cols : Cols); c += V * lanes<Scalar>)
     row_blocks<rows_of_tile<V>, V>(0, rows, c, depth, a, b, ldb, start, finish);
 }
 
-/// t (cols × rows, leading dimension ldt) = aᵀ for a row-major rows × cols matrix with leading dimension lda.
+/// t (cols × rows, leading dimension ldt) = aᵀ for a row-major rows × cols matrix with leading
+/// dimension lda.
 template <class Scalar>
-void transpose(const Scalar* a, std::ptrdiff_t lda, int rows, int cols, Scalar* t, std::ptrdiff_t ldt) {
+void transpose(const Scalar* a, std::ptrdiff_t lda, int rows, int cols, Scalar* t,
+               std::ptrdiff_t ldt) {
   using Stride = Eigen::OuterStride<>;
-  using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;  // column-major: a row-major matrix is its transpose
+  using Matrix =
+      Eigen::Matrix<Scalar, Eigen::Dynamic,
+                    Eigen::Dynamic>;  // column-major: a row-major matrix is its transpose
   constexpr int block = 8;
   using Block = Eigen::Matrix<Scalar, block, block>;
   for (int r = 0; r < rows; r += block)
@@ -94,8 +104,11 @@ void transpose(const Scalar* a, std::ptrdiff_t lda, int rows, int cols, Scalar* 
       const Scalar* from = a + r * lda + c;
       Scalar* to = t + c * ldt + r;
       if (m == block && n == block)
-        Eigen::Map<Block, 0, Stride>(to, Stride(ldt)) = Block(Eigen::Map<const Block, 0, Stride>(from, Stride(lda))).transpose();
-      else Eigen::Map<Matrix, 0, Stride>(to, m, n, Stride(ldt)) = Eigen::Map<const Matrix, 0, Stride>(from, n, m, Stride(lda)).transpose();
+        Eigen::Map<Block, 0, Stride>(to, Stride(ldt)) =
+            Block(Eigen::Map<const Block, 0, Stride>(from, Stride(lda))).transpose();
+      else
+        Eigen::Map<Matrix, 0, Stride>(to, m, n, Stride(ldt)) =
+            Eigen::Map<const Matrix, 0, Stride>(from, n, m, Stride(lda)).transpose();
     }
 }
 

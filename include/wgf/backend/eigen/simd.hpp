@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// One vector register of Scalar and the dozen operations that the kernels need, written with the vector extensions of GCC and clang:
-// the register's width follows the compiler's flags (AVX-512, AVX2, or 16 bytes anywhere), the kernels' text does not change.
+// One vector register of Scalar and the dozen operations that the kernels need, written with the
+// vector extensions of GCC and clang: the register's width follows the compiler's flags (AVX-512,
+// AVX2, or 16 bytes anywhere), the kernels' text does not change.
 #include <cstddef>
 #include <utility>
 
@@ -57,7 +58,8 @@ template <class Scalar>
 WGF_INLINE Vec<Scalar> broadcast(Scalar x) {
   return x - Vec<Scalar>{};
 }
-/// a·b + c, one instruction where the machine has it: compilers contract it unless -ffp-contract=off is given.
+/// a·b + c, one instruction where the machine has it: compilers contract it unless
+/// -ffp-contract=off is given.
 template <class V>
 WGF_INLINE V fma(V a, V b, V c) {
   return a * b + c;
@@ -75,7 +77,8 @@ WGF_INLINE V if_negative(V z, V a, V b) {
 template <class V>
 WGF_INLINE auto sum(V a) {
   constexpr int n = sizeof(V) / sizeof(a[0]);
-  const auto fold = [&]<int... i>(auto by, std::integer_sequence<int, i...>) __attribute__((always_inline)) {
+  const auto fold = [&]<int... i>(auto by, std::integer_sequence<int, i...>)
+      __attribute__((always_inline)) {
     a += __builtin_shufflevector(a, a, ((i + by()) % n)...);
   };
   constexpr std::make_integer_sequence<int, n> all{};
@@ -85,17 +88,22 @@ WGF_INLINE auto sum(V a) {
   fold(std::integral_constant<int, 1>{}, all);
   return a[0];
 }
-/// The sums of as many registers as a register has lanes, in one register: halves of two registers are added until one is left.
+/// The sums of as many registers as a register has lanes, in one register: halves of two registers
+/// are added until one is left.
 template <class V, int n = sizeof(V) / sizeof(V{}[0])>
 WGF_INLINE V sums(V* v) {
   if constexpr (n > 1) {
-    constexpr int all = sizeof(V) / sizeof(V{}[0]), width = n / 2;  // a register holds all / n rows of n partial sums each
+    constexpr int all = sizeof(V) / sizeof(V{}[0]),
+                  width = n / 2;  // a register holds all / n rows of n partial sums each
     // The lower (0) or upper (width) halves of the rows of a, then of b.
     constexpr auto index = [](int i, int half) { return i / width * n + i % width + half; };
-    const auto halves = [&]<int... i>(V a, V b, std::integer_sequence<int, i...>) WGF_LAMBDA_INLINE {
-      return __builtin_shufflevector(a, b, index(i, 0)...) + __builtin_shufflevector(a, b, index(i, width)...);
-    };
-    WGF_UNROLL for (int i = 0; i < width; ++i) v[i] = halves(v[2 * i], v[2 * i + 1], std::make_integer_sequence<int, all>{});
+    const auto halves = [&]<int... i>(V a, V b, std::integer_sequence<int, i...>)
+                            WGF_LAMBDA_INLINE {
+                              return __builtin_shufflevector(a, b, index(i, 0)...) +
+                                     __builtin_shufflevector(a, b, index(i, width)...);
+                            };
+    WGF_UNROLL for (int i = 0; i < width; ++i) v[i] =
+        halves(v[2 * i], v[2 * i + 1], std::make_integer_sequence<int, all>{});
     return sums<V, width>(v);
   }
   return v[0];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Memory and the cut of a batch: aligned buffers, views of padded points, slices, and the engine that runs a function on every slice.
+// Memory and the cut of a batch: aligned buffers, views of padded points, slices, and the team that
+// runs a function on every slice.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -35,7 +36,9 @@ class Buffer {
   std::size_t size() const { return size_; }
 
  private:
-  static constexpr std::size_t line = 64, most = (std::numeric_limits<std::ptrdiff_t>::max() - 2 * line) / sizeof(Scalar);
+  static constexpr std::size_t line = 64,
+                               most = (std::numeric_limits<std::ptrdiff_t>::max() - 2 * line) /
+                                      sizeof(Scalar);
   struct Free {
     void operator()(Scalar* p) const { std::free(p); }
   };
@@ -43,42 +46,53 @@ class Buffer {
   std::size_t size_ = 0;
 };
 
-/// A tile of the batch: points [begin, begin + size). Gradients are summed in `strand`, scratch memory belongs to `worker`.
+/// A tile of the batch: points [begin, begin + size). Gradients are summed in `chunk`, scratch
+/// memory belongs to `worker`.
 struct Slice {
   long begin;
-  int size, strand, worker;
+  int size, chunk, worker;
 };
 
-inline constexpr int most_strands = 32;
-/// Points in a tile at most (21 register tiles of six), and the rows of scratch a worker has for it: every worker's scratch starts on a
-/// cache line, because Eigen peels unaligned heads and the bits must not depend on the worker.
+inline constexpr int max_chunks = 32;
+/// Points in a tile at most (21 register tiles of six), and the rows of scratch a worker has for
+/// it: every worker's scratch starts on a cache line, because Eigen peels unaligned heads and the
+/// bits must not depend on the worker.
 inline constexpr int tile_rows = 126, scratch_rows = 128;
 
-/// Where a network keeps what it computes on a slice: in the worker's scratch, or in memory for the whole batch.
+/// Where a network keeps what it computes on a slice: in the worker's scratch, or in memory for the
+/// whole batch.
 struct Rows {
   Keep keep;
   long count;
   Rows(Keep keep_until, int workers, long batch)
-      : keep(keep_until), count(keep_until == Keep::tile ? static_cast<long>(scratch_rows) * workers : batch) {}
+      : keep(keep_until),
+        count(keep_until == Keep::tile ? static_cast<long>(scratch_rows) * workers : batch) {}
   /// The slice's first row.
-  long operator()(Slice s) const { return keep == Keep::tile ? static_cast<long>(s.worker) * scratch_rows : s.begin; }
+  long operator()(Slice s) const {
+    return keep == Keep::tile ? static_cast<long>(s.worker) * scratch_rows : s.begin;
+  }
 };
 
 /// Per-point numbers of a tile, and coordinates of a tile's points (d × size).
 template <class Scalar>
 using Values = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
 template <class Scalar>
-using Columns = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic>, 0, Eigen::OuterStride<>>;
+using Columns =
+    Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic>, 0, Eigen::OuterStride<>>;
 
-/// Points in someone's memory, each padded to whole registers; window(slice) is the d × size array of a tile.
+/// Points in someone's memory, each padded to whole registers; window(slice) is the d × size array
+/// of a tile.
 template <class Scalar>
-class Window {
+class PointsView {
  public:
-  Window() = default;
-  Window(Scalar* data, int dim, long count) : data_(data), dim_(dim), padded_(simd::padded<Scalar>(dim)), count_(count) {}
-  Columns<Scalar> operator()(Slice s) const { return {row(s.begin), dim_, s.size, Eigen::OuterStride<>(padded_)}; }
+  PointsView() = default;
+  PointsView(Scalar* data, int dim, long count)
+      : data_(data), dim_(dim), padded_(simd::padded<Scalar>(dim)), count_(count) {}
+  Columns<Scalar> operator()(Slice s) const {
+    return {row(s.begin), dim_, s.size, Eigen::OuterStride<>(padded_)};
+  }
   Columns<Scalar> all() const { return {data_, dim_, count_, Eigen::OuterStride<>(padded_)}; }
-  Window window(long begin, long count) const { return {row(begin), dim_, count}; }
+  PointsView window(long begin, long count) const { return {row(begin), dim_, count}; }
   Scalar* row(long i) const { return data_ + i * padded_; }
   int dim() const { return dim_; }
   int padded() const { return padded_; }
@@ -92,10 +106,11 @@ class Window {
 
 /// Points that own their memory.
 template <class Scalar>
-class Points : public Window<Scalar> {
+class Points : public PointsView<Scalar> {
  public:
   Points() = default;
-  Points(int dim, long count) : Points(Buffer<Scalar>(numbers(simd::padded<Scalar>(dim), count)), dim, count) {}
+  Points(int dim, long count)
+      : Points(Buffer<Scalar>(numbers(simd::padded<Scalar>(dim), count)), dim, count) {}
 
  private:
   static std::size_t numbers(long padded, long count) {
@@ -103,7 +118,8 @@ class Points : public Window<Scalar> {
     if (__builtin_mul_overflow(padded, count, &n) || n < 0) throw std::bad_alloc();
     return static_cast<std::size_t>(n);
   }
-  Points(Buffer<Scalar> memory, int dim, long count) : Window<Scalar>(memory.data(), dim, count), memory_(std::move(memory)) {}
+  Points(Buffer<Scalar> memory, int dim, long count)
+      : PointsView<Scalar>(memory.data(), dim, count), memory_(std::move(memory)) {}
   Buffer<Scalar> memory_;
 };
 
@@ -113,12 +129,12 @@ struct Constant {
   Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic> transposed;
 };
 
-/// Sum over the batch in the order of the strands: the same bits on any number of threads.
+/// Sum over the batch in the order of the chunks: the same bits on any number of threads.
 class BatchSum {
  public:
   template <class Value>
   void add(Slice s, Value v) {
-    part_[s.strand] += static_cast<double>(v);
+    part_[s.chunk] += static_cast<double>(v);
   }
   double value() const {
     double total = 0;
@@ -130,40 +146,48 @@ class BatchSum {
   double log_mean(long n) const { return std::log(value() / static_cast<double>(n)); }
 
  private:
-  double part_[most_strands] = {};
+  double part_[max_chunks] = {};
 };
 
-/// Threads and the rule that cuts a batch: strands are set by the batch alone and own
-/// consecutive points; a worker takes whole strands, tile by tile.
-class Engine {
+/// Threads and the rule that cuts a batch: chunks are set by the batch alone and own
+/// consecutive points; a worker takes whole chunks, tile by tile.
+class ThreadTeam {
  public:
-  explicit Engine(int threads, std::uint64_t seed) : workers(threads), random{seed} {}
+  explicit ThreadTeam(int threads, std::uint64_t seed) : workers(threads), random{seed} {}
 
   Workers workers;
   Random random;
 
-  /// A strand has at least about a tile's worth of points: below two of them a batch is too small to share.
-  static int strands_of(long n) { return static_cast<int>(std::clamp<long>(n / 120, 1, most_strands)); }
+  /// A chunk has at least about a tile's worth of points: below two of them a batch is too small to
+  /// share.
+  static int chunks_of(long n) {
+    return static_cast<int>(std::clamp<long>(n / 120, 1, max_chunks));
+  }
 
   template <class F>
   void parallel(long n, F&& f) {
     if (n <= 0) return;
-    const int strands = strands_of(n);
-    const long share = round_to_tile((n + strands - 1) / strands);
+    const int chunks = chunks_of(n);
+    const long share = round_to_tile((n + chunks - 1) / chunks);
     const long tiles = (share + tile_rows - 1) / tile_rows;
-    const long rows = round_to_tile((share + tiles - 1) / tiles);  // equal tiles, no remainder of a few rows
-    const auto strand = [&](int k, int worker) {
+    const long rows =
+        round_to_tile((share + tiles - 1) / tiles);  // equal tiles, no remainder of a few rows
+    const auto chunk = [&](int k, int worker) {
       const long end = std::min(n, (k + 1) * share);
-      for (long i = k * share; i < end; i += rows) f(Slice{i, static_cast<int>(std::min(rows, end - i)), k, worker});
+      for (long i = k * share; i < end; i += rows)
+        f(Slice{i, static_cast<int>(std::min(rows, end - i)), k, worker});
     };
-    workers.run(strands, strand);
+    workers.run(chunks, chunk);
   }
-  /// Work on `n` numbers of parameters: f(begin, end), in pieces of whole registers, on one worker where it is too little to share.
+  /// Work on `n` numbers of parameters: f(begin, end), in pieces of whole registers, on one worker
+  /// where it is too little to share.
   template <class F>
   void share(std::size_t n, std::size_t work, std::size_t unit, F&& f) {
     const int pieces = work < 16'384 ? 1 : workers.count();
     workers.run(pieces, [&](int k, int) {
-      const auto at = [&](int i) { return n / unit * static_cast<std::size_t>(i) / static_cast<std::size_t>(pieces) * unit; };
+      const auto at = [&](int i) {
+        return n / unit * static_cast<std::size_t>(i) / static_cast<std::size_t>(pieces) * unit;
+      };
       f(at(k), k + 1 == pieces ? n : at(k + 1));
     });
   }

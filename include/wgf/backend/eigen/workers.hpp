@@ -13,10 +13,11 @@
 
 namespace wgf::eigen {
 
-/// `count` workers, of which the calling thread is number 0. run(tasks, f) calls f(task, worker) once for every task and returns when all
-/// are done; the first exception of a task is thrown again by run. The caller takes tasks from the front and the others from the back, so
-/// that with quiet cores each worker sees the same tasks, and the same memory, again and again; a worker whose core is busy elsewhere
-/// delays nobody.
+/// `count` workers, of which the calling thread is number 0. run(tasks, f) calls f(task, worker)
+/// once for every task and returns when all are done; the first exception of a task is thrown again
+/// by run. The caller takes tasks from the front and the others from the back, so that with quiet
+/// cores each worker sees the same tasks, and the same memory, again and again; a worker whose core
+/// is busy elsewhere delays nobody.
 class Workers {
  public:
   explicit Workers(int count) : count_(count) {
@@ -45,7 +46,8 @@ class Workers {
       return;
     }
     job_.store(const_cast<void*>(static_cast<const void*>(&f)), std::memory_order_relaxed);
-    call_.store([](void* p, int task, int worker) { (*static_cast<std::remove_reference_t<F>*>(p))(task, worker); },
+    call_.store([](void* p, int task,
+                   int worker) { (*static_cast<std::remove_reference_t<F>*>(p))(task, worker); },
                 std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
@@ -53,7 +55,8 @@ class Workers {
     round_.store(round, std::memory_order_release);
     round_.notify_all();
     work(0);
-    for (int spin = 0; done_.load(std::memory_order_acquire) != tasks; ++spin)  // a pure spin collapses where others need the core
+    for (int spin = 0; done_.load(std::memory_order_acquire) != tasks;
+         ++spin)  // a pure spin collapses where others need the core
       if (spin < spins) relax();
       else std::this_thread::yield();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -71,17 +74,21 @@ class Workers {
   static constexpr std::uint64_t pack(std::uint32_t round, unsigned front, unsigned back) {
     return static_cast<std::uint64_t>(round) << 32 | front << 16 | back;
   }
-  /// Takes tasks until none is left. The job is read before a task is taken: that the ticket was then unchanged says that the round had not
-  /// ended, and so that the job was this round's.
+  /// Takes tasks until none is left. The job is read before a task is taken: that the ticket was
+  /// then unchanged says that the round had not ended, and so that the job was this round's.
   void work(int worker) {
     for (std::uint64_t ticket = ticket_.load(std::memory_order_acquire);;) {
-      const auto front = static_cast<unsigned>(ticket >> 16 & 0xffff), back = static_cast<unsigned>(ticket & 0xffff);
+      const auto front = static_cast<unsigned>(ticket >> 16 & 0xffff),
+                 back = static_cast<unsigned>(ticket & 0xffff);
       if (front >= back) return;
       void* const job = job_.load(std::memory_order_relaxed);
       const Call call = call_.load(std::memory_order_relaxed);
       const auto round = static_cast<std::uint32_t>(ticket >> 32);
-      const std::uint64_t rest = worker == 0 ? pack(round, front + 1, back) : pack(round, front, back - 1);
-      if (!ticket_.compare_exchange_weak(ticket, rest, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      const std::uint64_t rest =
+          worker == 0 ? pack(round, front + 1, back) : pack(round, front, back - 1);
+      if (!ticket_.compare_exchange_weak(ticket, rest, std::memory_order_acq_rel,
+                                         std::memory_order_acquire))
+        continue;
       try {
         call(job, static_cast<int>(worker == 0 ? front : back - 1), worker);
       } catch (...) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The iterations of a step on a GPU: the first few as they come, then one is recorded as a CUDA graph and repeated, without the host in
-// between. What differs from one iteration to the next is on the device: a counter, the table of the rates' shares, the batch, and the
-// state of the random numbers.
+// The iterations of a step on a GPU: the first few as they come, then one is recorded as a CUDA
+// graph and repeated, without the host in between. What differs from one iteration to the next is
+// on the device: a counter, the table of the rates' shares, the batch, and the state of the random
+// numbers.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -27,14 +28,17 @@ inline at::Generator new_generator(at::Device device, std::uint64_t seed) {
   return generator;
 }
 
-/// Tells a graph of the generator whose numbers it will draw; newer versions of LibTorch notice by themselves.
+/// Tells a graph of the generator whose numbers it will draw; newer versions of LibTorch notice by
+/// themselves.
 template <class Graph>
 void register_generator(Graph& graph, const at::Generator& generator) {
-  if constexpr (requires { graph.register_generator_state(generator); }) graph.register_generator_state(generator);
+  if constexpr (requires { graph.register_generator_state(generator); })
+    graph.register_generator_state(generator);
 }
 
-/// What the loops of a runtime share: the stream that iterations run and are recorded on, and the last record. LibTorch keeps free memory
-/// apart for every stream and every record, and while it records it gives none of it back; so the next record goes on in the last one's.
+/// What the loops of a runtime share: the stream that iterations run and are recorded on, and the
+/// last record. LibTorch keeps free memory apart for every stream and every record, and while it
+/// records it gives none of it back; so the next record goes on in the last one's.
 struct Recorder {
   std::optional<c10::cuda::CUDAStream> stream{};
   std::unique_ptr<at::cuda::CUDAGraph> graph{};
@@ -48,23 +52,27 @@ inline void put_in_order(const c10::cuda::CUDAStream& first, const c10::cuda::CU
 
 /// See PlainLoop, which this is on a CPU.
 class Loop {
-  static constexpr int warm_up = 3;  // iterations before the first record: they allocate what the record must find
+  static constexpr int warm_up =
+      3;  // iterations before the first record: they allocate what the record must find
 
  public:
-  Loop(const Device& device, std::vector<double> shares) : device_(device), shares_(std::move(shares)), recordable_(device.record) {
+  Loop(const Device& device, std::vector<double> shares)
+      : device_(device), shares_(std::move(shares)), recordable_(device.record) {
     if (!on_gpu()) return;
-    table_ = at::from_blob(shares_.data(), {static_cast<long>(shares_.size())}, at::kDouble).to(device_.options, false, true);
+    table_ = at::from_blob(shares_.data(), {static_cast<long>(shares_.size())}, at::kDouble)
+                 .to(device_.options, false, true);
     counter_ = at::zeros({1}, device_.options.dtype(at::kLong));
     failed_ = at::zeros({1}, device_.options.dtype(at::kBool));
-    if (auto& stream = device_.recorder->stream; !stream) stream = c10::cuda::getStreamFromPool(false, device_.options.device().index());
+    if (auto& stream = device_.recorder->stream; !stream)
+      stream = c10::cuda::getStreamFromPool(false, device_.options.device().index());
   }
 
   /// The batch, copied to where the record reads it.
-  Window batch(const Window& x) {
+  PointsView batch(const PointsView& x) {
     if (!on_gpu()) return x;
     if (!batch_.defined()) batch_ = at::empty_like(x.all());
     batch_.copy_(x.all());
-    return Window(batch_);
+    return PointsView(batch_);
   }
   template <class Work>
   void run(int k, int phase, Work&& work) {
@@ -76,7 +84,8 @@ class Loop {
     if (k < warm_up || !recordable_) {
       const long visits = host_visits;
       on_own_stream(once);
-      recordable_ = recordable_ && visits == host_visits;  // a target that is a function of the host, say
+      recordable_ =
+          recordable_ && visits == host_visits;  // a target that is a function of the host, say
       return;
     }
     if (phase != recorded_phase_) {
@@ -99,9 +108,12 @@ class Loop {
  private:
   bool on_gpu() const { return device_.draws(); }
   const c10::cuda::CUDAStream& own_stream() const { return *device_.recorder->stream; }
-  c10::cuda::CUDAStream outside() const { return c10::cuda::getCurrentCUDAStream(own_stream().device_index()); }
+  c10::cuda::CUDAStream outside() const {
+    return c10::cuda::getCurrentCUDAStream(own_stream().device_index());
+  }
 
-  /// What is outside waits for it, also where it throws: parameters are put back then, and must not be written to any more.
+  /// What is outside waits for it, also where it throws: parameters are put back then, and must not
+  /// be written to any more.
   template <class F>
   void on_own_stream(F&& f) const {
     const c10::cuda::CUDAStream around = outside();
@@ -115,13 +127,15 @@ class Loop {
     }
     put_in_order(own_stream(), around);
   }
-  /// Records f, which is not run. \returns false if memory is short: outside of a record LibTorch can free what it keeps.
+  /// Records f, which is not run. \returns false if memory is short: outside of a record LibTorch
+  /// can free what it keeps.
   template <class F>
   bool record(F&& f) const {
     const c10::cuda::CUDAStream around = outside();
     bool enough = true;
     {
-      const c10::cuda::CUDAStreamGuard guard(own_stream());  // and its device, on which the generator is registered
+      const c10::cuda::CUDAStreamGuard guard(
+          own_stream());  // and its device, on which the generator is registered
       c10::cuda::device_synchronize();
       auto graph = std::make_unique<at::cuda::CUDAGraph>();
       register_generator(*graph, device_.generator);

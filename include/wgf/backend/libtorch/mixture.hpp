@@ -18,10 +18,14 @@ class MixtureKernel {
       const Gaussian& g = mixture.components()[static_cast<std::size_t>(c)];
       means.col(c) = g.mean();
       precisions.col(c) = g.precision().reshaped();
-      weights(0, c) = std::log(mixture.weights()[static_cast<std::size_t>(c)]) + g.log_density(g.mean());  // at its mean
+      weights(0, c) = std::log(mixture.weights()[static_cast<std::size_t>(c)]) +
+                      g.log_density(g.mean());  // at its mean
     }
-    const auto on_device = [&](const Eigen::MatrixXd& a) { return shared_with(a).to(options, false, true); };
-    means_ = on_device(means), precisions_ = on_device(precisions).view({n, d, d}), weights_ = on_device(weights).squeeze(1);
+    const auto on_device = [&](const Eigen::MatrixXd& a) {
+      return shared_with(a).to(options, false, true);
+    };
+    means_ = on_device(means), precisions_ = on_device(precisions).view({n, d, d}),
+    weights_ = on_device(weights).squeeze(1);
   }
   /// g += scale · ∇ log q(y).
   void add_gradient(Slice, const Tensor& y, const Tensor& g, double scale) const {

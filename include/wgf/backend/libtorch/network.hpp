@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Networks over tensors: a specification's formula, of which LibTorch's autograd makes the pullbacks; parameters in one flat tensor, in
-// the order of the specification, with Adam's moments and the average of the iterates beside it.
+// Networks over tensors: a specification's formula, of which LibTorch's autograd makes the
+// pullbacks; parameters in one flat tensor, in the order of the specification, with Adam's moments
+// and the average of the iterates beside it.
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -27,8 +28,8 @@
 
 namespace wgf::libtorch {
 
-/// Hands out consecutive pieces of a list of parameters, each a variable of its own: to differentiate by the list would take a gradient as
-/// long as the list for every piece.
+/// Hands out consecutive pieces of a list of parameters, each a variable of its own: to
+/// differentiate by the list would take a gradient as long as the list for every piece.
 class Pieces {
  public:
   explicit Pieces(Tensor list) : list_(std::move(list)) {}
@@ -47,14 +48,15 @@ class Pieces {
   long at_ = 0;
 };
 
-// ---- the networks' formulas. `evaluate(specification, parameters, x, drop)`: x is n × d, the result n numbers or n × d points; `drop`
-// is applied to hidden units.
+// ---- the networks' formulas. `evaluate(specification, parameters, x, drop)`: x is n × d, the
+// result n numbers or n × d points; `drop` is applied to hidden units.
 
 template <class Activation>
 Tensor activated(const Tensor& z, Pieces& p) {
   if constexpr (std::is_same_v<Activation, PRelu>) return at::prelu(z, p.next(1));
   else if constexpr (std::is_same_v<Activation, Silu>) return at::silu(z);
-  else if constexpr (std::is_same_v<Activation, Softplus>) return at::softplus(z, 1, 40);  // z itself from where e^−z is nothing
+  else if constexpr (std::is_same_v<Activation, Softplus>)
+    return at::softplus(z, 1, 40);  // z itself from where e^−z is nothing
   else return z;
 }
 
@@ -98,11 +100,12 @@ Tensor evaluate(const IcnnGradient<W, D>& spec, Pieces& p, const Tensor& x, Drop
   Tensor z;
   for (int l = 0; l < D; ++l) {
     const Tensor input = l ? at::cat({z, scaled}, 1) : scaled;
-    z = at::softplus(at::addmm(bias.narrow(0, l, 1), input, weights[static_cast<std::size_t>(l)]), 1, 40);
+    z = at::softplus(at::addmm(bias.narrow(0, l, 1), input, weights[static_cast<std::size_t>(l)]),
+                     1, 40);
   }
   const Tensor stretched = at + at::matmul(at, factor.t());
-  const Tensor phi = at::matmul(z, top).sum() / scale + (0.5 * alpha) * at.square().sum() + (0.5 * (1 - alpha)) * stretched.square().sum() +
-                     at::matmul(at, shift).sum();
+  const Tensor phi = at::matmul(z, top).sum() / scale + (0.5 * alpha) * at.square().sum() +
+                     (0.5 * (1 - alpha)) * stretched.square().sum() + at::matmul(at, shift).sum();
   return torch::autograd::grad({phi}, {at}, {}, true, true)[0];
 }
 
@@ -134,16 +137,18 @@ struct Device {
   bool draws() const { return generator.defined(); }
 };
 
-/// Adam in one kernel, where LibTorch has it for the device: on GPUs, in float. \param failed 1 where the step must not be made, undefined
-/// if it must. \returns whether it was done.
-inline bool fused_step([[maybe_unused]] const Tensor& value, [[maybe_unused]] const Tensor& gradient, [[maybe_unused]] const Tensor& first,
-                       [[maybe_unused]] const Tensor& second, [[maybe_unused]] const Tensor& steps, [[maybe_unused]] const Tensor& rate,
+/// Adam in one kernel, where LibTorch has it for the device: on GPUs, in float. \param failed 1
+/// where the step must not be made, undefined if it must. \returns whether it was done.
+inline bool fused_step([[maybe_unused]] const Tensor& value,
+                       [[maybe_unused]] const Tensor& gradient,
+                       [[maybe_unused]] const Tensor& first, [[maybe_unused]] const Tensor& second,
+                       [[maybe_unused]] const Tensor& steps, [[maybe_unused]] const Tensor& rate,
                        [[maybe_unused]] const Tensor& failed, [[maybe_unused]] const Adam& rule) {
 #ifdef WGF_TORCH_HAS_CUDA
   if (value.is_cuda() && value.scalar_type() == at::kFloat) {
     const auto found = failed.defined() ? std::optional<Tensor>(failed) : std::nullopt;
-    at::_fused_adam_({value}, {gradient}, {first}, {second}, {}, {steps}, rate, rule.beta1, rule.beta2, 0, rule.epsilon, false, false, {},
-                     found);
+    at::_fused_adam_({value}, {gradient}, {first}, {second}, {}, {steps}, rate, rule.beta1,
+                     rule.beta2, 0, rule.epsilon, false, false, {}, found);
     return true;
   }
 #endif
@@ -155,20 +160,27 @@ template <class Spec, class Scalar>
 class Network {
  public:
   Network(const Device& device, const Spec& spec, int dim, std::uint32_t stream)
-      : device_(device), spec_(spec), dim_(dim), stream_(stream), positive_(nonnegative(spec, dim)) {
+      : device_(device),
+        spec_(spec),
+        dim_(dim),
+        stream_(stream),
+        positive_(nonnegative(spec, dim)) {
     if constexpr (requires { spec.check(); }) spec.check();
     const auto start = initial_parameters(spec_, dim_, device_.random, stream_);
     count_ = static_cast<long>(start.size());
-    for (Tensor* t : {&value_, &gradient_, &first_, &second_, &average_}) *t = at::zeros({count_}, device_.options);
-    steps_ = at::zeros({1}, device_.options.dtype(at::kFloat)), averaged_ = at::zeros({1}, device_.options);
+    for (Tensor* t : {&value_, &gradient_, &first_, &second_, &average_})
+      *t = at::zeros({count_}, device_.options);
+    steps_ = at::zeros({1}, device_.options.dtype(at::kFloat)),
+    averaged_ = at::zeros({1}, device_.options);
     set_parameters(std::vector<Scalar>(start.begin(), start.end()));
   }
 
   Tensor forward(Slice s, const Tensor& x) {
     return forward(s, x, [](const Tensor& h) { return h; });
   }
-  /// The same with dropout. On a CPU the masks are a function of (seed, stream, draw, point), as on every backend.
-  Tensor forward_fitting(Slice s, const Tensor& x, std::uint32_t draw) {
+  /// The same with dropout. On a CPU the masks are a function of (seed, stream, draw, point), as on
+  /// every backend.
+  Tensor forward_train(Slice s, const Tensor& x, std::uint32_t draw) {
     if constexpr (requires { spec_.dropout; }) {
       if (spec_.dropout > 0) {
         Tensor masks = dropout_masks(x.size(0), draw);
@@ -181,7 +193,7 @@ class Network {
     }
     return forward(s, x);
   }
-  void pull_parameters(Slice, const Tensor&, const Tensor& dy) {
+  void accumulate_vjp(Slice, const Tensor&, const Tensor& dy) {
     const std::vector<Tensor> pulled = pullback(parameters_, dy);
     std::vector<Tensor> sums;
     long at = 0;
@@ -191,7 +203,7 @@ class Network {
     }
     at::_foreach_add_(sums, pulled);
   }
-  Tensor pull_input(Slice, const Tensor&, const Tensor& dy) { return pullback({input_}, dy)[0]; }
+  Tensor input_vjp(Slice, const Tensor&, const Tensor& dy) { return pullback({input_}, dy)[0]; }
 
   /// One Adam step at a share of the rate, unless the gradient is known not to be finite.
   void descend(Adam rule, double share, bool finite) {
@@ -201,11 +213,15 @@ class Network {
     gradient_.zero_();
     project();
   }
-  void descend(const Adam& rule, double share, const Tensor& finite) { descend(rule, share, finite.template item<bool>()); }
+  void descend(const Adam& rule, double share, const Tensor& finite) {
+    descend(rule, share, finite.template item<bool>());
+  }
   void descend(const Adam& rule) { descend(rule, 1, true); }
-  /// The same where the host knows neither the share, nor the number of the step, nor whether the gradient is finite: all are on the
-  /// device, and the step can be recorded and repeated.
-  void descend(const Adam& rule, const Tensor& share, bool /*finite*/) { descend(rule, share, Tensor()); }
+  /// The same where the host knows neither the share, nor the number of the step, nor whether the
+  /// gradient is finite: all are on the device, and the step can be recorded and repeated.
+  void descend(const Adam& rule, const Tensor& share, bool /*finite*/) {
+    descend(rule, share, Tensor());
+  }
   void descend(const Adam& rule, const Tensor& share, const Tensor& finite) {
     const Tensor failed = finite.defined() ? finite.logical_not().to(at::kFloat) : Tensor();
     if (failed.defined()) steps_.add_(1 - failed);
@@ -214,8 +230,11 @@ class Network {
     if (fused_step(value_, gradient_, first_, second_, steps_, rate, failed, rule)) {
       // done in one kernel
     } else {
-      const Tensor go = failed.defined() ? (1 - failed).to(value_.scalar_type()) : at::ones_like(share);
-      const Tensor g = failed.defined() ? at::where(failed == 0, gradient_, at::zeros({}, value_.options())) : gradient_;
+      const Tensor go =
+          failed.defined() ? (1 - failed).to(value_.scalar_type()) : at::ones_like(share);
+      const Tensor g = failed.defined()
+                           ? at::where(failed == 0, gradient_, at::zeros({}, value_.options()))
+                           : gradient_;
       const Tensor correction1 = 1 - at::pow(rule.beta1, steps_.to(at::kDouble)),
                    correction2 = 1 - at::pow(rule.beta2, steps_.to(at::kDouble));
       first_.add_(go * (1 - rule.beta1) * (g - first_));
@@ -227,7 +246,7 @@ class Network {
     project();
   }
   void accumulate_average() { average_ += value_, averaged_ += 1; }
-  void take_average() {
+  void use_average() {
     if (averaged_.template item<double>() > 0) value_.copy_(average_ / averaged_);
     clear_average();
   }
@@ -246,7 +265,8 @@ class Network {
   void clear_gradient() { gradient_.zero_(); }
   /// See network/training_state.hpp. A device that draws its own numbers counts Adam's steps too.
   std::vector<double> training_state() const {
-    const double steps = device_.draws() ? steps_.template item<double>() : static_cast<double>(time_);
+    const double steps =
+        device_.draws() ? steps_.template item<double>() : static_cast<double>(time_);
     std::vector<double> state{steps, averaged_.template item<double>()};
     for (const Tensor* t : {&value_, &first_, &second_, &average_}) {
       const auto values = list(*t);
@@ -265,7 +285,8 @@ class Network {
   }
   void set_parameters(std::span<const Scalar> values) {
     if (static_cast<long>(values.size()) != count_)
-      throw std::invalid_argument("wgf: a network of " + std::to_string(count_) + " parameters was given " + std::to_string(values.size()));
+      throw std::invalid_argument("wgf: a network of " + std::to_string(count_) +
+                                  " parameters was given " + std::to_string(values.size()));
     value_.copy_(at::from_blob(const_cast<Scalar*>(values.data()), {count_}, scalar_type));
     project(), clear_average();
   }
@@ -283,7 +304,8 @@ class Network {
   }
   std::vector<Tensor> pullback(const std::vector<Tensor>& to, const Tensor& dy) {
     const Tensor output = std::exchange(output_, Tensor());
-    if (!output.defined()) throw std::logic_error("wgf: a pullback needs a forward pass of its own");
+    if (!output.defined())
+      throw std::logic_error("wgf: a pullback needs a forward pass of its own");
     return torch::autograd::grad({output}, to, {dy.detach()});
   }
   /// n × (hidden units): 0 or 1/(1 − dropout).
@@ -292,13 +314,16 @@ class Network {
   {
     constexpr int units = Spec::width * (Spec::depth - 1);
     const double up = 1 / (1 - spec_.dropout);
-    if (device_.draws()) return at::rand({n, units}, device_.generator, device_.options).ge_(spec_.dropout).mul_(up);
+    if (device_.draws())
+      return at::rand({n, units}, device_.generator, device_.options).ge_(spec_.dropout).mul_(up);
     Tensor masks = at::empty({n, units}, scalar_type);
     Scalar* to = masks.template data_ptr<Scalar>();
     const auto rate = static_cast<Scalar>(spec_.dropout);
-    device_.random.template fill<Scalar, false>(stream_, draw, 0, n, units, [&](long point, int first, const Scalar* u) {
-      for (int j = 0; j < 4; ++j) to[point * units + first + j] = u[j] < rate ? Scalar(0) : static_cast<Scalar>(up);
-    });
+    device_.random.template fill<Scalar, false>(
+        stream_, draw, 0, n, units, [&](long point, int first, const Scalar* u) {
+          for (int j = 0; j < 4; ++j)
+            to[point * units + first + j] = u[j] < rate ? Scalar(0) : static_cast<Scalar>(up);
+        });
     return masks.to(device_.options);
   }
   void project() {
@@ -330,13 +355,18 @@ class SumNetwork : public NetworkPair<First, Second, Scalar> {
  public:
   template <class Spec>
   SumNetwork(const Device& device, const Spec& spec, int dim, std::uint32_t stream)
-      : Base(First(device, spec.first, dim, stream), Second(device, spec.second, dim, stream + random_streams<decltype(spec.first)>)) {}
+      : Base(First(device, spec.first, dim, stream),
+             Second(device, spec.second, dim, stream + random_streams<decltype(spec.first)>)) {}
   Tensor forward(Slice s, const Tensor& x) { return first_.forward(s, x) + second_.forward(s, x); }
-  Tensor forward_fitting(Slice s, const Tensor& x, std::uint32_t draw) {
-    return first_.forward_fitting(s, x, draw) + second_.forward_fitting(s, x, draw);
+  Tensor forward_train(Slice s, const Tensor& x, std::uint32_t draw) {
+    return first_.forward_train(s, x, draw) + second_.forward_train(s, x, draw);
   }
-  void pull_parameters(Slice s, const Tensor& x, const Tensor& dy) { first_.pull_parameters(s, x, dy), second_.pull_parameters(s, x, dy); }
-  Tensor pull_input(Slice s, const Tensor& x, const Tensor& dy) { return first_.pull_input(s, x, dy) + second_.pull_input(s, x, dy); }
+  void accumulate_vjp(Slice s, const Tensor& x, const Tensor& dy) {
+    first_.accumulate_vjp(s, x, dy), second_.accumulate_vjp(s, x, dy);
+  }
+  Tensor input_vjp(Slice s, const Tensor& x, const Tensor& dy) {
+    return first_.input_vjp(s, x, dy) + second_.input_vjp(s, x, dy);
+  }
 };
 
 template <class Spec, class Scalar>
@@ -345,7 +375,8 @@ struct NetworkFor {
 };
 template <class First, class Second, class Scalar>
 struct NetworkFor<NetworkSum<First, Second>, Scalar> {
-  using type = SumNetwork<typename NetworkFor<First, Scalar>::type, typename NetworkFor<Second, Scalar>::type, Scalar>;
+  using type = SumNetwork<typename NetworkFor<First, Scalar>::type,
+                          typename NetworkFor<Second, Scalar>::type, Scalar>;
 };
 
 }  // namespace wgf::libtorch

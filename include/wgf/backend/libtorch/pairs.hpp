@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Sums over pairs of an interaction kernel W over tensors: mean_j ∇W(x_i − y_j), ∇W(x) = 2w'(|x|²)x. On a GPU by the native kernel where a
-// program links wgf::cuda, for the kernels that it holds; other radial kernels in blocks of pairs that fit the device's memory; kernels of
-// other forms, which are functions of the host, on the host.
+// Sums over pairs of an interaction kernel W over tensors: mean_j ∇W(x_i − y_j), ∇W(x) =
+// 2w'(|x|²)x. On a GPU by the native kernel where a program links wgf::cuda, for the kernels that
+// it holds; other radial kernels in blocks of pairs that fit the device's memory; kernels of other
+// forms, which are functions of the host, on the host.
 #include <algorithm>
 #include <type_traits>
 #include <utility>
@@ -18,22 +19,27 @@
 
 namespace wgf::libtorch {
 
-/// out_i = mean_j ∇W(x_i − y_j) by the native kernel, if there is one. \param first the number of the sample that point 0 is, −1: samples
-/// are others than the points. \returns whether it was done.
+/// out_i = mean_j ∇W(x_i − y_j) by the native kernel, if there is one. \param first the number of
+/// the sample that point 0 is, −1: samples are others than the points. \returns whether it was
+/// done.
 template <InteractionKernel Kernel>
-bool native_gradients([[maybe_unused]] const Kernel& kernel, [[maybe_unused]] const Tensor& x, [[maybe_unused]] const Tensor& y,
-                      [[maybe_unused]] const Tensor& out, [[maybe_unused]] long first) {
+bool native_gradients([[maybe_unused]] const Kernel& kernel, [[maybe_unused]] const Tensor& x,
+                      [[maybe_unused]] const Tensor& y, [[maybe_unused]] const Tensor& out,
+                      [[maybe_unused]] long first) {
 #if defined(WGF_HAS_CUDA) && defined(WGF_TORCH_HAS_CUDA)
-  if constexpr (std::is_same_v<Kernel, GaussianKernel> || std::is_same_v<Kernel, QuadraticKernel> || std::is_same_v<Kernel, RingKernel> ||
-                std::is_same_v<Kernel, LogarithmicKernel>) {
+  if constexpr (std::is_same_v<Kernel, GaussianKernel> || std::is_same_v<Kernel, QuadraticKernel> ||
+                std::is_same_v<Kernel, RingKernel> || std::is_same_v<Kernel, LogarithmicKernel>) {
     if (!x.is_cuda()) return false;
-    const c10::cuda::CUDAGuard guard(x.device());  // kernels start on the current device, whatever the stream's is
+    const c10::cuda::CUDAGuard guard(
+        x.device());  // kernels start on the current device, whatever the stream's is
     const auto sum = [&]<class Scalar>(Scalar) {
-      cuda::PairOptions options{.stream = c10::cuda::getCurrentCUDAStream(x.device().index()).stream()};
-      options.x_stride = x.stride(0), options.y_stride = y.stride(0), options.out_stride = out.stride(0);
+      cuda::PairOptions options{.stream =
+                                    c10::cuda::getCurrentCUDAStream(x.device().index()).stream()};
+      options.x_stride = x.stride(0), options.y_stride = y.stride(0),
+      options.out_stride = out.stride(0);
       if (first >= 0) options.first = first;
-      cuda::pair_gradients(kernel, x.data_ptr<Scalar>(), x.size(0), y.data_ptr<Scalar>(), y.size(0), static_cast<int>(x.size(1)),
-                           out.data_ptr<Scalar>(), options);
+      cuda::pair_gradients(kernel, x.data_ptr<Scalar>(), x.size(0), y.data_ptr<Scalar>(), y.size(0),
+                           static_cast<int>(x.size(1)), out.data_ptr<Scalar>(), options);
     };
     if (x.scalar_type() == at::kFloat) sum(float());
     else sum(double());
@@ -43,7 +49,8 @@ bool native_gradients([[maybe_unused]] const Kernel& kernel, [[maybe_unused]] co
   return false;
 }
 
-/// f(first, count, difference, q) for blocks of the points x: x_i − y_j (count × m × d) and its squared length (count × m).
+/// f(first, count, difference, q) for blocks of the points x: x_i − y_j (count × m × d) and its
+/// squared length (count × m).
 template <class F>
 void each_block_of_pairs(const Tensor& x, const Tensor& y, F&& f) {
   constexpr long most = 1L << 23;  // coordinates of pairs at a time
@@ -55,24 +62,29 @@ void each_block_of_pairs(const Tensor& x, const Tensor& y, F&& f) {
   }
 }
 
-/// Sums over pairs for the batch of an iteration. The points themselves are among the samples: `own` says from where on.
+/// Sums over pairs for the batch of an iteration. The points themselves are among the samples:
+/// `own` says from where on.
 template <InteractionKernel Kernel, class Scalar>
 class PairSum {
  public:
-  PairSum(const Kernel& kernel, const eigen::EigenRuntime<Scalar>& host) : kernel_(kernel), host_(&host) {}
+  PairSum(const Kernel& kernel, const eigen::EigenRuntime<Scalar>& host)
+      : kernel_(kernel), host_(&host) {}
 
   /// out += weight · the mean over j ≠ i of ∇W(x_i − y_j), where x_i is sample own + i.
-  void add_gradient(Slice, const Tensor& x, const Window& y, const Tensor& out, double weight, long own) const {
+  void add_gradient(Slice, const Tensor& x, const PointsView& y, const Tensor& out, double weight,
+                    long own) const {
     const double others = static_cast<double>(y.count() - 1);
     Tensor to = out;
     if (Tensor native = at::empty_like(x); native_gradients(kernel_, x, y.all(), native, own)) {
       to.add_(native, weight);
     } else if constexpr (RadialKernel<Kernel>) {
-      each_block_of_pairs(x, y.all(), [&](long first, long count, const Tensor& difference, const Tensor& q) {
-        Tensor slope = kernel_.slope(q);
-        slope.diagonal(own + first).zero_();
-        to.narrow(0, first, count).add_((slope.unsqueeze(2) * difference).sum(1), 2 * weight / others);
-      });
+      each_block_of_pairs(
+          x, y.all(), [&](long first, long count, const Tensor& difference, const Tensor& q) {
+            Tensor derivative = kernel_.derivative(q);
+            derivative.diagonal(own + first).zero_();
+            to.narrow(0, first, count)
+                .add_((derivative.unsqueeze(2) * difference).sum(1), 2 * weight / others);
+          });
     } else {
       eigen::Points<Scalar> at(y.dim(), y.count()), sums(y.dim(), y.count());
       host_->upload(on_host(y.all()), at);
@@ -81,7 +93,7 @@ class PairSum {
     }
   }
   /// Σ_i of the mean over j ≠ i of W(x_i − y_j).
-  double value(Slice, const Tensor& x, const Window& y, long own) const {
+  double value(Slice, const Tensor& x, const PointsView& y, long own) const {
     const double others = static_cast<double>(y.count() - 1);
     double total = 0;
     if constexpr (RadialKernel<Kernel>) {
@@ -94,7 +106,9 @@ class PairSum {
       const Eigen::MatrixXd points = on_host(y.all());
       for (long i = 0; i < x.size(0); ++i)
         for (long j = 0; j < points.cols(); ++j)
-          if (j != own + i) total += kernel_value(kernel_, Eigen::VectorXd(points.col(own + i) - points.col(j))) / others;
+          if (j != own + i)
+            total += kernel_value(kernel_, Eigen::VectorXd(points.col(own + i) - points.col(j))) /
+                     others;
     }
     return total;
   }

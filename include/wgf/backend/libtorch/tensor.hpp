@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Memory of the LibTorch backend: points as n × d tensors, the one slice that a batch is, and the vocabulary of the algorithm's text. Of
-// LibTorch only what is used is included: the umbrella header costs four times as much to compile.
+// Memory of the LibTorch backend: points as n × d tensors, the one slice that a batch is, and the
+// vocabulary of the algorithm's text. Of LibTorch only what is used is included: the umbrella
+// header costs four times as much to compile.
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -57,7 +58,8 @@ struct Slice {
   long begin, size;
 };
 
-/// A tensor that stands for memory: what is assigned to it is written there. Everything else is at::Tensor's.
+/// A tensor that stands for memory: what is assigned to it is written there. Everything else is
+/// at::Tensor's.
 class View : public Tensor {
  public:
   View() = default;
@@ -71,13 +73,17 @@ class View : public Tensor {
 };
 
 /// Points in someone's memory, a row a point; window(slice) is the tensor of a slice.
-class Window {
+class PointsView {
  public:
-  Window() = default;
-  explicit Window(Tensor points) : tensor_(std::move(points)) {}
-  View operator()(Slice s) const { return View(s.begin == 0 && s.size == count() ? tensor_ : tensor_.narrow(0, s.begin, s.size)); }
+  PointsView() = default;
+  explicit PointsView(Tensor points) : tensor_(std::move(points)) {}
+  View operator()(Slice s) const {
+    return View(s.begin == 0 && s.size == count() ? tensor_ : tensor_.narrow(0, s.begin, s.size));
+  }
   View all() const { return View(tensor_); }
-  Window window(long begin, long count) const { return Window(tensor_.narrow(0, begin, count)); }
+  PointsView window(long begin, long count) const {
+    return PointsView(tensor_.narrow(0, begin, count));
+  }
   int dim() const { return static_cast<int>(tensor_.size(1)); }
   long count() const { return tensor_.size(0); }
 
@@ -86,17 +92,19 @@ class Window {
 };
 
 /// Points that own their memory: copies have memory of their own.
-class Points : public Window {
+class Points : public PointsView {
  public:
   Points() = default;
-  Points(int dim, long count, const at::TensorOptions& options) : Window(at::zeros({count, dim}, options)) {}
+  Points(int dim, long count, const at::TensorOptions& options)
+      : PointsView(at::zeros({count, dim}, options)) {}
   Points(Points&&) = default;
   Points& operator=(Points&&) = default;
   Points(const Points&) = delete;
   Points& operator=(const Points&) = delete;
 };
 
-/// A matrix for set_affine and add_affine, transposed: points are rows. (A vector is a matrix of one column.)
+/// A matrix for set_affine and add_affine, transposed: points are rows. (A vector is a matrix of
+/// one column.)
 struct Constant {
   Tensor transposed;
 };
@@ -138,7 +146,8 @@ double sum_pointwise(Slice, const Tensor& y, const F& f) {
   for (Eigen::Index i = 0; i < x.cols(); ++i) point = x.col(i), total += f(point);
   return total;
 }
-/// z_i += weight·f(y_i), f from points to points in double precision, such as a gradient written by a user, on the host.
+/// z_i += weight·f(y_i), f from points to points in double precision, such as a gradient written by
+/// a user, on the host.
 template <class F>
 void add_pointwise(Slice, const Tensor& y, const Tensor& z, double weight, const F& f) {
   const Eigen::MatrixXd x = on_host(y);
@@ -148,8 +157,8 @@ void add_pointwise(Slice, const Tensor& y, const Tensor& z, double weight, const
     point = x.col(i);
     const Eigen::VectorXd value = f(point);
     if (value.size() != x.rows())
-      throw std::invalid_argument("the gradient at a point must have " + std::to_string(x.rows()) + " coordinates, got " +
-                                  std::to_string(value.size()));
+      throw std::invalid_argument("the gradient at a point must have " + std::to_string(x.rows()) +
+                                  " coordinates, got " + std::to_string(value.size()));
     values.col(i) = weight * value;
   }
   Tensor to = z;
@@ -169,7 +178,9 @@ class Sum {
   /// A tensor with one truth value, which needs a sum of tensors.
   Tensor finite() const { return at::isfinite(on_device_); }
   /// log(sum/n), a tensor of one number.
-  Tensor log_mean(long n) const { return at::log((on_device_ + on_host_) / static_cast<double>(n)); }
+  Tensor log_mean(long n) const {
+    return at::log((on_device_ + on_host_) / static_cast<double>(n));
+  }
 
  private:
   Tensor on_device_;

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// All diagnostics that apply to a flow, and what they say together.
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "energy.hpp"
+#include "importance.hpp"
+#include "missed_mass.hpp"
+#include "stein.hpp"
+
+namespace wgf {
+
+/// Options of diagnose; the result is a function of the seed. The seeds of the parts are derived
+/// from it.
+struct DiagnosticOptions {
+  long samples = 10'000;  ///< of the flow, at least 25 and more than dimensions
+  std::uint64_t seed = 0;
+  SteinOptions stein{};
+  MissedMassOptions missed_mass{};
+  std::vector<Progress> history{};  ///< a Recorder's, for the energy
+  std::optional<double> energy_tolerance{};
+};
+
+/// The diagnostics that applied.
+struct Diagnosis {
+  std::optional<ImportanceSampling> importance;
+  std::optional<SteinDiscrepancy> stein;
+  std::optional<MissedMass> missed_mass;
+  std::optional<EnergyDecay> energy;
+  std::vector<std::string> lines;  ///< a summary of each, and why one does not apply
+  Verdict verdict = Verdict::inconclusive;
+  std::string overall;  ///< one line
+
+  /// All lines, the overall one first.
+  std::string text() const {
+    std::string all = overall + '\n';
+    for (const auto& line : lines) all += "  " + line + '\n';
+    return all;
+  }
+};
+
+/// Whether the samples of a flow are any good for the target: its importance weights, the Stein
+/// discrepancy, the missed mass, and with a history the energy. Where P_0 has no density (an
+/// Empirical, say) the first and the third do not apply. \param target log p up to a constant, with
+/// or without its gradient, as kl() takes it. \throws std::invalid_argument as the parts do.
+template <class Flow, class T>
+Diagnosis diagnose(const Flow& flow, const T& target, const DiagnosticOptions& options = {}) {
+  const auto seed = [&](std::uint64_t part) {
+    return detail::mixed_seed(options.seed + 0x43455254u + part);
+  };  // not those of training
+  Diagnosis result;
+  Particles x;
+  std::string found, open;
+  int count = 0;
+  const auto add = [&](const char* name, const auto& part) {
+    result.lines.push_back(part.summary());
+    if (part.verdict() == Verdict::problem)
+      found += (found.empty() ? "" : ", ") + std::string(name);
+    if (part.verdict() == Verdict::inconclusive)
+      open += (open.empty() ? "" : ", ") + std::string(name);
+    if (part.verdict() == Verdict::ok) ++count;
+  };
+  bool density = true;
+  try {
+    flow.initial_log_density(flow.draw_initial(1, seed(0)));
+  } catch (const std::invalid_argument&) {
+    density = false;
+  }
+  if (density) {
+    result.importance = importance(flow, target, options.samples, seed(0));
+    add("importance weights", *result.importance);
+    x = result.importance->particles;
+  } else {
+    result.lines.emplace_back(
+        "importance weights, missed mass: do not apply: the flow's P_0 has no density");
+  }
+  if (x.size() == 0) x = flow.sample(options.samples, seed(0));
+  SteinOptions stein = options.stein;
+  stein.seed = seed(1);
+  result.stein = stein_discrepancy(x, target, stein);
+  add("Stein discrepancy", *result.stein);
+  if (density) {
+    MissedMassOptions missed = options.missed_mass;
+    missed.seed = seed(2);
+    result.missed_mass = missed_mass(*result.importance, x, target, missed);
+    add("missed mass", *result.missed_mass);
+  }
+  if (!options.history.empty()) {
+    result.energy = energy_decay(options.history, options.energy_tolerance);
+    add("energy", *result.energy);
+  }
+  result.verdict = !found.empty() ? Verdict::problem
+                   : count > 0    ? Verdict::ok
+                                  : Verdict::inconclusive;
+  result.overall = !found.empty() ? "faults found by: " + found
+                   : count > 0    ? "no fault found by " + std::to_string(count) +
+                                     (count > 1 ? " diagnostics" : " diagnostic")
+                               : "cannot tell";
+  if (found == "Stein discrepancy" && density && open.empty())
+    result.overall += ", which the importance weights correct";
+  if (!open.empty() && result.verdict != Verdict::inconclusive)
+    result.overall += "; cannot tell: " + open;
+  return result;
+}
+
+}  // namespace wgf

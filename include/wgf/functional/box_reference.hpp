@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The uniform law on a box Ω_k around the cloud: the base density of the generalized entropy's dual
+// form (Proposition 2).
+#include <optional>
+#include <utility>
+
+#include "../concepts.hpp"
+#include "../frame.hpp"
+#include "../measure/uniform_box.hpp"
+
+namespace wgf {
+
+/// The uniform law on the smallest box that holds the cloud's particles, widened about its centre
+/// by a factor and renewed in each step; or on a box of the user's. Its samples are a lattice that
+/// fills the box evenly, shifted at random from draw to draw.
+template <class R>
+class BoxReference {
+ public:
+  BoxReference(const R& runtime, int dim, long batch, double margin,
+               std::optional<UniformBox> fixed)
+      : margin_(margin),
+        batch_(batch),
+        fixed_(std::move(fixed)),
+        unit_(runtime.points(dim, batch)) {}
+
+  void enter(const R& runtime, const Frame& frame, const Cloud<R>& cloud, double /*weight*/) {
+    const auto [lower, upper] = runtime.bounds(cloud.particles);
+    Eigen::MatrixXd factor;  // from the unit cube into the coordinates of the step
+    Eigen::VectorXd corner;
+    if (fixed_) {
+      const Eigen::VectorXd size = fixed_->upper() - fixed_->lower();
+      factor = detail::solve_lower(frame.factor, size.asDiagonal());
+      corner = detail::solve_lower(frame.factor, fixed_->lower() - frame.mean);
+    } else {
+      const Eigen::VectorXd size = margin_ * (upper - lower);
+      factor = size.asDiagonal();
+      corner = 0.5 * (lower + upper - size);
+    }
+    log_volume_ = factor.diagonal().array().log().sum() + frame.log_determinant();
+    factor_ = runtime.constant(factor), corner_ = runtime.constant(corner);
+  }
+  template <class Z>
+  void sample(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t stream,
+              std::uint32_t draw) {
+    runtime.lattice(s, unit_(s), batch_, stream, draw);
+    set_affine(factor_, corner_, unit_(s), z);
+  }
+  /// log |Ω_k|, in the user's coordinates.
+  double log_volume() const { return log_volume_; }
+  /// The log-density in the box. (Outside of it a dual network has learnt nothing.)
+  double log_density(const Eigen::VectorXd& /*xi*/) const { return -log_volume_; }
+
+ private:
+  double margin_, log_volume_ = 0;
+  long batch_;
+  std::optional<UniformBox> fixed_;
+  typename R::Points unit_;
+  typename R::Constant factor_, corner_;
+};
+
+}  // namespace wgf
