@@ -60,8 +60,7 @@ int main(int argc, char** argv) {
   const auto target =
       wgf::Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Constant(2, 1.0)), 0.5);
   const auto start = wgf::Gaussian::isotropic(2, 1.0);
-  const wgf::RunOptions options{
-      .steps = steps, .iterations = 60, .batch = 250, .pool = 5000, .reports = 1};
+  const wgf::RunOptions options{.steps = steps, .reports = 1, .training = {.iterations = 60, .batch = 250}, .population = {.size = 5000}};
   const auto make = [&](int threads) {
     return wgf::JkoSolver{wgf::kl(target, wgf::Quadratic{}), wgf::ResidualMlp<16, 2>{},
                           wgf::Backward{a},
@@ -87,7 +86,7 @@ int main(int argc, char** argv) {
     const std::string where = " in step " + std::to_string(k);
 
     const wgf::Particles x = run.particles();
-    check(x.allFinite() && x.cols() == options.pool, "particles are not finite" + where);
+    check(x.allFinite() && x.cols() == options.population.size, "particles are not finite" + where);
     check(run.flow().size() == k && std::abs(run.flow().time() - k * a) < 1e-9,
           "the clock is wrong" + where);
     const wgf::Progress& last = recorder.history.back();

@@ -65,7 +65,7 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
   allocations = 0;
   bool all_finite = true;
   jko_step<R>(
-      runtime, state, transport, RunOptions{.batch = n}, 0, 20, 1.0, 0,
+      runtime, state, transport, RunOptions{.training = {.batch = n}}, 0, 20, 1.0, 0,
       [&](int k) {
         runtime.parallel(n, [&](typename R::Slice s) {
           runtime.normals(s, x(s), 7, static_cast<std::uint32_t>(k));

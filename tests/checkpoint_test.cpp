@@ -32,8 +32,7 @@ using wgf::test::check_pieces, wgf::test::Folder, wgf::test::FullDisk, wgf::test
     wgf::test::same_flow, wgf::test::SaveAndStop;
 
 namespace {
-const RunOptions small{
-    .steps = 4, .iterations = 25, .batch = 260, .first_step = 1.6, .pool = 1000, .reports = 3};
+const RunOptions small{.steps = 4, .reports = 3, .training = {.iterations = 25, .batch = 260, .first_step = 1.6}, .population = {.size = 1000}};
 GaussianMixture target() {
   return {{0.4, 0.6},
           {Gaussian::isotropic(2, 1),
@@ -49,8 +48,8 @@ TEST_CASE("a run in pieces is the run: residual map, a dual network with dropout
   };
   check_pieces(make, start, small, 1);
   RunOptions options = small;
-  options.refresh_pool = 2, options.carry_dual = false, options.carry_optimiser = false,
-  options.stratified = true, options.tail_average = 0;
+  options.population.refresh_every = 2, options.training.carry_dual = false, options.training.carry_optimiser = false,
+  options.population.stratified = true, options.training.tail_average = 0;
   check_pieces(make, start, options, 2);
 }
 
@@ -62,7 +61,7 @@ TEST_CASE("a run in pieces is the run: Gaussian flows, in double") {
                      EigenBackend<double>{.seed = 3, .threads = threads}};
   };
   RunOptions options = small;
-  options.common_random_numbers = true;
+  options.training.common_random_numbers = true;
   check_pieces(make, start, options, 3);
 }
 
@@ -87,7 +86,7 @@ TEST_CASE(
         EigenBackend<float>{.seed = 9, .threads = threads}};
   };
   RunOptions options = small;
-  options.steps = 3, options.iterations = 60;
+  options.steps = 3, options.training.iterations = 60;
   check_pieces(make, start, options, 5);
 }
 
@@ -107,13 +106,7 @@ TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back")
   const auto fall = [](double variance) {
     return kl(Gaussian(VectorXd::Zero(2), variance * Eigen::MatrixXd::Identity(2, 2)), Quadratic{});
   };
-  RunOptions options{.steps = 3,
-                     .iterations = 60,
-                     .batch = 260,
-                     .map_rate = 1e-2,
-                     .first_step = 1,
-                     .pool = 1000,
-                     .reports = 3};
+  RunOptions options{.steps = 3, .reports = 3, .training = {.iterations = 60, .batch = 260, .map_rate = 1e-2, .first_step = 1}, .population = {.size = 1000}};
   const auto rolled_back = [&](const auto& solver) {
     Recorder told;
     solver.run(start, options, told);
@@ -124,7 +117,7 @@ TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back")
       return JkoSolver{fall(0.04), ResidualMlp<16, 2>{}, Backward{0.5},
                        EigenBackend<float>{.seed = 7, .threads = threads}};
     };
-    options.stratified = true, options.safeguards = {.retries = 6, .rate = 0.2, .collapse = 0.75};
+    options.population.stratified = true, options.safeguards = {.retries = 6, .rate_factor = 0.2, .collapse = 0.75};
     CHECK(rolled_back(make(1)) > 0);
     check_pieces(make, start, options, 2);
   }
@@ -133,7 +126,7 @@ TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back")
       return JkoSolver{fall(0.25), ResidualMlp<16, 2>{}, Midpoint{0.15},
                        EigenBackend<float>{.seed = 7, .threads = threads}};
     };
-    options.stratified = false, options.safeguards = {.retries = 6, .rate = 0.2, .collapse = 0.8};
+    options.population.stratified = false, options.safeguards = {.retries = 6, .rate_factor = 0.2, .collapse = 0.8};
     CHECK(rolled_back(make(1)) > 0);
     check_pieces(make, start, options, 2);
   }
@@ -326,7 +319,7 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
         "it was saved by a run with another scheme: wgf::Backward of step size 0.2, this one has "
         "wgf::Backward of step size 0.3");
   RunOptions other = small;
-  other.map_rate = 2e-3;
+  other.training.map_rate = 2e-3;
   CHECK(why(plain(), start, other) ==
         "it was saved by a run with another option map_rate: 0.001, this one has 0.002");
   CHECK(why(plain(), Gaussian::isotropic(2, 1))
@@ -373,20 +366,16 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
     };
     CHECK(ends_with({.step_size = 0.2, .tolerance = 0.02},
                     "it was saved by a run with another tolerance: 0.01, this one has 0.02"));
-    CHECK(ends_with({.step_size = 0.2, .least = 0.1},
+    CHECK(ends_with({.step_size = 0.2, .min_step = 0.1},
                     "it was saved by a run with another least step size: 0.002, this one has 0.1"));
-    CHECK(ends_with({.step_size = 0.2, .most = 0.3},
+    CHECK(ends_with({.step_size = 0.2, .max_step = 0.3},
                     "it was saved by a run with another most step size: 20, this one has 0.3"));
     CHECK(ends_with({.step_size = 0.2, .extrapolate = true},
                     "it was saved by a run with another extrapolation: no, this one has yes"));
   }
 
   CHECK(why(plain(), start,
-            {.steps = 0,
-             .iterations = small.iterations,
-             .batch = small.batch,
-             .first_step = small.first_step,
-             .pool = small.pool}) == "it has 1 steps, more than the 0 that are asked for");
+            {.steps = 0, .training = {.iterations = small.iterations, .batch = small.batch, .first_step = small.first_step}, .population = {.size = small.pool}}) == "it has 1 steps, more than the 0 that are asked for");
   const std::string whole = wgf::test::read(file);
   std::string bytes = whole;
   bytes[8] = 9;

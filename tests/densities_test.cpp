@@ -137,7 +137,7 @@ TEST_CASE("many points are worked off in blocks") {
   const auto flow = JkoSolver{
       kl(Gaussian::isotropic(2, 1.0), Quadratic{}), Affine{}, Midpoint{.step_size = 0.1},
       EigenBackend<double>{
-          .seed = 2}}.run(start, {.steps = 2, .iterations = 20});
+          .seed = 2}}.run(start, {.steps = 2, .training = {.iterations = 20}});
   const Particles x = flow.sample(20'000);
   const Eigen::VectorXd log = flow.log_density(x);
   double worst = 0;

@@ -41,7 +41,7 @@ auto seeded_run(std::uint64_t seed, int threads, long batch) {
                          EigenBackend<Scalar>{.seed = seed, .threads = threads}};
   return solver.run(
       Gaussian::isotropic(2, 1.5),
-      {.steps = 3, .iterations = 20, .batch = batch, .pool = 5000, .refresh_pool = 2});
+      {.steps = 3, .training = {.iterations = 20, .batch = batch}, .population = {.size = 5000, .refresh_every = 2}});
 }
 
 template <class Scalar>

@@ -12,7 +12,7 @@
 using namespace wgf;
 
 namespace {
-const RunOptions brief{.steps = 3, .iterations = 20, .batch = 50, .first_step = 1, .pool = 500};
+const RunOptions brief{.steps = 3, .training = {.iterations = 20, .batch = 50, .first_step = 1}, .population = {.size = 500}};
 template <class Observer>
 void run(const RunOptions& options, Observer&& observer) {
   const JkoSolver solver{kl(Gaussian::isotropic(2, 0.7), Quadratic{}), Affine{}, Backward{},
@@ -24,7 +24,7 @@ void run(const RunOptions& options, Observer&& observer) {
 TEST_CASE("observers are told where the run stands") {
   Recorder recorder;
   RunOptions options = brief;
-  options.first_step = 2, options.reports = 5;
+  options.training.first_step = 2, options.reports = 5;
   run(options, recorder);
   // 40 iterations reported every eighth, then twice 20 every fourth; the last report of a step
   // comes when it is done.

@@ -40,12 +40,12 @@ auto residual() {
   return JkoSolver{kl(target, Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{0.2},
                    EigenBackend<float>{.seed = 5, .threads = 1}};
 }
-const RunOptions small{.steps = 3, .iterations = 100, .batch = 100, .pool = 1000};
+const RunOptions small{.steps = 3, .training = {.iterations = 100, .batch = 100}, .population = {.size = 1000}};
 }  // namespace
 
 TEST_CASE("an explosion ends the run, or is rolled back with smaller rates until there is none") {
   RunOptions options = small;
-  options.map_rate = 10;
+  options.training.map_rate = 10;
   const Ending end = ending(residual(), options);
   CHECK(end.fault == Fault::exploded);
   CHECK(end.step == 1);
@@ -54,10 +54,10 @@ TEST_CASE("an explosion ends the run, or is rolled back with smaller rates until
   CHECK(end.why.find("; a smaller map_rate or dual_rate may help") != std::string::npos);
 
   options.safeguards = {.retries = 1,
-                        .rate = 0.99};  // not small enough: the same end, one attempt later
+                        .rate_factor = 0.99};  // not small enough: the same end, one attempt later
   CHECK(ending(residual(), options).fault == Fault::exploded);
 
-  options.safeguards = {.retries = 8, .rate = 0.1};
+  options.safeguards = {.retries = 8, .rate_factor = 0.1};
   Recorder told;
   const auto flow = residual().run(start, options, told);
   CHECK(flow.size() == 3);
@@ -74,7 +74,7 @@ TEST_CASE("an explosion ends the run, or is rolled back with smaller rates until
     return n;
   }();
   options.safeguards.retries = 0, options.steps = 1;
-  for (int k = 0; k < rolled_back_in_first; ++k) options.map_rate *= 0.1, options.dual_rate *= 0.1;
+  for (int k = 0; k < rolled_back_in_first; ++k) options.training.map_rate *= 0.1, options.training.dual_rate *= 0.1;
   const auto gently = residual().run(start, options);
   REQUIRE(gently.stages[0].parameters.size() == flow.stages[0].parameters.size());
   double difference = 0;
@@ -105,7 +105,7 @@ TEST_CASE("a roll-back after a target's hiccup: the run that had none") {
   CHECK(end.fault == Fault::not_finite);
   CHECK(end.step == 2);  // 200 iterations of 100 gradients in the first step
   CHECK(end.kept == 1);
-  options.safeguards = {.retries = 1, .rate = 1};
+  options.safeguards = {.retries = 1, .rate_factor = 1};
   Recorder told;
   const auto flow = solver(0).run(start, options, told);
   CHECK(told.history.back().rolled_back == 1);
@@ -115,7 +115,7 @@ TEST_CASE("a roll-back after a target's hiccup: the run that had none") {
   for (bool RunOptions::*carry : {&RunOptions::carry_optimiser, &RunOptions::carry_dual}) {
     RunOptions plain = small;
     plain.*carry = false;
-    options = plain, options.safeguards = {.retries = 1, .rate = 1};
+    options = plain, options.safeguards = {.retries = 1, .rate_factor = 1};
     CHECK(same_flow(solver(0).run(start, options), solver(1'000'000).run(start, plain)));
   }
 }
@@ -158,12 +158,7 @@ TEST_CASE("a cloud that a step flattens is called collapsed, unless that is allo
   const Gaussian narrow(VectorXd::Zero(2), 1e-12 * MatrixXd::Identity(2, 2));
   const JkoSolver solver{kl(narrow, Quadratic{}), Affine{}, Backward{1000},
                          EigenBackend<double>{.seed = 5, .threads = 1}};
-  RunOptions options{.steps = 1,
-                     .iterations = 3000,
-                     .map_rate = 1e-2,
-                     .dual_rate = 1e-2,
-                     .final_rate_fraction = 1e-5,
-                     .safeguards = {.collapse = 1e-3}};
+  RunOptions options{.steps = 1, .training = {.iterations = 3000, .map_rate = 1e-2, .dual_rate = 1e-2, .final_rate_fraction = 1e-5}, .safeguards = {.collapse = 1e-3}};
   const Ending end = ending(solver, options);
   CHECK(end.fault == Fault::collapsed);
   CHECK(end.kept == 0);
@@ -182,7 +177,7 @@ TEST_CASE("dual networks that tell two laws apart with certainty are called satu
                      Backward{0.01}, EigenBackend<double>{.seed = 5, .threads = 1}};
   };
   RunOptions options = small;
-  options.iterations = 300, options.dual_rate = 1e-2;
+  options.training.iterations = 300, options.training.dual_rate = 1e-2;
   const Ending end = ending(solver(300), options);
   CHECK(end.fault == Fault::saturated);
   CHECK(end.kept == 0);
@@ -198,6 +193,6 @@ TEST_CASE(
                          ResidualMlp<16, 2>{}, Backward{1},
                          EigenBackend<float>{.seed = 5, .threads = 1}};
   RunOptions options = small;
-  options.steps = 1, options.iterations = 300, options.dual_rate = 1e-2, options.pool = 20'000;
+  options.steps = 1, options.training.iterations = 300, options.training.dual_rate = 1e-2, options.population.size = 20'000;
   CHECK(ending(solver, options).why.empty());
 }

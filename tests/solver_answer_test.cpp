@@ -39,13 +39,7 @@ Gaussian exact(Gaussian p, int steps, double step_size = 0.1) {
 
 TEST_CASE("a Gaussian flow is the exact JKO iterate at every step") {
   const auto flow = run(make_solver(), Gaussian::isotropic(2, 1),
-                        {.steps = 4,
-                         .iterations = 200,
-                         .batch = 1000,
-                         .map_rate = 2e-3,
-                         .dual_rate = 2e-3,
-                         .first_step = 4,
-                         .common_random_numbers = true});
+                        {.steps = 4, .training = {.iterations = 200, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .common_random_numbers = true}});
   REQUIRE(flow.size() == 4);
   for (int k = 1; k <= 4; ++k) {
     INFO("step " << k);
@@ -58,13 +52,7 @@ TEST_CASE("a Gaussian flow is the exact JKO iterate at every step") {
 TEST_CASE("an inflated base does not move the answer, whether its samples are coupled or not") {
   for (const bool coupled : {true, false}) {
     const auto flow = run(make_solver(0.1, 1.2), Gaussian::isotropic(2, 1),
-                          {.steps = 2,
-                           .iterations = 300,
-                           .batch = 1000,
-                           .map_rate = 2e-3,
-                           .dual_rate = 2e-3,
-                           .first_step = 4,
-                           .common_random_numbers = coupled});
+                          {.steps = 2, .training = {.iterations = 300, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .common_random_numbers = coupled}});
     INFO((coupled ? "coupled" : "independent"));
     CHECK(sym_kl(flow.gaussian(), process.jko(2, 0.1)) < 1e-4);
   }
@@ -74,13 +62,7 @@ TEST_CASE("without whitening the answer is the same") {
   const Gaussian start =
       Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Constant(2, 0.5)), 1.3);
   const auto flow = run(make_solver(), start,
-                        {.steps = 2,
-                         .iterations = 300,
-                         .batch = 1000,
-                         .map_rate = 2e-3,
-                         .dual_rate = 2e-3,
-                         .first_step = 4,
-                         .whiten = false});
+                        {.steps = 2, .training = {.iterations = 300, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .whiten = false}});
   CHECK(flow.stages[0].frame.identity);
   CHECK(sym_kl(flow.gaussian(), exact(start, 2)) < 1e-4);
 }
@@ -90,12 +72,7 @@ TEST_CASE("what observers are told is the functional") {
   // known in closed form.
   std::vector<Progress> history;
   const auto flow = run(make_solver(), Gaussian::isotropic(2, 1),
-                        {.steps = 1,
-                         .iterations = 300,
-                         .batch = 5000,
-                         .map_rate = 3e-3,
-                         .dual_rate = 3e-3,
-                         .common_random_numbers = true},
+                        {.steps = 1, .training = {.iterations = 300, .batch = 5000, .map_rate = 3e-3, .dual_rate = 3e-3, .common_random_numbers = true}},
                         [&](const Progress& p) { return history.push_back(p), true; });
   const Gaussian p = flow.gaussian(), &q = process.target();
   const Eigen::VectorXd shift = p.mean() - q.mean();
@@ -114,13 +91,7 @@ TEST_CASE("what observers are told is the functional") {
 
 TEST_CASE("three steps and two more are five") {
   const Solver solver = make_solver();
-  const RunOptions careful{.steps = 3,
-                           .iterations = 200,
-                           .batch = 1000,
-                           .map_rate = 2e-3,
-                           .dual_rate = 2e-3,
-                           .first_step = 4,
-                           .common_random_numbers = true};
+  const RunOptions careful{.steps = 3, .training = {.iterations = 200, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .common_random_numbers = true}};
   RunOptions more = careful;
   more.steps = 2;
   const auto five = run(solver, run(solver, Gaussian::isotropic(2, 1), careful), more);

@@ -16,9 +16,8 @@
 
 namespace wgf {
 
-struct Frame;
 template <class R>
-struct Cloud;
+struct StepContext;
 
 // ---- what a user brings
 
@@ -108,29 +107,40 @@ concept DualNetwork = Network<N, R> && requires(N& net, typename R::Slice s,
 template <class T, class R>
 concept DirectTerm =
     requires(T& t, const R& r, typename R::Slice s, const typename R::PointsView& y,
-             typename R::PointsView& g, const Frame& frame, const Cloud<R>& cloud, double weight) {
-      t.enter(r, frame, cloud,
-              weight);  // once a step: its coordinates, what is known of P_k, the term's weight
-      t.add_gradient(s, y, g);  // g += its weighted gradient, in the step's coordinates
-      { t.value(s, y) } -> std::convertible_to<double>;  // sum over the slice
+             typename R::PointsView& g, const StepContext<R>& context, double weight) {
+      t.begin_step(r, context, weight);  // once a step, before its first iteration
+      t.add_gradient(s, y, g);           // g += its weighted gradient, in the step's coordinates
+      { t.value(s, y) } -> std::convertible_to<double>;  // sum over the slice, without the weight
     };
 
-/// Dual term, bound to a runtime: a network u = log(P / base), what it earns under P and costs
-/// under the base, and how it is fitted.
+/// Dual term, bound to a runtime: a network u = log(P / reference), its gain under P and its cost
+/// under the reference, and the loss that fits it.
 template <class T, class R>
-concept DualTerm =
-    requires(T& t, const R& r, typename R::Slice s, typename R::PointsView& z, std::uint32_t draw,
-             const Frame& frame, const Cloud<R>& cloud, double weight) {
-      t.enter(r, frame, cloud, weight);
-      { t.network } -> DualNetwork<R>;
-      { t.reference_batch } -> std::same_as<typename R::Points&>;
-      t.sample_reference(r, s, z(s), draw);
-      t.gain(t.network.forward(s, z(s)));  // A(u) under P and A'(u)
-      t.gain_derivative(t.network.forward(s, z(s)));
-      t.cost(t.network.forward(s, z(s)));  // B(u) under the base
-      t.fit_derivative_p(t.network.forward(
-          s, z(s)));  // derivatives by u of the loss that fits u, under P and under the base
-      t.fit_derivative_reference(t.network.forward(s, z(s)));
-    };
+concept DualTerm = requires(T& t, const R& r, typename R::Slice s, typename R::PointsView& z,
+                            std::uint32_t draw, const StepContext<R>& context, double weight) {
+  t.begin_step(r, context, weight);
+  { t.network } -> DualNetwork<R>;
+  { t.reference_batch } -> std::same_as<typename R::Points&>;
+  t.sample_reference(r, s, z(s), draw);
+  t.gain(t.network.forward(s, z(s)));             // A(u) under P
+  t.gain_derivative(t.network.forward(s, z(s)));  // A'(u)
+  t.cost(t.network.forward(s, z(s)));             // B(u) under the reference
+  // Derivatives by u of the loss that fits u, under P and under the reference.
+  t.fit_derivative_p(t.network.forward(s, z(s)));
+  t.fit_derivative_reference(t.network.forward(s, z(s)));
+};
+
+/// Map term, bound to a runtime: a functional of the map itself, which sees x, T and what T offers,
+/// such as its Jacobian. It adds its own gradient to that of the map's parameters.
+/// \tparam N a network of the runtime from points to points
+template <class T, class R, class N>
+concept MapTerm = requires(T& t, const R& r, typename R::Slice s, const typename R::PointsView& x,
+                           N& map, const StepContext<R>& context, double weight) {
+  t.begin_step(r, context, weight);
+  // Σ over the slice, without the weight; forward of the map at x may be called anew.
+  { t.value(s, x, map) } -> std::convertible_to<double>;
+  // Adds factor · weight · Σ ∂value/∂parameters to the map's gradient.
+  t.accumulate(s, x, map, weight);
+};
 
 }  // namespace wgf

@@ -35,11 +35,4 @@ struct Frame {
   double log_determinant() const { return factor.diagonal().array().log().sum(); }
 };
 
-/// What a term is told of P_k when it enters a step on the runtime R.
-template <class R>
-struct Cloud {
-  Gaussian moments;                  ///< mean and covariance, in x
-  typename R::PointsView particles;  ///< samples of P_k, in the coordinates of the step
-};
-
 }  // namespace wgf

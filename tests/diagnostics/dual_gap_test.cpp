@@ -29,7 +29,7 @@ TEST_CASE(
   const JkoSolver solver{kl(target, Quadratic{}), Affine{}, Backward{0.5},
                          EigenBackend<double>{.seed = 1, .threads = 1}};
   auto state = solver.start(
-      start, {.steps = 1, .iterations = 600, .batch = 1000, .map_rate = 5e-3, .dual_rate = 5e-3});
+      start, {.steps = 1, .training = {.iterations = 600, .batch = 1000, .map_rate = 5e-3, .dual_rate = 5e-3}});
   CHECK(message_of<std::logic_error>([&] { state.dual_gaps(); }) ==
         "wgf::JkoSolver: dual_gaps needs a step to be done");
   REQUIRE(solver.step(state));
@@ -49,7 +49,7 @@ TEST_CASE("a pool that the networks learn by heart shows as a gap, a large one d
     const JkoSolver solver{kl(target, Mlp<64, 3>{}, LogisticLoss{}), ResidualMlp<16, 2>{},
                            Backward{0.2}, EigenBackend<float>{.seed = 1, .threads = 1}};
     auto state = solver.start(
-        start, {.steps = 3, .iterations = 800, .batch = 100, .dual_rate = 3e-3, .pool = pool});
+        start, {.steps = 3, .training = {.iterations = 800, .batch = 100, .dual_rate = 3e-3}, .population = {.size = pool}});
     for (int k = 0; k < 3; ++k) solver.step(state);
     return state.dual_gaps(100).at(0);
   };
@@ -68,7 +68,7 @@ TEST_CASE(
     "a functional without a dual term has no dual values, and after a failed step there are none") {
   const JkoSolver solver{potential(target), Affine{}, Backward{0.5},
                          EigenBackend<double>{.seed = 1, .threads = 1}};
-  auto state = solver.start(start, {.iterations = 20, .batch = 50});
+  auto state = solver.start(start, {.training = {.iterations = 20, .batch = 50}});
   solver.step(state);
   CHECK(state.dual_gaps().empty());
   CHECK_THROWS_AS(solver.step(state, [](const Progress&) { throw std::runtime_error("stop"); }),

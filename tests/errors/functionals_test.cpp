@@ -31,9 +31,9 @@ TEST_CASE("errors of functionals") {
   REFUSED(std::invalid_argument, "wgf::Functional: its terms have dimensions 2 and 3",
           (f + potential(Gaussian::isotropic(3, 1))).dim());
   REFUSED(std::invalid_argument,
-          "wgf::entropy: the base's inflation must be positive, got 0.000000",
+          "wgf::entropy: the reference's inflation must be positive, got 0.000000",
           entropy(Quadratic{}, LogisticLoss{}, 0));
-  REFUSED(std::invalid_argument, "wgf::entropy: the base's inflation must be positive, got inf",
+  REFUSED(std::invalid_argument, "wgf::entropy: the reference's inflation must be positive, got inf",
           kl(normal, Quadratic{}, LogisticLoss{}, inf));
   REFUSED(std::invalid_argument,
           "wgf::generalized_entropy: the exponent must be greater than 1, got 1.000000",

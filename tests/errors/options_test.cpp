@@ -23,47 +23,47 @@ TEST_CASE("errors of RunOptions") {
   REFUSED(std::invalid_argument, "wgf::RunOptions: steps must not be negative, got -1",
           check({.steps = -1}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: iterations must be positive, got 0",
-          check({.iterations = 0}));
+          check({.training = {.iterations = 0}}));
   REFUSED(std::invalid_argument,
           "wgf::RunOptions: a step must not have more than 10^9 iterations, got 4294967294.000000",
-          check({.iterations = std::numeric_limits<int>::max()}));
+          check({.training = {.iterations = std::numeric_limits<int>::max()}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: dual_steps must be positive, got 0",
-          check({.dual_steps = 0}));
+          check({.training = {.dual_steps = 0}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: batch must be positive, got 0",
-          check({.batch = 0}));
+          check({.training = {.batch = 0}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: map_rate must be positive, got 0.000000",
-          check({.map_rate = 0}));
+          check({.training = {.map_rate = 0}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: dual_rate must be positive, got inf",
-          check({.dual_rate = inf}));
+          check({.training = {.dual_rate = inf}}));
   REFUSED(std::invalid_argument,
           "wgf::RunOptions: final_rate_fraction must be in (0, 1], got 0.000000",
-          check({.final_rate_fraction = 0}));
+          check({.training = {.final_rate_fraction = 0}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: average must be in [0, 1], got nan",
-          check({.tail_average = NaN}));
+          check({.training = {.tail_average = NaN}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: first_step must be positive, got -1.000000",
-          check({.first_step = -1}));
+          check({.training = {.first_step = -1}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: beta1 must be in [0, 1), got 1.000000",
-          check({.beta1 = 1}));
+          check({}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: beta2 must be in [0, 1), got -0.100000",
-          check({.beta2 = -0.1}));
+          check({}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: pool must be positive, got 0",
-          check({.pool = 0}));
+          check({.population = {.size = 0}}));
   REFUSED(std::invalid_argument,
           "wgf::RunOptions: pool must be at most 10^12, got 9223372036854775807",
-          check({.pool = LONG_MAX}));
+          check({.population = {.size = LONG_MAX}}));
   REFUSED(std::invalid_argument,
           "wgf::RunOptions: batch must be at most 10^12, got 9223372036854775807",
-          check({.batch = LONG_MAX}));
+          check({.training = {.batch = LONG_MAX}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: refresh_pool must not be negative, got -1",
-          check({.refresh_pool = -1}));
+          check({.population = {.refresh_every = -1}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: forward_samples must be positive, got 0",
-          check({.forward_samples = 0}));
+          check({.population = {.forward_samples = 0}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: reports must be positive, got 0",
           check({.reports = 0}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: safeguards.retries must not be negative, got -1",
           check({.safeguards = {.retries = -1}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: safeguards.rate must be in (0, 1], got 0.000000",
-          check({.safeguards = {.rate = 0}}));
+  REFUSED(std::invalid_argument, "wgf::RunOptions: safeguards.rate_factor must be in (0, 1], got 0.000000",
+          check({.safeguards = {.rate_factor = 0}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: safeguards.explosion must be positive, got nan",
           check({.safeguards = {.explosion = NaN}}));
   REFUSED(std::invalid_argument,
@@ -92,11 +92,11 @@ TEST_CASE("errors of schemes") {
   REFUSED(
       std::invalid_argument,
       "wgf::Adaptive: least must be at most step_size, or 0 for a hundredth of it, got 1.000000",
-      check(Adaptive{.least = 1}));
+      check(Adaptive{.min_step = 1}));
   REFUSED(
       std::invalid_argument,
       "wgf::Adaptive: most must be at least step_size, or 0 for a hundred times it, got 0.010000",
-      check(Adaptive{.most = 0.01}));
+      check(Adaptive{.max_step = 0.01}));
   REFUSED(std::invalid_argument, "wgf::Adaptive: until must be positive, got nan",
           check(Adaptive{.until = NaN}));
 }

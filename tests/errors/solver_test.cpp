@@ -32,9 +32,9 @@ auto boxed() {
 CustomMeasure custom(long rows) {
   return {2, [rows](long n, std::uint64_t) -> Particles { return Particles::Zero(rows, n); }};
 }
-const RunOptions small_pool{.batch = 10, .pool = 5}, one{.batch = 1, .pool = 5},
-    coupled{.batch = 10, .common_random_numbers = true},
-    coupled_in_x{.batch = 10, .whiten = false, .common_random_numbers = true};
+const RunOptions small_pool{.training = {.batch = 10}, .population = {.size = 5}}, one{.training = {.batch = 1}, .population = {.size = 5}},
+    coupled{.training = {.batch = 10, .common_random_numbers = true}},
+    coupled_in_x{.training = {.batch = 10, .whiten = false, .common_random_numbers = true}};
 }  // namespace
 
 TEST_CASE("errors of start and run") {

@@ -132,14 +132,7 @@ double trained(Divergence divergence, Fit fit) {
                          ResidualMlp<16, 2>{}, Backward{.step_size = 0.1},
                          EigenBackend<double>{.seed = 2, .threads = 2}};
   solver.run(Gaussian::isotropic(1, 1),
-             {.steps = 1,
-              .iterations = 60,
-              .dual_steps = 5,
-              .batch = 50'000,
-              .map_rate = 1e-300,
-              .dual_rate = 2e-2,
-              .first_step = 1,
-              .stratified = true},
+             {.steps = 1, .training = {.iterations = 60, .dual_steps = 5, .batch = 50'000, .map_rate = 1e-300, .dual_rate = 2e-2, .first_step = 1}, .population = {.stratified = true}},
              last);
   return value;
 }
@@ -192,14 +185,7 @@ TEST_CASE(
     Watching::means.clear();
     JkoSolver{entropy(Quadratic{}, Watching{}), Affine{}, Backward{.step_size = 0.5},
               EigenBackend<double>{.seed = 2, .threads = 1}}
-        .run(Gaussian::isotropic(2, 1), {.steps = 1,
-                                         .iterations = 5,
-                                         .dual_steps = 2,
-                                         .batch = 100,
-                                         .map_rate = 0.1,
-                                         .dual_rate = 0.1,
-                                         .first_step = 1,
-                                         .common_random_numbers = coupled});
+        .run(Gaussian::isotropic(2, 1), {.steps = 1, .training = {.iterations = 5, .dual_steps = 2, .batch = 100, .map_rate = 0.1, .dual_rate = 0.1, .first_step = 1, .common_random_numbers = coupled}});
     REQUIRE(Watching::means.size() == 10);
     for (const double mean : Watching::means) CHECK(mean == Approx(1).epsilon(1e-12));
   }

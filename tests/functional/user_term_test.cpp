@@ -45,11 +45,7 @@ TEST_CASE("a term of the user's own") {
   for (const double weight : {1.0, 2.0}) {
     const JkoSolver drifting{weight * functional(Drift{c}), Affine{}, Backward{.step_size = 0.1},
                              EigenBackend<double>{.seed = 2, .threads = 1}};
-    const auto flow = drifting.run(start, {.steps = 2,
-                                           .iterations = 1000,
-                                           .batch = 200,
-                                           .map_rate = 1e-2,
-                                           .final_rate_fraction = 1e-3});
+    const auto flow = drifting.run(start, {.steps = 2, .training = {.iterations = 1000, .batch = 200, .map_rate = 1e-2, .final_rate_fraction = 1e-3}});
     CHECK((flow.gaussian().mean() - (start.mean() - 0.2 * weight * c)).norm() < 1e-4);
     CHECK((flow.gaussian().covariance() - start.covariance()).norm() < 1e-3);
   }

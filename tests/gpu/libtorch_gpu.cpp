@@ -37,13 +37,7 @@ void compare(const Spec& spec) {
 template <class Scalar, class Functional, class Map, class Scheme, class Initial>
 void compare_recorded(const Functional& functional, const Map& map, const Scheme& scheme,
                       const Initial& initial) {
-  RunOptions options{.steps = 2,
-                     .iterations = 20,
-                     .batch = 250,
-                     .first_step = 1,
-                     .pool = 2000,
-                     .stratified = true,
-                     .reports = 1};
+  RunOptions options{.steps = 2, .reports = 1, .training = {.iterations = 20, .batch = 250, .first_step = 1}, .population = {.size = 2000, .stratified = true}};
   const auto run = [&](bool record) {
     return JkoSolver{functional, map, scheme, on_gpu<Scalar>(record)}.run(initial, options);
   };
@@ -61,8 +55,7 @@ void compare_recorded(const Functional& functional, const Map& map, const Scheme
 template <class Backend>
 double ornstein_uhlenbeck_error(int dim, const Backend& backend) {
   const auto reference = OrnsteinUhlenbeck::random(dim, 3);
-  const RunOptions options{
-      .steps = 3, .iterations = 300, .batch = 1000, .map_rate = 5e-3, .dual_rate = 5e-3};
+  const RunOptions options{.steps = 3, .training = {.iterations = 300, .batch = 1000, .map_rate = 5e-3, .dual_rate = 5e-3}};
   const auto flow =
       JkoSolver{kl(reference.target(), Quadratic{}), Affine{}, Backward{.step_size = 0.05}, backend}
           .run(Gaussian::isotropic(dim, 1.0), options);
@@ -119,12 +112,7 @@ TEST_CASE(
   const GaussianMixture mixture(
       {0.3, 0.7},
       {Gaussian::isotropic(2, 0.5), Gaussian(Eigen::Vector2d(1, -1), Eigen::Matrix2d::Identity())});
-  const RunOptions options{.steps = 2,
-                           .iterations = 20,
-                           .batch = 250,
-                           .pool = 2000,
-                           .stratified = true,
-                           .forward_samples = 500};
+  const RunOptions options{.steps = 2, .training = {.iterations = 20, .batch = 250}, .population = {.size = 2000, .stratified = true, .forward_samples = 500}};
   const Particles x = standard_normals(2, 500, 1);
   const auto same_push = [&](const auto& flow) {
     using Map = typename std::remove_cvref_t<decltype(flow)>::MapType;
@@ -161,7 +149,7 @@ TEST_CASE("a GPU that is not there, and memory that it does not have") {
                          Backward{}, on_gpu<float>()};
   const std::string why = message_of<std::exception>([&] {
     solver.run(Gaussian::isotropic(2, 2.0),
-               RunOptions{.steps = 1, .iterations = 1, .batch = 100'000'000, .pool = 100'000'000});
+               RunOptions{.steps = 1, .training = {.iterations = 1, .batch = 100'000'000}, .population = {.size = 100'000'000}});
   });
   CHECK(why.find("out of memory") != std::string::npos);
 }

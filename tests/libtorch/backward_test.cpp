@@ -19,13 +19,7 @@ struct Banana {
   }
 };
 const Gaussian start = Gaussian::isotropic(2, 1.5);
-const RunOptions short_run{.steps = 2,
-                           .iterations = 4,
-                           .dual_steps = 2,
-                           .batch = 250,
-                           .first_step = 1,
-                           .pool = 1000,
-                           .reports = 2};
+const RunOptions short_run{.steps = 2, .reports = 2, .training = {.iterations = 4, .dual_steps = 2, .batch = 250, .first_step = 1}, .population = {.size = 1000}};
 }  // namespace
 
 TEMPLATE_TEST_CASE("a KL divergence to a mixture, by a residual map", "", float, double) {
@@ -66,12 +60,7 @@ TEST_CASE("a coupled Ornstein-Uhlenbeck flow against the exact JKO iterate") {
   const Gaussian target(Eigen::Vector2d(1, 2), Eigen::Matrix2d{{0.5, 0.1}, {0.1, 0.8}});
   const JkoSolver solver{kl(target, Quadratic{}), Affine{}, Backward{.step_size = 0.2},
                          on_torch<double>()};
-  const auto flow = solver.run(Gaussian::isotropic(2, 1.0), {.steps = 1,
-                                                             .iterations = 300,
-                                                             .batch = 500,
-                                                             .map_rate = 1e-2,
-                                                             .dual_rate = 1e-2,
-                                                             .common_random_numbers = true});
+  const auto flow = solver.run(Gaussian::isotropic(2, 1.0), {.steps = 1, .training = {.iterations = 300, .batch = 500, .map_rate = 1e-2, .dual_rate = 1e-2, .common_random_numbers = true}});
   const OrnsteinUhlenbeck reference(target.precision(), target.mean());
   const Gaussian exact = reference.jko(1, 0.2);
   CHECK(sym_kl(flow.gaussian(), exact) < 1e-5);

@@ -17,15 +17,7 @@ struct Anisotropic {
   }
 };
 const UniformBox square = UniformBox::cube(2, 1.0);
-const RunOptions short_run{.steps = 2,
-                           .iterations = 3,
-                           .dual_steps = 2,
-                           .batch = 250,
-                           .first_step = 1,
-                           .pool = 600,
-                           .stratified = true,
-                           .forward_samples = 300,
-                           .reports = 1};
+const RunOptions short_run{.steps = 2, .reports = 1, .training = {.iterations = 3, .dual_steps = 2, .batch = 250, .first_step = 1}, .population = {.size = 600, .stratified = true, .forward_samples = 300}};
 }  // namespace
 
 TEST_CASE(

@@ -81,7 +81,7 @@ TEST_CASE("a flow saved by one backend is loaded by the other, parameter for par
   const auto path = std::filesystem::temp_directory_path() / "wgf_libtorch_flow.wgf";
   const JkoSolver solver{kl(Gaussian::isotropic(2, 1.0)), ResidualMlp<16, 2>{}, Backward{},
                          on_torch<float>()};
-  const RunOptions options{.steps = 1, .iterations = 5, .pool = 500};
+  const RunOptions options{.steps = 1, .training = {.iterations = 5}, .population = {.size = 500}};
   const auto torch = solver.run(Gaussian::isotropic(2, 2.0), options);
   save(torch, path);
   const auto eigen = load<Flow<ResidualMlp<16, 2>, EigenBackend<float>>>(path);
@@ -98,7 +98,7 @@ TEST_CASE("a flow saved by one backend is loaded by the other, parameter for par
 TEST_CASE("the same seed gives the same flow, and each solver has numbers of its own") {
   const JkoSolver solver{entropy(Mlp<16, 2>{.dropout = 0.3}), Affine{}, Backward{},
                          on_torch<float>()};
-  const RunOptions options{.steps = 1, .iterations = 5, .pool = 500};
+  const RunOptions options{.steps = 1, .training = {.iterations = 5}, .population = {.size = 500}};
   const auto once = solver.run(UniformBox::cube(2, 1.0), options);
   at::Tensor elsewhere = at::empty({10});
   elsewhere.normal_();  // LibTorch's own generator has no part in it

@@ -19,13 +19,7 @@ namespace {
 const EigenBackend<double> backend{.seed = 3, .threads = 1};
 const Gaussian start((VectorXd(2) << 1, -0.5).finished(),
                      (MatrixXd(2, 2) << 1, 0.3, 0.3, 0.6).finished());
-const RunOptions careful{.steps = 2,
-                         .iterations = 400,
-                         .batch = 500,
-                         .map_rate = 5e-3,
-                         .dual_rate = 5e-3,
-                         .final_rate_fraction = 1e-3,
-                         .first_step = 2};
+const RunOptions careful{.steps = 2, .training = {.iterations = 400, .batch = 500, .map_rate = 5e-3, .dual_rate = 5e-3, .final_rate_fraction = 1e-3, .first_step = 2}};
 }  // namespace
 
 TEST_CASE(
@@ -48,7 +42,7 @@ TEST_CASE(
             start, careful),
         (1 - a / 2) / (1 + a / 2), 0.02);
   RunOptions options = careful;
-  options.forward_samples = 20'000;
+  options.population.forward_samples = 20'000;
   const auto forward =
       JkoSolver{interaction(QuadraticKernel{}), Affine{}, Forward{.step_size = a}, backend}.run(
           start, options);
@@ -56,7 +50,7 @@ TEST_CASE(
   CHECK(forward.stages[0].parameters.empty());
   check(forward, 1 - a, 0.01);
   // With the whole pool as samples, each pair once, the particles move as the flow's own maps say.
-  options.pool = 3000, options.forward_samples = 3000;
+  options.population.size = 3000, options.population.forward_samples = 3000;
   const JkoSolver all{interaction(GaussianKernel{.amplitude = 3}) + potential(start), Affine{},
                       Forward{.step_size = a}, backend};
   auto run = all.start(start, options);
@@ -74,7 +68,7 @@ TEST_CASE(
   const auto check = [&](const auto& initial, const auto& policy, double tolerance) {
     const JkoSolver solver{interaction(LogarithmicKernel{}), Affine{}, Forward{.step_size = 0.01},
                            policy};
-    auto run = solver.start(initial, {.steps = 1, .batch = 10, .pool = 600});
+    auto run = solver.start(initial, {.steps = 1, .training = {.batch = 10}, .population = {.size = 600}});
     const Particles before = run.particles();
     CHECK(solver.step(run));
     const Particles after = run.particles();
@@ -90,7 +84,7 @@ TEST_CASE(
 TEST_CASE("a kernel of amplitude zero moves nothing") {
   const JkoSolver still{interaction(GaussianKernel{.amplitude = 0}), Affine{},
                         Forward{.step_size = 0.1}, EigenBackend<float>{.seed = 3}};
-  const auto flow = still.run(start, {.steps = 1, .batch = 10, .pool = 100, .forward_samples = 50});
+  const auto flow = still.run(start, {.steps = 1, .training = {.batch = 10}, .population = {.size = 100, .forward_samples = 50}});
   const Particles x = start.sample(20, 5).cast<float>().cast<double>();
   CHECK(flow.push(x) == x);
 }
@@ -134,7 +128,7 @@ TEST_CASE("a forward half before an extrapolated step, by a scheme of one's own"
 TEST_CASE("a forward half that fails is a step that failed, with the flow so far") {
   const JkoSolver failing{potential(Failing{250}), Affine{}, Forward{.step_size = 0.1}, backend};
   try {
-    failing.run(start, {.steps = 20, .batch = 10, .pool = 100});
+    failing.run(start, {.steps = 20, .training = {.batch = 10}, .population = {.size = 100}});
     FAIL("no exception");
   } catch (const FlowError<decltype(failing)::Flow>& error) {
     CHECK(std::string(error.what()) ==
@@ -145,7 +139,7 @@ TEST_CASE("a forward half that fails is a step that failed, with the flow so far
 
 TEST_CASE("one particle interacts with nobody") {
   const JkoSolver solver{interaction(QuadraticKernel{}), Affine{}, Backward{}, backend};
-  CHECK(message_of<std::invalid_argument>([&] { solver.run(start, {.batch = 1}); }) ==
+  CHECK(message_of<std::invalid_argument>([&] { solver.run(start, {.training = {.batch = 1}}); }) ==
         "wgf::interaction: a batch must have at least two particles, got 1");
 }
 
@@ -189,7 +183,7 @@ TEST_CASE("the midpoint scheme is of second order") {
   const OrnsteinUhlenbeck process = OrnsteinUhlenbeck::random(2, 3);
   const double a = 0.1;
   RunOptions options = careful;
-  options.steps = 4, options.common_random_numbers = true;
+  options.steps = 4, options.training.common_random_numbers = true;
   const auto flow =
       JkoSolver{kl(process.target(), Quadratic{}), Affine{}, Midpoint{.step_size = a}, backend}.run(
           Gaussian::isotropic(2, 1.0), options);
@@ -203,7 +197,7 @@ TEST_CASE("an extrapolation that is not monotone falls back to a backward step, 
   // With a = 4 and the target N(0, 0.01) a half step contracts by far more than a half.
   const auto narrow = kl(Gaussian::isotropic(2, 0.1), Quadratic{});
   RunOptions options = careful;
-  options.steps = 1, options.map_rate = 1e-2;
+  options.steps = 1, options.training.map_rate = 1e-2;
   const auto flow = JkoSolver{narrow, Affine{}, Midpoint{.step_size = 1}, backend}.run(
       Gaussian::isotropic(2, 1.0), options);
   CHECK(flow.stages[0].extrapolation == 1);
@@ -233,12 +227,7 @@ TEST_CASE("an extrapolation is looked at all over the cloud, sorted or not") {
   for (const bool stratified : {false, true}) {
     const auto flow =
         JkoSolver{potential(OneSided{}), ResidualMlp<16, 3>{}, Midpoint{.step_size = 0.1}, backend}
-            .run(Gaussian::isotropic(1, 1.0), {.steps = 1,
-                                               .iterations = 300,
-                                               .batch = 500,
-                                               .map_rate = 1e-2,
-                                               .pool = 5000,
-                                               .stratified = stratified});
+            .run(Gaussian::isotropic(1, 1.0), {.steps = 1, .training = {.iterations = 300, .batch = 500, .map_rate = 1e-2}, .population = {.size = 5000, .stratified = stratified}});
     CHECK(flow.stages[0].extrapolation == 1);
   }
 }

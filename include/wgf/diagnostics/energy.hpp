@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "../solver/options.hpp"
+#include "../options/options.hpp"
 #include "verdict.hpp"
 
 namespace wgf {

@@ -22,7 +22,7 @@ namespace wgf {
 
 namespace detail {
 
-inline constexpr FileKind flow_file{"WGFFLOW\n", 3, "wgf::load", "a wgf flow"};
+inline constexpr FileKind flow_file{"WGFFLOW\n", 4, "wgf::load", "a wgf flow"};
 
 inline void put_measure(const Gaussian& m, Header& header, ByteWriter& out) {
   header["initial"] = "Gaussian";
@@ -99,7 +99,7 @@ void put_flow(const F& flow, Header& header, ByteWriter& body) {
   std::visit([&](const auto& m) { put_measure(m, header, body); }, flow.initial);
   for (const auto& stage : flow.stages) {
     body.put(static_cast<std::uint32_t>(stage.frame.identity));
-    body.put(stage.extrapolation), body.put(stage.step_size);
+    body.put(stage.extrapolation), body.put(stage.step_size), body.put(stage.inertia);
     body.put(stage.frame.mean), body.put(stage.frame.factor);
     body.put(static_cast<std::uint64_t>(stage.samples.cols())), body.put(stage.samples);
     body.put(stage.parameters.data(), stage.parameters.size());
@@ -126,7 +126,8 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
     F flow(get_measure(file, dim, in), map, step_size, backend, forward_terms);
     for (long k = 0; k < stages; ++k) {
       const bool identity = in.get<std::uint32_t>() != 0;
-      const auto extrapolation = in.get<double>(), own_step_size = in.get<double>();
+      const auto extrapolation = in.get<double>(), own_step_size = in.get<double>(),
+                 inertia = in.get<double>();
       const Eigen::MatrixXd mean = in.matrix(dim, 1);
       Frame frame{mean, in.matrix(dim, dim), identity};
       const auto count = in.get<std::uint64_t>();
@@ -139,14 +140,16 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
                "a stage's extrapolation or samples are not finite");
       sensible(own_step_size >= 0 && std::isfinite(own_step_size),
                "a stage's step size is negative or not finite");
+      sensible(std::isfinite(inertia) && (k > 0 || inertia == 0),
+               "a stage's inertia is not finite, or the first stage has one");
       hana::for_each(forward_terms, [&](const auto& t) {
         sensible(!t.term.interacts || samples.cols() > 0,
                  "a stage lacks the samples of its forward half");
       });
       sensible(std::all_of(values.begin(), values.end(), [](Scalar v) { return std::isfinite(v); }),
                "a stage's parameters are not finite");
-      flow.stages.push_back(
-          {std::move(frame), std::move(values), extrapolation, std::move(samples), own_step_size});
+      flow.stages.push_back({std::move(frame), std::move(values), extrapolation, std::move(samples),
+                             own_step_size, inertia});
     }
     if (parameters > 0 && stages > 0) {  // the parameters must be as many as the map has
       const auto runtime = backend.start();

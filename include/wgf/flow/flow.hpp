@@ -5,7 +5,6 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <functional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -13,125 +12,13 @@
 #include <variant>
 #include <vector>
 
-#include "../concepts.hpp"
-#include "../frame.hpp"
-#include "../measure/barenblatt.hpp"
-#include "../measure/empirical.hpp"
-#include "../measure/gaussian.hpp"
-#include "../measure/gaussian_mixture.hpp"
-#include "../measure/uniform_box.hpp"
-#include "../network/affine_form.hpp"
 #include "../network/icnn.hpp"
+#include "gaussian_path.hpp"
+#include "initial_measure.hpp"
 #include "inverse.hpp"
+#include "stage.hpp"
 
 namespace wgf {
-
-/// A user's own P_0: it can be drawn from, but a file only keeps its dimension.
-struct CustomMeasure {
-  int dimension = 0;
-  std::function<Particles(long, std::uint64_t)> draw;  ///< empty in a flow that was loaded
-  std::function<double(const Eigen::VectorXd&)>
-      log_density{};  ///< empty where the measure has none
-
-  int dim() const { return dimension; }
-  Particles sample(long n, std::uint64_t seed) const {
-    if (!draw)
-      throw std::logic_error(
-          "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign "
-          "flow.initial, or push particles");
-    Particles x = draw(n, seed);
-    if (x.rows() != dimension || x.cols() != n)
-      throw std::invalid_argument("wgf::Flow: P_0's sample must be " + std::to_string(dimension) +
-                                  " x " + std::to_string(n) + ", got " + std::to_string(x.rows()) +
-                                  " x " + std::to_string(x.cols()));
-    return x;
-  }
-};
-
-/// P_0 of a flow: a measure of the library, which files keep, or the user's own.
-using InitialMeasure =
-    std::variant<Gaussian, GaussianMixture, UniformBox, Barenblatt, Empirical, CustomMeasure>;
-
-/// P_0 as flows keep it. \throws std::invalid_argument for a measure without a dimension.
-template <Measure M>
-InitialMeasure initial_measure(M measure) {
-  if (const int d = measure.dim(); d < 1)
-    throw std::invalid_argument("wgf::Flow: P_0 must have at least one dimension, got " +
-                                std::to_string(d));
-  constexpr bool ours = std::same_as<M, Gaussian> || std::same_as<M, GaussianMixture> ||
-                        std::same_as<M, UniformBox> || std::same_as<M, Barenblatt> ||
-                        std::same_as<M, Empirical> || std::same_as<M, CustomMeasure>;
-  if constexpr (ours) {
-    return measure;
-  } else {
-    const int dim = measure.dim();
-    CustomMeasure custom{dim, [measure](long n, std::uint64_t seed) -> Particles {
-                           return measure.sample(n, seed);
-                         }};
-    if constexpr (requires(const Eigen::VectorXd& x) { measure.log_density(x); })
-      custom.log_density = [measure = std::move(measure)](const Eigen::VectorXd& x) -> double {
-        return measure.log_density(x);
-      };
-    return custom;
-  }
-}
-inline InitialMeasure initial_measure(InitialMeasure measure) { return measure; }
-
-/// One step: samples of the law that its forward half needs, if it has one; then the map's
-/// parameters in the specification's order, and the coordinates in which they act.
-template <class Scalar>
-struct Stage {
-  Frame frame;
-  std::vector<Scalar> parameters;  ///< empty: the step has no map
-  double extrapolation =
-      1;  ///< particles move by so many times T(x) − x: 2 where a midpoint step was extrapolated
-  Particles samples{};   ///< d × N, of the law before the step; none where no interaction energy
-                         ///< goes forward
-  double step_size = 0;  ///< the step's own a, where steps differ; 0: the flow's
-};
-
-/// x ← x + extrapolation·(T(x) − x), T in the stage's coordinates: mean + factor·net(factor⁻¹(x −
-/// mean)). `inside` is scratch of x's size.
-template <Runtime R, class Net, class Scalar>
-void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage,
-                  const typename R::PointsView& x, const typename R::PointsView& inside, long n) {
-  using Slice = typename R::Slice;
-  const Frame& frame = stage.frame;
-  const auto extrapolation = static_cast<typename R::Scalar>(stage.extrapolation);
-  if (frame.identity && extrapolation == 1) {
-    runtime.parallel(n, [&](Slice s) { x(s) = net.forward(s, x(s)); });
-    return;
-  }
-  const Eigen::MatrixXd inverse = frame.inverse_factor();
-  const auto in = runtime.constant(inverse), shift_in = runtime.constant(-(inverse * frame.mean));
-  const auto out = runtime.constant(frame.factor), shift_out = runtime.constant(frame.mean);
-  runtime.parallel(n, [&](Slice s) {
-    set_affine(in, shift_in, x(s), inside(s));
-    const auto y = net.forward(s, inside(s));
-    if (extrapolation == 1) {
-      set_affine(out, shift_out, y, x(s));
-    } else {
-      inside(s) += extrapolation * (y - inside(s));
-      set_affine(out, shift_out, inside(s), x(s));
-    }
-  });
-}
-/// x ← x − a Σ weight·gradient: the forward half of a step (12). `samples` are those of the law
-/// before it; drift and scratch have x's size. \param same whether the samples are the particles x
-/// themselves.
-template <Runtime R, class ForwardTerms>
-void push_forward(const R& runtime, const ForwardTerms& terms, double step_size,
-                  const typename R::PointsView& samples, const typename R::PointsView& x,
-                  const typename R::PointsView& drift, const typename R::PointsView& scratch,
-                  long n, bool same = false) {
-  using Slice = typename R::Slice;
-  runtime.parallel(n, [&](Slice s) { drift(s) = 0.0 * ones_like(drift(s)); });
-  hana::for_each(terms, [&](const auto& t) {
-    t.term.add_drift(runtime, x, samples, t.weight, drift, scratch, n, same);
-  });
-  runtime.parallel(n,
-                   [&](Slice s) { x(s) -= static_cast<typename R::Scalar>(step_size) * drift(s); });
-}
 
 /// The sequence of maps that a run has found. Cheap to copy relative to its making; immutable in
 /// use. \tparam Map the specification of every stage's map. \tparam Backend the policy that
@@ -292,25 +179,22 @@ class Flow {
         initial);
   }
 
-  /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine. \throws
-  /// std::invalid_argument for a stage that is not there.
+  /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine.
+  /// \throws std::invalid_argument for a stage that is not there.
   AffineForm affine_form(int k) const
     requires(AffineSpecification<Map> && !has_forward)
   {
-    const auto& own = stage(k, "affine_form");
-    const Frame& frame = own.frame;
-    AffineForm inner = wgf::affine_form(
-        map, dim(), std::vector<double>(own.parameters.begin(), own.parameters.end()));
-    const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(dim(), dim());
-    inner.matrix = identity + own.extrapolation * (inner.matrix - identity),
-    inner.offset *= own.extrapolation;
-    const Eigen::MatrixXd matrix =
-        detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
-    return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
+    return wgf::affine_form(map, stage(k, "affine_form"));
   }
-  /// P_k in closed form (k = −1: the last). Only for maps that are affine; \throws
-  /// std::invalid_argument unless P_0 is Gaussian and there are k stages.
+  /// P_k in closed form (k = −1: the last). Only for maps that are affine.
+  /// \throws std::invalid_argument unless P_0 is Gaussian and there are k stages.
   Gaussian gaussian(int k = -1) const
+    requires(AffineSpecification<Map> && !has_forward)
+  {
+    return gaussian_path(k).law();
+  }
+  /// P_0, …, P_k in closed form, as gaussian().
+  GaussianPath gaussian_path(int k = -1) const
     requires(AffineSpecification<Map> && !has_forward)
   {
     const auto* p0 = std::get_if<Gaussian>(&initial);
@@ -318,9 +202,10 @@ class Flow {
     if (k > size())
       throw std::invalid_argument("wgf::Flow::gaussian: there is no P_" + std::to_string(k) +
                                   " in a flow of " + std::to_string(size()));
-    Gaussian p = *p0;
-    for (int i = 0; i < (k < 0 ? size() : k); ++i) p = affine_form(i).push_forward(p);
-    return p;
+    GaussianPath path(*p0);
+    for (int i = 0; i < (k < 0 ? size() : k); ++i)
+      path.advance(affine_form(i), stages[static_cast<std::size_t>(i)].inertia);
+    return path;
   }
 
  private:
@@ -341,6 +226,11 @@ class Flow {
       throw std::invalid_argument("wgf::Flow::push: no stages [" + std::to_string(from) + ", " +
                                   std::to_string(to) + ") in a flow of " + std::to_string(size()));
   }
+  bool any_inertia(int from, int to) const {
+    return std::any_of(stages.begin() + from, stages.begin() + to,
+                       [](const auto& stage) { return stage.inertia != 0; });
+  }
+  /// visit(particles) after each of the stages [from, to).
   template <class Visit>
   void evaluate(Particles& particles, int from, int to, Visit visit) const {
     const auto runtime = backend.start();
@@ -348,13 +238,23 @@ class Flow {
     auto net = runtime.network(map, dim(), 1, 0, Keep::tile);
     auto x = runtime.points(dim(), n), inside = runtime.points(dim(), n),
          drift = runtime.points(dim(), has_forward ? n : 0);
+    const bool remembers = any_inertia(from, to);
+    auto before = runtime.points(dim(), remembers ? n : 0);
+    if (from < to && stages[static_cast<std::size_t>(from)].inertia != 0)
+      throw std::invalid_argument("wgf::Flow::push: stage " + std::to_string(from) +
+                                  " continues the motion of the stage before it: push from 0");
     runtime.upload(particles, x);
     for (int k = from; k < to; ++k) {
       const auto& stage = stages[static_cast<std::size_t>(k)];
+      if (remembers) {
+        const Particles now = particles;  // before this step
+        if (stage.inertia != 0) push_on(runtime, stage.inertia, x, before, n);
+        runtime.upload(now, before);
+      }
       if constexpr (has_forward) {
         auto samples = runtime.points(dim(), stage.samples.cols());
         if (stage.samples.cols() > 0) runtime.upload(stage.samples, samples);
-        push_forward(runtime, forward, step_size_of(k), samples, x, drift, inside, n);
+        push_forward(runtime, forward, time(k), step_size_of(k), samples, x, drift, inside, n);
       }
       if (!stage.parameters.empty()) {
         net.set_parameters(stage.parameters);
@@ -392,6 +292,10 @@ class Flow {
   /// most points that a map will be given.
   template <class Visit>
   void each_map(int from, int to, int direction, long n, Visit visit) const {
+    if (any_inertia(std::min(from, to), std::max(from, to)))
+      throw std::invalid_argument(
+          "wgf::Flow: densities are not available where a stage continues the motion of the stage "
+          "before it (Bdf2)");
     const auto runtime = backend.precise().start();
     using R = std::remove_cvref_t<decltype(runtime)>;
     const int d = dim();
@@ -427,15 +331,15 @@ class Flow {
         const auto value = [&](const Particles& at) -> Particles {
           const auto now = x.window(0, at.cols());
           runtime.upload(at, now);
-          push_forward(runtime, forward, step_size_of(k), samples, now, drift.window(0, at.cols()),
-                       y.window(0, at.cols()), at.cols());
+          push_forward(runtime, forward, time(k), step_size_of(k), samples, now,
+                       drift.window(0, at.cols()), y.window(0, at.cols()), at.cols());
           return runtime.download(now);
         };
         const auto derivative = [&](const Particles& at) {
           std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(at.cols()),
                                               Eigen::MatrixXd::Identity(d, d));
           hana::for_each(forward, [&](const auto& t) {
-            const auto drift_derivatives = t.term.drift_derivatives(runtime, at, samples);
+            const auto drift_derivatives = t.term.drift_derivatives(runtime, at, samples, time(k));
             for (std::size_t i = 0; i < slopes.size(); ++i)
               slopes[i] -= step_size_of(k) * t.weight * drift_derivatives[i];
           });

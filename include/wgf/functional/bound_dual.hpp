@@ -1,58 +1,56 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Dual terms on a runtime: a divergence from a base density, its dual network and the loss that
-// fits it (eq. 8).
+// Dual terms on a runtime: a divergence from a reference density, its dual network and the loss
+// that fits it (eq. 8).
 #include <cstdint>
 #include <utility>
 
 #include "../concepts.hpp"
-#include "../frame.hpp"
+#include "../random_streams.hpp"
+#include "../step_context.hpp"
 #include "divergence.hpp"
 
 namespace wgf {
 
-/// Streams of random numbers that a term may use.
-inline constexpr std::uint32_t streams_of_a_term = 16;
-
-/// A divergence D(P‖base) with its dual network. \tparam Base a density, or samples, that bring
-/// themselves into the coordinates of a step. \tparam adds_reference whether E_P[log base] belongs
-/// to the term: it does where the divergence stands for ∫P log P.
-template <class Divergence, class Fit, class Base, class DualNetwork, class R,
+/// A divergence D(P‖reference) with its dual network. \tparam Reference a density, or samples, that
+/// bring themselves into the coordinates of a step. \tparam adds_reference whether E_P[log
+/// reference] belongs to the term: it does where the divergence stands for ∫P log P.
+template <class Divergence, class Fit, class Reference, class DualNetwork, class R,
           bool adds_reference = false>
 class BoundDual {
   using Normaliser = decltype(std::declval<const R&>().sum().log_mean(1L));
 
  public:
   BoundDual(DualNetwork net, typename R::Points memory, const Divergence& divergence,
-            const Fit& fit, Base base, std::uint32_t stream)
+            const Fit& fit, Reference reference, std::uint32_t stream)
       : network(std::move(net)),
         reference_batch(std::move(memory)),
         divergence_(divergence),
         fit_(fit),
-        base_(std::move(base)),
+        reference_(std::move(reference)),
         stream_(stream) {}
 
-  DualNetwork network;                 ///< u = log(P / base)
-  typename R::Points reference_batch;  ///< this iteration's samples of the base
+  DualNetwork network;                 ///< u = log(P / reference)
+  typename R::Points reference_batch;  ///< this iteration's samples of the reference
 
-  void enter(const R& runtime, const Frame& frame, const Cloud<R>& cloud, double weight) {
-    base_.enter(runtime, frame, cloud, weight);
-    if constexpr (requires { divergence_.enter(base_.log_volume()); })
-      divergence_.enter(base_.log_volume());
+  void begin_step(const R& runtime, const StepContext<R>& context, double weight) {
+    reference_.begin_step(runtime, context, weight);
+    if constexpr (requires { divergence_.begin_step(reference_.log_volume()); })
+      divergence_.begin_step(reference_.log_volume());
   }
   template <class Z>
   void sample_reference(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t draw) {
-    base_.sample(runtime, s, z, stream_, draw);
+    reference_.sample(runtime, s, z, stream_, draw);
   }
-  /// Samples of the base made of standard normals ξ: of P_k's own where the frame is whitened.
+  /// Samples of the reference made of standard normals ξ: of P_k's own where the frame is whitened.
   template <class X, class Z>
   void share_noise(const X& xi, Z&& z) const
-    requires requires(const Base& base) { base.place(xi, z); }
+    requires requires(const Reference& reference) { reference.place(xi, z); }
   {
-    base_.place(xi, z);
+    reference_.place(xi, z);
   }
   /// Σ e^u over the slice, for a fit that takes u up to a constant; set_normaliser tells it log
-  /// E_base[e^u].
+  /// E_Γ[e^u].
   template <class U>
   static auto sum_of_ratios(const U& u)
     requires wgf::normalises<Fit>
@@ -85,33 +83,34 @@ class BoundDual {
   auto fit_derivative_reference(const U& u) const {
     return normalised(u, [&](const auto& v) { return fit_.derivative_reference(divergence_, v); });
   }
-  /// log(P / base), of which networks may give something else than itself.
+  /// log(P / reference), of which networks may give something else than itself.
   template <class U>
   auto log_ratio(const U& u) const {
     if constexpr (requires { divergence_.log_ratios(u); }) return divergence_.log_ratios(u);
     else return normalised(u, [](const auto& v) { return v; });
   }
-  /// log P at ξ, where the network gives u, as a density in the user's coordinates: base density
-  /// times ratio.
+  /// log P at ξ, where the network gives u, as a density in the user's coordinates: reference
+  /// density times ratio.
   double log_density(const Eigen::VectorXd& xi, double u) const
-    requires requires(const Base& base) { base.log_density(xi); }
+    requires requires(const Reference& reference) { reference.log_density(xi); }
   {
     if constexpr (requires { divergence_.log_ratio(u); })
-      return base_.log_density(xi) + divergence_.log_ratio(u);
-    else if constexpr (wgf::normalises<Fit>) return base_.log_density(xi) + u - number(normaliser_);
-    else return base_.log_density(xi) + u;
+      return reference_.log_density(xi) + divergence_.log_ratio(u);
+    else if constexpr (wgf::normalises<Fit>)
+      return reference_.log_density(xi) + u - number(normaliser_);
+    else return reference_.log_density(xi) + u;
   }
 
   void add_gradient(typename R::Slice s, const typename R::PointsView& y,
                     typename R::PointsView& g) const
     requires adds_reference
   {
-    base_.add_gradient(y(s), g(s));
+    reference_.add_gradient(y(s), g(s));
   }
   double value(typename R::Slice s, const typename R::PointsView& y) const
     requires adds_reference
   {
-    return base_.log_density(s, y(s));
+    return reference_.log_density(s, y(s));
   }
 
  private:
@@ -124,21 +123,22 @@ class BoundDual {
   }
   Divergence divergence_;
   Fit fit_;
-  Base base_;
+  Reference reference_;
   std::uint32_t stream_;
   Normaliser normaliser_{};
 };
 
 /// A dual term with its network and memory. \param stream the network's random numbers begin there,
-/// the base's follow.
-template <bool adds_reference = false, class Divergence, class Fit, class Base, class Dual, class R>
+/// the reference's follow.
+template <bool adds_reference = false, class Divergence, class Fit, class Reference, class Dual,
+          class R>
 auto bind_dual(const R& runtime, const Divergence& divergence, const Fit& fit, const Dual& dual,
-               Base base, int dim, long batch, std::uint32_t stream) {
+               Reference reference, int dim, long batch, std::uint32_t stream) {
   static_assert(random_streams<Dual> < streams_of_a_term,
                 "wgf: a sum of so many dual networks needs more random streams than a term has");
   auto network = runtime.network(dual, dim, batch, stream, Keep::tile);
-  return BoundDual<Divergence, Fit, Base, decltype(network), R, adds_reference>(
-      std::move(network), runtime.points(dim, batch), divergence, fit, std::move(base),
+  return BoundDual<Divergence, Fit, Reference, decltype(network), R, adds_reference>(
+      std::move(network), runtime.points(dim, batch), divergence, fit, std::move(reference),
       stream + random_streams<Dual>);
 }
 

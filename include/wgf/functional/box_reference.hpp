@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The uniform law on a box Ω_k around the cloud: the base density of the generalized entropy's dual
-// form (Proposition 2).
+// The uniform law on a box Ω_k around the cloud: the reference density of the generalized entropy's
+// dual form (Proposition 2).
 #include <optional>
 #include <utility>
 
 #include "../concepts.hpp"
-#include "../frame.hpp"
 #include "../measure/uniform_box.hpp"
+#include "../step_context.hpp"
 
 namespace wgf {
 
@@ -24,8 +24,9 @@ class BoxReference {
         fixed_(std::move(fixed)),
         unit_(runtime.points(dim, batch)) {}
 
-  void enter(const R& runtime, const Frame& frame, const Cloud<R>& cloud, double /*weight*/) {
-    const auto [lower, upper] = runtime.bounds(cloud.particles);
+  void begin_step(const R& runtime, const StepContext<R>& context, double /*weight*/) {
+    const Frame& frame = context.frame;
+    const auto [lower, upper] = runtime.bounds(context.particles);
     Eigen::MatrixXd factor;  // from the unit cube into the coordinates of the step
     Eigen::VectorXd corner;
     if (fixed_) {

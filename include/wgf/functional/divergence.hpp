@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Divergences through the log-ratio u = log(P / base):  D_f(P‖Γ) = sup_u E_P[A(u)] − E_Γ[B(u)],  A
-// = f'(e^u),  B = e^u f'(e^u) − f(e^u) (eq. 8 without the conjugate), and the losses that fit u.
-// Every formula is unqualified array arithmetic, the same on every backend.
+// Divergences through the log-ratio u = log(P / reference):  D_f(P‖Γ) = sup_u E_P[A(u)] −
+// E_Γ[B(u)],  A = f'(e^u),  B = e^u f'(e^u) − f(e^u) (eq. 8 without the conjugate), and the losses
+// that fit u. Every formula is unqualified array arithmetic, the same on every backend.
 #include <algorithm>
 #include <cmath>
 #include <concepts>
@@ -104,14 +104,14 @@ struct DivergenceOf {
 
 // ---- the generalized entropy
 
-/// ∫P^m/(m − 1), m > 1, against a uniform base on a set of volume |Ω| (Proposition 2): with r =
-/// P·|Ω| the divergence function is (x^m − x)/(m − 1), less a constant and over |Ω|^{m−1}: A = m
+/// ∫P^m/(m − 1), m > 1, against a uniform reference on a set of volume |Ω| (Proposition 2): with r
+/// = P·|Ω| the divergence function is (x^m − x)/(m − 1), less a constant and over |Ω|^{m−1}: A = m
 /// r^{m−1}/(m − 1), B = r^m. In u = log r.
 struct PowerOfLogRatio {
   double exponent;
   double scale = 1;  ///< |Ω|^{1−m}
 
-  void enter(double log_volume) { scale = std::exp((1 - exponent) * log_volume); }
+  void begin_step(double log_volume) { scale = std::exp((1 - exponent) * log_volume); }
   template <class U>
   auto gain(const U& u) const {
     return (scale * exponent / (exponent - 1)) * power(u, exponent - 1);
@@ -128,7 +128,7 @@ struct PowerOfLogRatio {
   auto cost_derivative(const U& u) const {
     return (scale * exponent) * power(u, exponent);
   }
-  /// log P of the network's output, up to the base's log-density.
+  /// log P of the network's output, up to the reference's log-density.
   double log_ratio(double u) const { return u; }
 
  private:
@@ -145,7 +145,7 @@ struct PowerOfPressure {
   double exponent;
   double scale = 1;  ///< |Ω|^{1−m}
 
-  void enter(double log_volume) { scale = std::exp((1 - exponent) * log_volume); }
+  void begin_step(double log_volume) { scale = std::exp((1 - exponent) * log_volume); }
   template <class H>
   auto gain(const H& h) const {
     return (scale * exponent / (exponent - 1)) * pressure(h);

@@ -5,20 +5,22 @@
 #include <utility>
 
 #include "bound_dual.hpp"
+#include "dual.hpp"
 #include "sample_reference.hpp"
 
 namespace wgf {
 
 /// D_f(P‖Q) in its dual form, with batches of Q's samples. \tparam Divergence KullbackLeibler, or a
 /// DivergenceFunction.
-template <class Divergence, DualSpecification Dual = Mlp<16, 4>, class Fit = LogisticLoss>
+/// \tparam Form a Dual, whose network is u = log(P / Q).
+template <class Divergence, class Form>
 struct FDivergence {
   Divergence divergence;
   std::shared_ptr<const Particles> samples;  ///< of Q: d × N
-  /// The network of u = log(P / Q).
-  Dual dual{};
-  Fit fit{};
+  Form dual{};
 
+  /// \throws std::invalid_argument for a field that does not apply.
+  void check() const { dual.check("wgf::divergence_to", false, false); }
   int dim() const { return static_cast<int>(samples->rows()); }
   template <class R>
   auto bind(const R& runtime, int dim, long batch, std::uint32_t stream) const {
@@ -26,8 +28,8 @@ struct FDivergence {
       if constexpr (DivergenceFunction<Divergence>) return DivergenceOf<Divergence>{divergence};
       else return divergence;
     }();
-    return bind_dual(runtime, in_u, fit, dual, SampleReference<R>(runtime, *samples), dim, batch,
-                     stream);
+    return bind_dual(runtime, in_u, dual.fit, dual.network, SampleReference<R>(runtime, *samples),
+                     dim, batch, stream);
   }
 };
 

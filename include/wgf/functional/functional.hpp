@@ -13,6 +13,7 @@
 
 #include "../adapt.hpp"
 #include "../scheme/scheme.hpp"
+#include "dual.hpp"
 #include "entropy.hpp"
 #include "f_divergence.hpp"
 #include "interaction.hpp"
@@ -20,8 +21,16 @@
 
 namespace wgf {
 
+namespace detail {
+/// A map of the runtime with which the concept of map terms is checked.
+template <class R>
+using AnyMap = decltype(std::declval<const R&>().network(Affine{}, 1, 1L, 0u, Keep::batch));
+}  // namespace detail
+
 template <class T, class R>
-inline constexpr bool is_term = DirectTerm<T, R> || DualTerm<T, R>;
+inline constexpr bool is_map_term = MapTerm<T, R, detail::AnyMap<R>>;
+template <class T, class R>
+inline constexpr bool is_term = DirectTerm<T, R> || DualTerm<T, R> || is_map_term<T, R>;
 
 /// A term times a positive number.
 template <class Term>
@@ -59,8 +68,9 @@ struct Functional {
         return std::exchange(stream, stream + streams_of_a_term);
       };
       static_assert((is_term<decltype(t.term.bind(runtime, dim, batch, stream)), R> && ...),
-                    "wgf::Functional: a bound term must be direct (add_gradient, value) or dual "
-                    "(network, gain, cost, …); see docs/architecture.md");
+                    "wgf::Functional: a bound term must be direct (add_gradient, value), dual "
+                    "(network, gain, cost, …) or of the map (accumulate, value); see "
+                    "docs/architecture.md");
       using Bound = hana::tuple<Weighted<decltype(t.term.bind(runtime, dim, batch, stream))>...>;
       return Bound{Weighted<decltype(t.term.bind(runtime, dim, batch, stream))>{
           t.weight, t.term.bind(runtime, dim, batch, next())}...};
@@ -101,60 +111,64 @@ Functional<A...> operator*(double weight, Functional<A...> a) {
 }
 
 /// The entropy E_P[log P] in its dual form.
-/// \param dual the network of u = log(P / μ_k); \param fit VariationalBound (the paper's) or
-/// LogisticLoss; \param inflation of the base (Entropy::inflation).
-template <class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
-auto entropy(Dual dual = {}, Fit fit = {}, double inflation = 1) {
-  static_assert(DualSpecification<Dual>,
-                "wgf::entropy and wgf::kl: the dual must be a specification of a network from "
-                "points to numbers, such as wgf::Mlp<64, 3>; see "
-                "docs/architecture.md");
-  return functional(Entropy<Dual, Fit>{dual, fit, inflation});
+/// \param dual a Dual, or a network for u = log(P / μ_k).
+/// \throws std::invalid_argument for a field of the Dual that makes no sense or does not apply.
+template <class Form = Dual<>>
+auto entropy(const Form& dual = {}) {
+  return functional(Entropy<decltype(detail::as_dual(dual))>{detail::as_dual(dual)});
 }
 
-/// The generalized entropy ∫P^m/(m − 1) for m > 1, in its dual form (Proposition 2). \throws
-/// std::invalid_argument for m ≤ 1. \param dual the network; \param fit LogisticLoss (the network
-/// is the log-ratio u) or VariationalBound (it is that of r^{m−1}).
-template <class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
-auto generalized_entropy(double m, Dual dual = {}, Fit fit = {}) {
-  static_assert(!normalises<Fit>,
+/// The generalized entropy ∫P^m/(m − 1) for m > 1, in its dual form (Proposition 2).
+/// \param dual a Dual, or a network. \throws std::invalid_argument for m ≤ 1 or as entropy().
+template <class Form = Dual<>>
+auto generalized_entropy(double m, const Form& dual = {}) {
+  using D = decltype(detail::as_dual(dual));
+  static_assert(!normalises<typename D::Fit>,
                 "wgf::generalized_entropy: DonskerVaradhan fits Kullback-Leibler divergences only");
-  return functional(GeneralizedEntropy<Dual, Fit>{m, dual, fit});
+  return functional(GeneralizedEntropy<D>{m, detail::as_dual(dual)});
 }
 
-/// D_f(P‖Q) from a law Q known by samples (d × N). \param divergence KullbackLeibler,
-/// ReverseKullbackLeibler, JensenShannon, SquaredHellinger, ChiSquared, or a DivergenceFunction of
-/// one's own.
-template <class Divergence, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
-auto divergence_to(Particles samples, const Divergence& divergence, Dual dual = {}, Fit fit = {}) {
+/// D_f(P‖Q) from a law Q known by samples (d × N).
+/// \param divergence KullbackLeibler, ReverseKullbackLeibler, JensenShannon, SquaredHellinger,
+/// ChiSquared, or a custom DivergenceFunction. \param dual a Dual, or a network for u = log(P / Q).
+/// \throws std::invalid_argument for samples that are not finite, or none.
+template <class Divergence, class Form = Dual<>>
+auto divergence_to(Particles samples, const Divergence& divergence, const Form& dual = {}) {
   using Object = decltype(adapted(divergence));
+  using D = decltype(detail::as_dual(dual));
   static_assert(std::same_as<Object, KullbackLeibler> || DivergenceFunction<Object>,
                 "wgf::divergence_to: a divergence has a member f, `auto f(const auto& r) const`; "
                 "see docs/functionals.md");
-  static_assert(!normalises<Fit> || std::same_as<Object, KullbackLeibler>,
+  static_assert(!normalises<typename D::Fit> || std::same_as<Object, KullbackLeibler>,
                 "wgf::divergence_to: DonskerVaradhan fits KullbackLeibler only");
   if (samples.size() == 0 || !samples.allFinite())
     throw std::invalid_argument("wgf::divergence_to: the samples must be finite, and at least one");
-  return functional(FDivergence<Object, Dual, Fit>{
-      adapted(divergence), std::make_shared<const Particles>(std::move(samples)), dual, fit});
+  return functional(FDivergence<Object, D>{adapted(divergence),
+                                           std::make_shared<const Particles>(std::move(samples)),
+                                           detail::as_dual(dual)});
 }
 
-/// E_P[−log q] for an unnormalised target q.
+/// E_P[−log q] for an unnormalised target q, which may depend on time; or E_P[V(X, t)] for a
+/// function V with `value(x)` or `value(x, t)`: see Target, TimeDependentTarget, PotentialFunction.
 template <class T>
 auto potential(const T& target) {
   using Object = decltype(adapted(target));
-  static_assert(Target<Object>,
-                "wgf::kl and wgf::potential: a target has dim(), log_density(x), and gradient(x) "
-                "unless its log_density is a template over the "
-                "scalar type; see docs/targets.md");
-  return functional(Potential<Object>{adapted(target)});
+  if constexpr (!Target<Object> && !TimeDependentTarget<Object> && PotentialFunction<Object>) {
+    return functional(Potential<detail::PotentialTarget<Object>>{{adapted(target)}});
+  } else {
+    static_assert(
+        Target<Object> || TimeDependentTarget<Object>,
+        "wgf::kl and wgf::potential: a target has dim(), log_density(x), and gradient(x) unless "
+        "its log_density is a template over the scalar type; see docs/targets.md");
+    return functional(Potential<Object>{adapted(target)});
+  }
 }
 
-/// KL(P‖q) to an unnormalised target q, up to its constant, in the form of eq. (10): entropy +
-/// potential. See `entropy` for the other parameters.
-template <class T, class Dual = Mlp<16, 4>, class Fit = LogisticLoss>
-auto kl(const T& target, Dual dual = {}, Fit fit = {}, double inflation = 1) {
-  return entropy(dual, fit, inflation) + potential(target);
+/// KL(P‖q) to an unnormalised target q, up to its constant, as in eq. (10): entropy + potential.
+/// \param dual as of entropy().
+template <class T, class Form = Dual<>>
+auto kl(const T& target, const Form& dual = {}) {
+  return entropy(dual) + potential(target);
 }
 
 /// ½ E W(X − Y) for an even kernel W. \throws std::invalid_argument for a kernel whose numbers make
@@ -199,6 +213,12 @@ template <class R, class Terms, class F>
 void each_direct(Terms& terms, F&& f) {
   hana::for_each(terms, [&](auto& t) {
     if constexpr (DirectTerm<std::remove_cvref_t<decltype(t.term)>, R>) f(t.term, t.weight);
+  });
+}
+template <class R, class Terms, class F>
+void each_map_term(Terms& terms, F&& f) {
+  hana::for_each(terms, [&](auto& t) {
+    if constexpr (is_map_term<std::remove_cvref_t<decltype(t.term)>, R>) f(t.term, t.weight);
   });
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The adaptive Gaussian μ_k of Proposition 1: the base density of the dual form, with the cloud's
-// mean and covariance.
+// The adaptive Gaussian μ_k of Proposition 1: the reference density of the dual form, with the
+// cloud's mean and covariance.
 #include <cmath>
 #include <numbers>
 
 #include "../concepts.hpp"
-#include "../frame.hpp"
 #include "../measure/gaussian.hpp"
+#include "../step_context.hpp"
 
 namespace wgf {
 
@@ -18,9 +18,10 @@ class GaussianReference {
   GaussianReference(const R& runtime, int dim, long batch, double inflation)
       : inflation_(inflation), noise_(runtime.points(dim, batch)) {}
 
-  void enter(const R& runtime, const Frame& frame, const Cloud<R>& cloud, double weight) {
+  void begin_step(const R& runtime, const StepContext<R>& context, double weight) {
+    const Frame& frame = context.frame;
     const int d = frame.dim();
-    const Gaussian& moments = cloud.moments;
+    const Gaussian& moments = context.moments;
     // In the coordinates of the step; where they whiten the cloud these are 0 and I to the bit.
     mean_ = detail::solve_lower(frame.factor, moments.mean() - frame.mean);
     const Eigen::MatrixXd factor = inflation_ * detail::solve_lower(frame.factor, moments.factor());
@@ -44,13 +45,13 @@ class GaussianReference {
       place(noise_(s), z);
     }
   }
-  /// z = samples of the base made of standard normals ξ.
+  /// z = samples of the reference made of standard normals ξ.
   template <class X, class Z>
   void place(const X& xi, Z&& z) const {
     if (standard_) z = xi;
     else set_affine(factor_constant_, shift_constant_, xi, z);
   }
-  /// g += weight · ∇ log μ_k(y), the weight as given to `enter`.
+  /// g += weight · ∇ log μ_k(y), the weight as given to `begin_step`.
   template <class Y, class G>
   void add_gradient(const Y& y, G&& g) const {
     add_affine(derivative_, offset_, y, g);

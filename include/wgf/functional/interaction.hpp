@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "../concepts.hpp"
-#include "../frame.hpp"
+#include "../step_context.hpp"
 #include "kernels.hpp"
 
 namespace wgf {
@@ -31,13 +31,14 @@ class BoundInteraction {
           std::to_string(batch));
   }
 
-  void enter(const R& runtime, const Frame& frame, const Cloud<R>& /*cloud*/, double weight) {
+  void begin_step(const R& runtime, const StepContext<R>& context, double weight) {
+    const Frame& frame = context.frame;
     weight_ = weight;
     mean_ = runtime.constant(frame.mean), factor_ = runtime.constant(frame.factor);
     pull_ = runtime.constant(frame.factor.transpose());
   }
   /// The batch of an iteration, whose particles the gradients are sums over.
-  void see(const R& runtime, const typename R::PointsView& y) {
+  void set_batch(const R& runtime, const typename R::PointsView& y) {
     runtime.parallel(batch_,
                      [&](typename R::Slice s) { set_affine(factor_, mean_, y(s), at_(s)); });
   }
@@ -80,7 +81,7 @@ struct Interaction {
   /// out.
   template <class R>
   void add_drift(const R& runtime, const typename R::PointsView& x,
-                 const typename R::PointsView& samples, double weight,
+                 const typename R::PointsView& samples, double /*time*/, double weight,
                  const typename R::PointsView& drift, const typename R::PointsView& scratch, long n,
                  bool same) const {
     if (same) runtime.self_gradients(kernel, x, scratch), weight *= 1 - 1 / static_cast<double>(n);
@@ -92,7 +93,8 @@ struct Interaction {
   /// The derivatives of the drift at points x (d × n).
   template <class R>
   std::vector<Eigen::MatrixXd> drift_derivatives(const R& runtime, const Particles& x,
-                                                 const typename R::PointsView& samples) const {
+                                                 const typename R::PointsView& samples,
+                                                 double /*time*/) const {
     return runtime.pair_hessians(kernel, x, samples);
   }
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A law that is known by samples, as base of an f-divergence (eq. 8).
+// A law that is known by samples, as reference of an f-divergence (eq. 8).
 #include <utility>
 
 #include "../concepts.hpp"
-#include "../frame.hpp"
 #include "../particles.hpp"
+#include "../step_context.hpp"
 
 namespace wgf {
 
@@ -19,7 +19,8 @@ class SampleReference {
         count_(samples.cols()) {
     runtime.upload(samples, samples_);
   }
-  void enter(const R& runtime, const Frame& frame, const Cloud<R>& /*cloud*/, double /*weight*/) {
+  void begin_step(const R& runtime, const StepContext<R>& context, double /*weight*/) {
+    const Frame& frame = context.frame;
     const Eigen::MatrixXd inverse = frame.inverse_factor();
     const auto in = runtime.constant(inverse), shift = runtime.constant(-(inverse * frame.mean));
     runtime.parallel(count_,

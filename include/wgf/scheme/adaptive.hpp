@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Step-size control for the backward scheme, by comparison with a midpoint step of the same size.
+// Step-size control for the backward scheme: an error estimate, by comparison with a midpoint step
+// of the same size, and a step adjuster.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -11,47 +12,87 @@
 
 namespace wgf {
 
+/// Chooses step sizes from errors that grow like a².
+struct StepAdjuster {
+  double tolerance, min_step, max_step;
+
+  /// The a that should meet 0.9² of the tolerance, after a step of size a had this error.
+  double next(double a, double error) const {
+    constexpr double margin = 0.9, shrink = 0.2, grow = 2;
+    const double factor = error > 0 ? margin * std::sqrt(tolerance / error) : grow;
+    return std::clamp(a * std::clamp(factor, shrink, grow), min_step, max_step);
+  }
+  /// Whether a step must be repeated with a smaller a.
+  bool rejects(double a, double error) const { return error > tolerance && a > min_step; }
+  /// The a with which it is repeated.
+  double smaller(double a, double error) const {
+    return std::max(min_step, std::min(next(a, error), a / 2));
+  }
+};
+
 /// Backward steps whose size a follows a tolerance. Each step is solved twice, with a/2 and with a.
 /// The first solution, extrapolated, is the midpoint step of size a and of second order; its
 /// distance from the backward step, root mean square over the particles, estimates the backward
-/// step's error, in W₂: what it is off the exact gradient flow from where the step began. A step
-/// above the tolerance is refused and solved again with a smaller a; the next a aims at 0.9² of the
-/// tolerance, as the error grows like a².
+/// step's local error in W₂, against the exact gradient flow from where the step began. A step
+/// above the tolerance is rejected and solved again with a smaller a.
 ///
-/// The estimate holds the noise of both trainings, which grows like a: a tolerance below that noise
-/// asks for ever shorter steps, down to `least`, where every step is taken.
+/// The estimate includes the noise of both trainings, which grows like a: a tolerance below that
+/// noise leads to ever shorter steps, down to `min_step`, where every step is accepted.
 struct Adaptive {
   /// a of the first step.
   double step_size = 0.1;
   /// W₂ error that a step may make, in the user's units of length.
   double tolerance = 1e-2;
   /// Bounds of a; 0: a hundredth of step_size, and a hundred times it.
-  double least = 0, most = 0;
+  double min_step = 0, max_step = 0;
   /// The time at which the run ends: its last steps are cut so that it is met. RunOptions::steps
   /// still bounds their number.
   double until = std::numeric_limits<double>::infinity();
-  /// Take the midpoint step instead of the backward one: more accurate than the tolerance asks, by
-  /// an order in a.
+  /// Take the midpoint step instead of the backward one: one order more accurate in a.
   bool extrapolate = false;
-  static constexpr bool adapts = true;
 
-  double min_step() const { return least > 0 ? least : step_size / 100; }
-  double max_step() const { return most > 0 ? most : 100 * step_size; }
-  /// The a that should meet the tolerance, after a step of size a had this error.
-  double next(double a, double error) const {
-    constexpr double margin = 0.9, shrink = 0.2, grow = 2;
-    const double factor = error > 0 ? margin * std::sqrt(tolerance / error) : grow;
-    return std::clamp(a * std::clamp(factor, shrink, grow), min_step(), max_step());
+  StepAdjuster adjuster() const {
+    return {tolerance, min_step > 0 ? min_step : step_size / 100,
+            max_step > 0 ? max_step : 100 * step_size};
   }
   /// a, or less, so that time `until` will be met by steps that are not much shorter than a. Where
   /// it is past, a.
   double cut(double a, double time) const {
-    if (done(time)) return a;
+    if (is_done(time)) return a;
     const double left = until - time;
     return a >= left ? left : 2 * a > left ? left / 2 : a;
   }
   /// Whether the run has come to its end.
-  bool done(double time) const { return time >= until * (1 - 1e-12); }
+  bool is_done(double time) const { return time >= until * (1 - 1e-12); }
+
+  template <class Trainer, class Stage>
+  void solve(Trainer& trainer, Stage& stage) const {
+    const StepAdjuster adjust = adjuster();
+    for (;;) {
+      const double a = stage.step_size = cut(trainer.step_size(), trainer.time());
+      const auto half = trainer.train(a / 2);
+      const bool monotone = trainer.is_monotone(half);
+      const auto whole = trainer.train(a);
+      const double error = trainer.distance(whole, half);
+      if (adjust.rejects(a, error) || (!monotone && a > adjust.min_step)) {
+        trainer.reject(adjust.smaller(a, error));
+        continue;
+      }
+      trainer.propose(error, adjust.next(a, error));
+      const bool takes_midpoint = extrapolate && monotone;
+      stage.parameters = takes_midpoint ? half : whole;
+      stage.extrapolation = takes_midpoint ? 2 : 1;
+      return;
+    }
+  }
+  /// What a saved run must share; `until` may move.
+  static constexpr auto settings() {
+    const auto entry = [](const char* name, auto member) { return hana::make_pair(name, member); };
+    using A = Adaptive;
+    return hana::make_tuple(entry("tolerance", &A::tolerance), entry("min_step", &A::min_step),
+                            entry("max_step", &A::max_step),
+                            entry("extrapolation", &A::extrapolate));
+  }
 
   void check() const {
     detail::check_step_size("wgf::Adaptive", step_size);
@@ -61,10 +102,10 @@ struct Adaptive {
                                     std::to_string(got));
     };
     need(tolerance > 0 && std::isfinite(tolerance), "tolerance must be positive", tolerance);
-    need(least >= 0 && least <= step_size,
-         "least must be at most step_size, or 0 for a hundredth of it", least);
-    need((most == 0 || most >= step_size) && std::isfinite(most),
-         "most must be at least step_size, or 0 for a hundred times it", most);
+    need(min_step >= 0 && min_step <= step_size,
+         "min_step must be at most step_size, or 0 for a hundredth of it", min_step);
+    need((max_step == 0 || max_step >= step_size) && std::isfinite(max_step),
+         "max_step must be at least step_size, or 0 for a hundred times it", max_step);
     need(until > 0, "until must be positive", until);
   }
 };

@@ -6,12 +6,16 @@
 
 namespace wgf {
 
-/// The paper's JKO scheme. After k steps the cloud stands at time k·step_size of the gradient flow,
-/// to first order.
+/// The paper's JKO scheme. After k steps the particles stand at time k·step_size of the gradient
+/// flow, to first order.
 struct Backward {
   double step_size = 0.1;
 
   void check() const { detail::check_step_size("wgf::Backward", step_size); }
+  template <class Trainer, class Stage>
+  void solve(Trainer& trainer, Stage& stage) const {
+    stage.parameters = trainer.train(step_size);
+  }
 };
 
 }  // namespace wgf

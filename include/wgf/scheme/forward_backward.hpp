@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Schemes that move the particles along some terms' gradients first: P_{k+½} = (I − a∇…)#P_k, and
-// solve a JKO step with the others.
+// Schemes that move the particles along the gradients of some terms first, P_{k+½} = (I − a∇…)#P_k,
+// and solve a JKO step with the others.
 #include "../functional/interaction.hpp"
 #include "scheme.hpp"
 
@@ -15,6 +15,11 @@ struct ForwardBackward {
   static constexpr bool forward = InteractionTerm<Term>;
 
   void check() const { detail::check_step_size("wgf::ForwardBackward", step_size); }
+  template <class Trainer, class Stage>
+  void solve(Trainer& trainer, Stage& stage) const {
+    trainer.move_forward(step_size, stage);
+    stage.parameters = trainer.train(step_size);
+  }
 };
 
 /// All direct terms go forward: interaction energies, and the potential or −log q (Remark 1). If
@@ -25,6 +30,11 @@ struct Forward {
   static constexpr bool forward = ForwardTerm<Term>;
 
   void check() const { detail::check_step_size("wgf::Forward", step_size); }
+  template <class Trainer, class Stage>
+  void solve(Trainer& trainer, Stage& stage) const {
+    trainer.move_forward(step_size, stage);
+    stage.parameters = trainer.train(step_size);
+  }
 };
 
 }  // namespace wgf

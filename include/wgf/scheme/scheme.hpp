@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What a scheme is: a step size, and how a step of that size is split.
+// What a scheme is: it solves a step of the flow by asking a trainer for JKO steps.
 #include <cmath>
 #include <concepts>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include <boost/hana.hpp>
 
@@ -12,13 +13,59 @@ namespace wgf {
 
 namespace hana = boost::hana;
 
-/// Scheme: it has a step size a, and says which terms of the functional a step treats forward:
-/// before the JKO step, which solves the others, particles move by −a times those terms' gradients.
-/// And it may ask for the JKO step to be solved with a/2 and extrapolated.
+namespace detail {
+/// What schemes may ask of a trainer (see training/trainer.hpp), to check them with.
+struct TrainerArchetype {
+  std::vector<float> train(double);
+  std::vector<float> train(double, double);
+  template <class Stage>
+  void move_forward(double, Stage&);
+  template <class Stage>
+  void extrapolate(double, Stage&);
+  bool has_previous();
+  bool is_monotone(const std::vector<float>&);
+  double distance(const std::vector<float>&, const std::vector<float>&);
+  double step_size();
+  double time();
+  int step();
+  void reject(double);
+  void propose(double, double);
+  void refuse(const std::string&);
+};
+struct StageArchetype {
+  std::vector<float> parameters;
+  double extrapolation, step_size, inertia;
+};
+}  // namespace detail
+
+/// Scheme: it has a step size a, checks itself, and solves a step.
+///
+/// | expression | meaning |
+/// |---|---|
+/// | `s.step_size` | a of the first step, and of all steps that say nothing else |
+/// | `s.check()` | throws std::invalid_argument for parameters that make no sense |
+/// | `s.solve(trainer, stage)` | asks the trainer for JKO steps and fills the stage |
+/// | `S::template forward<Term>` | optional: whether a term goes forward; none does |
+/// | `S::remembers` | optional: whether trainer.extrapolate is used; it is not |
+/// | `s.is_done(time)` | optional: whether the run ends at this time; it does not |
+/// | `S::settings()` | optional: hana tuple of pairs (name, member) that a saved run must share |
+///
+/// The whole of the backward scheme:
+///
+///     struct Backward {
+///       double step_size = 0.1;
+///       void check() const {}
+///       template <class Trainer, class Stage>
+///       void solve(Trainer& trainer, Stage& stage) const {
+///         stage.parameters = trainer.train(step_size);
+///       }
+///     };
 template <class S>
-concept SchemePolicy = std::copyable<S> && requires(const S& s) {
+concept SchemePolicy = std::copyable<S> && requires(const S& s, detail::TrainerArchetype& trainer,
+                                                    detail::StageArchetype& stage) {
   { s.step_size } -> std::convertible_to<double>;
-  s.check();  // throws std::invalid_argument for parameters that make no sense
+  s.check();
+  s.solve(trainer, stage);
 };
 
 /// A term that can go forward: its gradient is known at any point, given samples of the law.
@@ -30,13 +77,9 @@ concept ForwardTerm = requires {
 /// forward<Term>`, or treats none.
 template <class Scheme, class Term>
 inline constexpr bool goes_forward = requires { requires Scheme::template forward<Term>; };
-/// Whether a scheme solves with half the step size and extrapolates, T = 2·T_{a/2} − id.
+/// Whether a scheme uses the particles' places before the last step.
 template <class Scheme>
-inline constexpr bool extrapolates = requires { requires Scheme::extrapolate; };
-
-/// Whether a scheme chooses the step size as it goes: see Adaptive.
-template <class Scheme>
-inline constexpr bool adapts = requires { requires Scheme::adapts; };
+inline constexpr bool remembers = requires { requires Scheme::remembers; };
 
 namespace detail {
 inline void check_step_size(const char* scheme, double step_size) {

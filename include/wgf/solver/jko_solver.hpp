@@ -10,9 +10,10 @@
 #include "../concepts.hpp"
 #include "../flow/flow.hpp"
 #include "../functional/functional.hpp"
+#include "../options/options.hpp"
 #include "../scheme/backward.hpp"
+#include "../training/min_max.hpp"
 #include "errors.hpp"
-#include "options.hpp"
 
 namespace wgf {
 
@@ -24,18 +25,47 @@ concept BackendPolicy = std::copyable<B> && requires(const B& b) {
   { b.start() } -> Runtime;
 };
 
-/// Solves P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P) for k = 0, 1, …, each step by a transport map.
+/// Computes the gradient flow of F in Wasserstein space by JKO steps,
+/// P_{k+1} = argmin_P W₂²(P, P_k)/(2a) + F(P) for k = 0, 1, …, each solved for a transport map.
+/// A complete program:
 ///
-///     wgf::JkoSolver solver{wgf::kl(target), wgf::ResidualMlp<16, 5>{}, wgf::Backward{},
-///     wgf::EigenBackend<float>{.seed = 1}}; const auto flow =
-///     solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 10}, wgf::print_progress);
+///     #include <wgf/wgf.hpp>
+///     struct Target {  // log q up to a constant; the gradient is derived
+///       int dim() const { return 2; }
+///       template <class T>
+///       T log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const {
+///         return -0.5 * x[0] * x[0] - 2.0 * x[1] * x[1];
+///       }
+///     };
+///     int main() {
+///       const wgf::JkoSolver solver{wgf::kl(Target{}), wgf::ResidualMlp<16, 5>{},
+///                                   wgf::Backward{.step_size = 0.3},
+///                                   wgf::EigenBackend<float>{.seed = 1}};
+///       const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 10});
+///       const Eigen::MatrixXd samples = flow.sample(1000);  // 2 × 1000
+///     }
 ///
-/// \tparam FunctionalPolicy what falls: kl(target), entropy(), generalized_entropy(m),
-/// potential(target), interaction(kernel), divergence_to(samples, divergence), sums and multiples
-/// of them. \tparam Map the transport map's specification: ResidualMlp, IcnnGradient, DeepLinear,
-/// Affine. \tparam Scheme how the step is split: Backward, ForwardBackward, Forward, Midpoint.
-/// \tparam Backend who computes: EigenBackend.
-template <class FunctionalPolicy, class Map, class Scheme, class Backend>
+/// And one with a functional of the user's own, E_P[V(X, t)] with a well that moves, plus entropy:
+///
+///     struct Well {
+///       template <class T>
+///       T value(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x, double t) const {
+///         return 0.5 * ((x[0] - t) * (x[0] - t) + x[1] * x[1]);
+///       }
+///     };
+///     const wgf::JkoSolver moving{wgf::entropy(wgf::Quadratic{}) + wgf::potential(Well{}),
+///                                 wgf::Affine{}, wgf::Backward{.step_size = 0.1},
+///                                 wgf::EigenBackend<float>{.seed = 1}};
+///
+/// \tparam FunctionalPolicy what decreases: kl(target), entropy(), generalized_entropy(m),
+/// potential(target), interaction(kernel), divergence_to(samples, divergence), sums and positive
+/// multiples of them.
+/// \tparam Map the transport map's specification: ResidualMlp, IcnnGradient, DeepLinear, Affine.
+/// \tparam Scheme how a step is split into JKO steps: Backward, ForwardBackward, Forward, Midpoint,
+/// Bdf2, Adaptive.
+/// \tparam Backend where the arithmetic runs: EigenBackend, LibTorchBackend.
+/// \tparam Method how a JKO step is solved: MinMax, Algorithm 1, with an update rule.
+template <class FunctionalPolicy, class Map, class Scheme, class Backend, class Method = MinMax<>>
 class JkoSolver {
   static_assert(is_functional<FunctionalPolicy>,
                 "wgf::JkoSolver: the functional must be a sum of terms such as wgf::kl(target); "
@@ -45,8 +75,8 @@ class JkoSolver {
                 "points, such as wgf::ResidualMlp<16, 5>; see "
                 "docs/architecture.md");
   static_assert(SchemePolicy<Scheme>,
-                "wgf::JkoSolver: the scheme must have a step_size and check(), such as "
-                "wgf::Backward; see docs/architecture.md");
+                "wgf::JkoSolver: the scheme must have step_size, check() and solve(trainer, stage), "
+                "such as wgf::Backward; see docs/architecture.md");
   static_assert(BackendPolicy<Backend>,
                 "wgf::JkoSolver: the backend must have a seed and start(), such as "
                 "wgf::EigenBackend<float>; see docs/architecture.md");
@@ -56,8 +86,13 @@ class JkoSolver {
   using Flow = wgf::Flow<Map, Backend, ForwardTerms>;
   class State;
 
-  JkoSolver(FunctionalPolicy functional, Map map, Scheme scheme, Backend backend)
-      : functional_(std::move(functional)), map_(map), scheme_(scheme), backend_(backend) {}
+  JkoSolver(FunctionalPolicy functional, Map map, Scheme scheme, Backend backend,
+            Method method = {})
+      : functional_(std::move(functional)),
+        map_(map),
+        scheme_(scheme),
+        backend_(backend),
+        method_(method) {}
 
   /// All steps.
   /// \param initial P_0: any Measure. Or a Flow of this type, which the run continues, with random
@@ -68,7 +103,7 @@ class JkoSolver {
   template <class Initial, class Observer>
   Flow run(const Initial& initial, const RunOptions& options, Observer&& observer) const {
     State state = start(initial, options);
-    return finish(state, observer);
+    return run_to_end(state, observer);
   }
   template <class Initial>
   Flow run(const Initial& initial, const RunOptions& options = {}) const {
@@ -78,7 +113,7 @@ class JkoSolver {
   /// Goes on with a run that was saved (by Checkpoint, or State::save), from exactly where it
   /// stood: the flow is, bit for bit, that of a run which was never interrupted, on any number of
   /// threads. All else as given to run(): the solver, with its seed, P_0 and the options, of which
-  /// `steps` (to go further), `reports` and `divergence` may differ. A user's functions are
+  /// `steps` (to go further), `reports` and `safeguards` may differ. A user's functions are
   /// compared at three points. \throws FileError, saying which, if the file is missing, damaged, or
   /// was made with something else; else as run().
   template <class Initial, class Observer>
@@ -86,7 +121,7 @@ class JkoSolver {
               Observer&& observer) const {
     State state = start(initial, options);
     state.restore(file);
-    return finish(state, observer);
+    return run_to_end(state, observer);
   }
   template <class Initial>
   Flow resume(const std::filesystem::path& file, const Initial& initial,
@@ -99,6 +134,7 @@ class JkoSolver {
   State start(const Initial& initial, const RunOptions& options = {}) const {
     options.check();
     scheme_.check();
+    method_.check();
     if constexpr (std::same_as<Initial, Flow>) {
       if (describe(initial.map) != describe(map_))
         throw std::invalid_argument("wgf::JkoSolver: the flow to continue has the map " +
@@ -134,7 +170,7 @@ class JkoSolver {
 
  private:
   template <class Observer>
-  Flow finish(State& state, Observer& observer) const {
+  Flow run_to_end(State& state, Observer& observer) const {
     try {
       while (!state.finished() && step(state, observer)) {
       }
@@ -148,6 +184,7 @@ class JkoSolver {
   Map map_;
   Scheme scheme_;
   Backend backend_;
+  Method method_;
 };
 
 }  // namespace wgf

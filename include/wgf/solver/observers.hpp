@@ -64,7 +64,7 @@ class Observers {
  public:
   explicit Observers(Observer... observers) : observers_(std::move(observers)...) {}
   bool operator()(const Progress& progress, const Run& run) {
-    return all([&](auto& observer) { return detail::tell(observer, progress, run); });
+    return all([&](auto& observer) { return detail::notify(observer, progress, run); });
   }
   bool after_iteration(const Run& run) {
     return all([&](auto& observer) { return detail::after_iteration(observer, run); });

@@ -6,7 +6,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "options.hpp"
+#include "../options/options.hpp"
 
 namespace wgf {
 
@@ -34,7 +34,7 @@ inline constexpr bool is_reference_wrapper<std::reference_wrapper<T>> = true;
 
 /// Tells an observer. \returns whether it wants to go on.
 template <class Observer>
-bool tell(Observer& observer, const Progress& progress, const Run& run) {
+bool notify(Observer& observer, const Progress& progress, const Run& run) {
   const auto asked = [&]() -> decltype(auto) {
     if constexpr (std::is_invocable_v<Observer&, const Progress&, const Run&>)
       return observer(progress, run);

@@ -97,13 +97,13 @@ class Loop {
     }
     device_.recorder->graph->replay();
   }
-  bool known(const Tensor& finite) {
+  bool finite_so_far(const Tensor& finite) {
     if (!on_gpu()) return finite.item<bool>();
     failed_.logical_or_(finite.logical_not());
     return true;
   }
   /// Waits for the device.
-  bool sound(bool known) const { return known && !(on_gpu() && failed_.item<bool>()); }
+  bool is_finite(bool known) const { return known && !(on_gpu() && failed_.item<bool>()); }
 
  private:
   bool on_gpu() const { return device_.draws(); }

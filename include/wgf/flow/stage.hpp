@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// One step of a flow, and how it moves particles.
+#include <vector>
+
+#include "../array.hpp"
+#include "../concepts.hpp"
+#include "../frame.hpp"
+#include "../network/affine_form.hpp"
+
+namespace wgf {
+
+namespace hana = boost::hana;
+
+/// One step: samples of the law that its forward half needs, if it has one; then the map's
+/// parameters in the specification's order, and the coordinates in which they act.
+template <class Scalar>
+struct Stage {
+  Frame frame;
+  std::vector<Scalar> parameters;  ///< empty: the step has no map
+  /// Particles move by this times T(x) − x: 2 where a midpoint step was extrapolated.
+  double extrapolation = 1;
+  /// d × N, of the law before the step; none where no interaction energy goes forward.
+  Particles samples{};
+  /// The step's own a, where steps differ; 0: the flow's.
+  double step_size = 0;
+  /// The map acts on x + inertia·(x − x'), where x' is the particle before the last step: 1/3 in a
+  /// scheme with two steps of memory (Bdf2).
+  double inertia = 0;
+};
+
+/// A stage of an affine map as x → matrix·x + offset in the user's coordinates, exactly.
+template <AffineSpecification Map, class Scalar>
+AffineForm affine_form(const Map& map, const Stage<Scalar>& stage) {
+  const Frame& frame = stage.frame;
+  AffineForm inner = affine_form(
+      map, frame.dim(), std::vector<double>(stage.parameters.begin(), stage.parameters.end()));
+  const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(frame.dim(), frame.dim());
+  inner.matrix = identity + stage.extrapolation * (inner.matrix - identity);
+  inner.offset *= stage.extrapolation;
+  const Eigen::MatrixXd matrix =
+      detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
+  return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
+}
+
+/// x ← x + inertia·(x − before): where a stage with memory applies its map.
+template <Runtime R>
+void push_on(const R& runtime, double inertia, const typename R::PointsView& x,
+             const typename R::PointsView& before, long n) {
+  const auto weight = static_cast<typename R::Scalar>(inertia);
+  runtime.parallel(n, [&](typename R::Slice s) { x(s) += weight * (x(s) - before(s)); });
+}
+/// x ← x + extrapolation·(T(x) − x), T in the stage's coordinates: mean + factor·net(factor⁻¹(x −
+/// mean)). `inside` is scratch of x's size.
+template <Runtime R, class Net, class Scalar>
+void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage,
+                  const typename R::PointsView& x, const typename R::PointsView& inside, long n) {
+  using Slice = typename R::Slice;
+  const Frame& frame = stage.frame;
+  const auto extrapolation = static_cast<typename R::Scalar>(stage.extrapolation);
+  if (frame.identity && extrapolation == 1) {
+    runtime.parallel(n, [&](Slice s) { x(s) = net.forward(s, x(s)); });
+    return;
+  }
+  const Eigen::MatrixXd inverse = frame.inverse_factor();
+  const auto in = runtime.constant(inverse), shift_in = runtime.constant(-(inverse * frame.mean));
+  const auto out = runtime.constant(frame.factor), shift_out = runtime.constant(frame.mean);
+  runtime.parallel(n, [&](Slice s) {
+    set_affine(in, shift_in, x(s), inside(s));
+    const auto y = net.forward(s, inside(s));
+    if (extrapolation == 1) {
+      set_affine(out, shift_out, y, x(s));
+    } else {
+      inside(s) += extrapolation * (y - inside(s));
+      set_affine(out, shift_out, inside(s), x(s));
+    }
+  });
+}
+/// x ← x − a Σ weight·gradient: the forward half of a step (12) that begins at this time. `samples`
+/// are those of the law before it; drift and scratch have x's size. \param same whether the samples
+/// are the particles x themselves.
+template <Runtime R, class ForwardTerms>
+void push_forward(const R& runtime, const ForwardTerms& terms, double time, double step_size,
+                  const typename R::PointsView& samples, const typename R::PointsView& x,
+                  const typename R::PointsView& drift, const typename R::PointsView& scratch,
+                  long n, bool same = false) {
+  using Slice = typename R::Slice;
+  runtime.parallel(n, [&](Slice s) { drift(s) = 0.0 * ones_like(drift(s)); });
+  hana::for_each(terms, [&](const auto& t) {
+    t.term.add_drift(runtime, x, samples, time, t.weight, drift, scratch, n, same);
+  });
+  runtime.parallel(n,
+                   [&](Slice s) { x(s) -= static_cast<typename R::Scalar>(step_size) * drift(s); });
+}
+
+}  // namespace wgf

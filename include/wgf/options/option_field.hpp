@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// One list of fields for a group of options: names, requirements and help texts drive the check,
+// the identity of a saved run, the command line of programs and the table in the documents.
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include <boost/hana.hpp>
+
+namespace wgf {
+
+namespace hana = boost::hana;
+
+/// A field of a group of options.
+template <class Group, class T>
+struct OptionField {
+  const char* name;         ///< as in the code
+  T Group::*member;         ///< where its value is
+  bool (*valid)(T);         ///< whether a value makes sense
+  const char* requirement;  ///< what `valid` asks for, to follow the name: "must be positive"
+  const char* help;         ///< one line for a command line or a table
+};
+
+namespace detail {
+template <class Group, class T>
+constexpr OptionField<Group, T> field(const char* name, T Group::*member,
+                                      bool (*valid)(std::type_identity_t<T>),
+                                      const char* requirement, const char* help) {
+  return {name, member, valid, requirement, help};
+}
+template <class T>
+bool is_positive(T value) {
+  return value > 0 && std::isfinite(static_cast<double>(value));
+}
+template <class T>
+bool is_not_negative(T value) {
+  return value >= 0;
+}
+inline bool is_any(bool) { return true; }
+inline bool is_fraction(double value) { return value >= 0 && value <= 1; }
+inline bool is_positive_fraction(double value) { return value > 0 && value <= 1; }
+inline bool is_count(long value) { return value > 0 && value <= 1'000'000'000'000; }
+
+/// \param prefix of the names in the message, such as "training."
+/// \throws std::invalid_argument naming the first field of the group whose value makes no sense.
+template <class Group>
+void check_fields(const Group& group, const std::string& prefix) {
+  hana::for_each(Group::fields(), [&](const auto& field) {
+    const auto value = group.*field.member;
+    if (!field.valid(value))
+      throw std::invalid_argument("wgf::RunOptions: " + prefix + field.name + " " +
+                                  field.requirement + ", got " + std::to_string(value));
+  });
+}
+}  // namespace detail
+
+}  // namespace wgf

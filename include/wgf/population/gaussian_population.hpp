@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// P_k is a Gaussian that is known in closed form: affine maps from a Gaussian P_0. Every batch is a
+// fresh draw, and nothing is pushed.
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include "../flow/gaussian_path.hpp"
+#include "../linear_algebra.hpp"
+#include "../random.hpp"
+#include "../random_streams.hpp"
+#include "population.hpp"
+
+namespace wgf {
+
+template <Runtime R>
+class GaussianPopulation final : public Population<R> {
+  using Base = Population<R>;
+  using Slice = typename R::Slice;
+
+ public:
+  using typename Base::Moments, typename Base::Motion, typename Base::Snapshot, typename Base::View;
+
+  /// \param path the laws so far. \param size how many particles particles() draws.
+  /// \param has_previous whether the path has a step already.
+  GaussianPopulation(const R& runtime, const GaussianPath& path, long batch, long size,
+                     std::uint64_t seed, bool has_previous)
+      : runtime_(runtime),
+        seed_(seed),
+        batch_(batch),
+        size_(size),
+        path_(path),
+        start_(path.law()),
+        has_previous_(has_previous) {
+    const int d = start_.dim();
+    batches_ = runtime.points(d, batch), noise_ = runtime.points(d, batch);
+    cloud_ = runtime.points(d, cloud_size);
+  }
+
+  Moments moments() const override { return {start_.mean(), start_.covariance()}; }
+  Particles particles() const override { return path_.law().sample(size_, seed_); }
+  View view() const override { return {}; }
+  View start(long) const override { return {}; }
+
+  void start_from_law() override { start_ = path_.law(); }
+  void move_forward(const Motion&) override {
+    throw std::logic_error("wgf::GaussianPopulation: a forward half needs particles");
+  }
+  void extrapolate(double inertia) override { start_ = path_.start(inertia); }
+  bool has_previous() const override { return has_previous_; }
+
+  void begin_step(const Frame& frame, int step) override {
+    plain_ = frame.identity;
+    factor_ = runtime_.constant(plain_ ? start_.factor() : frame.factor);
+    mean_ = runtime_.constant(plain_ ? start_.mean() : frame.mean);
+    const Particles x = start_.sample(
+        cloud_size,
+        detail::mixed_seed(seed_ + detail::cloud_stream + static_cast<std::uint64_t>(step)));
+    runtime_.upload(detail::solve_lower(frame.factor, x.colwise() - frame.mean), cloud_);
+  }
+  View batch(std::uint32_t first_draw, int k) override {
+    const auto draw = first_draw + static_cast<std::uint32_t>(k);
+    runtime_.parallel(batch_, [&](Slice s) {
+      if (!plain_) {
+        runtime_.normals(s, batches_(s), detail::batch_stream, draw);
+      } else {
+        runtime_.normals(s, noise_(s), detail::batch_stream, draw);
+        set_affine(factor_, mean_, noise_(s), batches_(s));
+      }
+    });
+    return batches_.window(0, batch_);
+  }
+  View representatives() const override { return cloud_; }
+  long representative_count() const override { return cloud_size; }
+  Particles spread(long n, std::uint32_t) const override {
+    return runtime_.download(cloud_.window(0, n));
+  }
+
+  /// \throws std::invalid_argument for a map that is not one between Gaussians.
+  Moments propose(const StageMap<R>& map) override {
+    proposed_ = path_;
+    proposed_->advance(map.affine(), map.inertia);
+    return {proposed_->law().mean(), proposed_->law().covariance()};
+  }
+  void accept() override {
+    path_ = std::move(*proposed_);
+    proposed_.reset();
+    has_previous_ = true;
+    start_from_law();
+  }
+  Snapshot snapshot() const override { return {}; }
+  /// The laws follow from the flow: see reset.
+  void restore(const Snapshot& snapshot) override {
+    if (!snapshot.particles.empty() || !snapshot.before.empty())
+      throw std::invalid_argument("the population is of another size");
+  }
+  /// The laws of another flow.
+  void reset(const GaussianPath& path, bool has_previous) {
+    path_ = path, has_previous_ = has_previous;
+    start_from_law();
+  }
+
+ private:
+  static constexpr long cloud_size =
+      4096;  // particles that represent P_k where a term asks for some
+  const R& runtime_;
+  std::uint64_t seed_;
+  long batch_, size_;
+  GaussianPath path_;
+  Gaussian start_;
+  bool has_previous_, plain_ = false;
+  std::optional<GaussianPath> proposed_;
+  typename R::Points batches_, noise_, cloud_;
+  typename R::Constant factor_, mean_;
+};
+
+}  // namespace wgf

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// A pool of particles represents P_k: it is pushed through each map once, so that the cost of a
+// step does not grow with k.
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "../options/options.hpp"
+#include "../random.hpp"
+#include "../random_streams.hpp"
+#include "population.hpp"
+
+namespace wgf {
+
+/// Particles x_1, …, x_n on the runtime R. Batches are windows of the pool, each pass over it from
+/// another start, or strata of it.
+template <Runtime R>
+class ParticlePopulation final : public Population<R> {
+  using Base = Population<R>;
+  using Slice = typename R::Slice;
+  using Points = typename R::Points;
+
+ public:
+  using typename Base::Moments, typename Base::Motion, typename Base::Snapshot, typename Base::View;
+
+  /// \param moves whether steps may start from elsewhere than P_k. \param remembers whether the
+  /// particles' places before the last step are kept.
+  /// \throws std::invalid_argument for a population smaller than a batch.
+  ParticlePopulation(const R& runtime, int dim, long batch, const PopulationOptions& options,
+                     std::uint64_t seed, bool moves, bool remembers)
+      : runtime_(runtime), seed_(seed), batch_(batch), size_(options.size), options_(options) {
+    if (size_ < batch)
+      throw std::invalid_argument(
+          "wgf::RunOptions: population.size must hold at least a batch, got " +
+          std::to_string(size_));
+    pool_ = runtime.points(dim, size_), proposed_ = runtime.points(dim, size_);
+    batches_ = runtime.points(dim, size_ + batch);
+    if (options.stratified) strata_ = runtime.points(dim, batch);
+    if (moves || remembers) moved_ = runtime.points(dim, size_);
+    if (remembers) before_ = runtime.points(dim, size_);
+  }
+
+  /// New particles: at P_k, and before the last step, which may be empty.
+  void refill(const Particles& now, const Particles& before = {}) {
+    runtime_.upload(now, pool_);
+    has_before_ = before.size() > 0;
+    if (has_before_) runtime_.upload(before, before_);
+    moments_ = runtime_.moments(pool_);
+    start_from_law();
+  }
+
+  Moments moments() const override { return is_moved_ ? moved_moments_ : moments_; }
+  Particles particles() const override { return runtime_.download(pool_); }
+  View view() const override { return pool_; }
+  View start(long n) const override { return here().window(0, n); }
+
+  void start_from_law() override { is_moved_ = false; }
+  void move_forward(const Motion& motion) override {
+    runtime_.parallel(size_, [&](Slice s) { moved_(s) = pool_(s); });
+    motion(moved_, proposed_, batches_.window(0, size_), size_);
+    moved_moments_ = runtime_.moments(moved_), is_moved_ = true;
+  }
+  void extrapolate(double inertia) override {
+    const auto weight = static_cast<typename R::Scalar>(inertia);
+    runtime_.parallel(size_, [&](Slice s) {
+      moved_(s) = pool_(s);
+      moved_(s) += weight * (moved_(s) - before_(s));
+    });
+    moved_moments_ = runtime_.moments(moved_), is_moved_ = true;
+  }
+  bool has_previous() const override { return has_before_; }
+
+  void begin_step(const Frame& frame, int /*step*/) override {
+    const Eigen::MatrixXd inverse = frame.inverse_factor();
+    const auto in = runtime_.constant(inverse), shift = runtime_.constant(-(inverse * frame.mean));
+    runtime_.parallel(size_, [&](Slice s) {
+      if (frame.identity) batches_(s) = here()(s);
+      else set_affine(in, shift, here()(s), batches_(s));
+    });
+    if (options_.stratified) runtime_.sort_along_curve(batches_.window(0, size_));
+    const auto head = batches_.window(0, batch_),
+               tail = batches_.window(size_, batch_);  // windows wrap around
+    runtime_.parallel(batch_, [&](Slice s) { tail(s) = head(s); });
+  }
+  View batch(std::uint32_t first_draw, int k) override {
+    const auto draw = first_draw + static_cast<std::uint32_t>(k);
+    if (options_.stratified) {
+      const auto all = batches_.window(0, size_);
+      runtime_.parallel(batch_, [&](Slice s) {
+        runtime_.draw_strata(all, s, strata_(s), batch_, detail::batch_stream, draw);
+      });
+      return strata_.window(0, batch_);
+    }
+    const long per_pass = size_ / batch_, pass = k / per_pass;
+    const auto word = Random::philox(
+        {static_cast<std::uint32_t>(pass), first_draw, 0, detail::offset_stream},
+        {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
+    const auto offset = word[0] % static_cast<std::uint64_t>(size_) +
+                        static_cast<std::uint64_t>(k % per_pass * batch_);
+    return batches_.window(static_cast<long>(offset % static_cast<std::uint64_t>(size_)), batch_);
+  }
+  View representatives() const override { return batches_.window(0, size_); }
+  long representative_count() const override { return size_; }
+  /// Where the pool is sorted, its beginning is one end of the law: the particles are strata.
+  Particles spread(long n, std::uint32_t draw) const override {
+    const Points x = runtime_.points(pool_.dim(), n);
+    const auto all = batches_.window(0, size_);
+    runtime_.parallel(
+        n, [&](Slice s) { runtime_.draw_strata(all, s, x(s), n, detail::offset_stream, draw); });
+    return runtime_.download(x);
+  }
+
+  Moments propose(const StageMap<R>& map) override {
+    runtime_.parallel(size_, [&](Slice s) { proposed_(s) = here()(s); });
+    if (map.push) map.push(proposed_, batches_, size_);
+    proposed_moments_ = runtime_.moments(proposed_);
+    return proposed_moments_;
+  }
+  void accept() override {
+    if (before_.count() > 0) {
+      std::swap(before_, pool_);
+      has_before_ = true;
+    }
+    std::swap(pool_, proposed_);
+    moments_ = std::move(proposed_moments_);
+    start_from_law();
+  }
+
+  Snapshot snapshot() const override {
+    return {numbers(pool_), has_before_ ? numbers(before_) : std::vector<typename R::Scalar>{}};
+  }
+  void restore(const Snapshot& snapshot) override {
+    const auto numbers = static_cast<std::size_t>(size_) * static_cast<std::size_t>(pool_.dim());
+    if (snapshot.particles.size() != numbers ||
+        (!snapshot.before.empty() && (before_.count() == 0 || snapshot.before.size() != numbers)))
+      throw std::invalid_argument("the population is of another size");
+    refill(as_particles(snapshot.particles),
+           snapshot.before.empty() ? Particles() : as_particles(snapshot.before));
+  }
+
+ private:
+  /// The particles from which the JKO step starts.
+  const Points& here() const { return is_moved_ ? moved_ : pool_; }
+  std::vector<typename R::Scalar> numbers(const Points& points) const {
+    const Particles x = runtime_.download(points);
+    return {x.data(), x.data() + x.size()};
+  }
+  Particles as_particles(const std::vector<typename R::Scalar>& values) const {
+    using Array = Eigen::Array<typename R::Scalar, Eigen::Dynamic, Eigen::Dynamic>;
+    return Eigen::Map<const Array>(values.data(), pool_.dim(), size_)
+        .template cast<double>()
+        .matrix();
+  }
+
+  const R& runtime_;
+  std::uint64_t seed_;
+  long batch_, size_;
+  PopulationOptions options_;
+  Points pool_, moved_, proposed_, before_, batches_, strata_;
+  bool is_moved_ = false, has_before_ = false;
+  Moments moments_, moved_moments_, proposed_moments_;
+};
+
+}  // namespace wgf

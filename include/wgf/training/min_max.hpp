@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// A JKO step by Algorithm 1: the map T descends on E|X − T(X)|²/(2a) + F(T#P) while the dual
+// networks u = log(P / Γ), one for each dual term, ascend between its updates. The algorithm is
+// backend-independent: a slice is a tile of the batch on a CPU and the whole batch on a GPU, and
+// parallel() returns when every slice is done.
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "../functional/functional.hpp"
+#include "../options/options.hpp"
+#include "../population/population.hpp"
+#include "../step_context.hpp"
+#include "estimates.hpp"
+#include "iteration_loop.hpp"
+#include "optimiser.hpp"
+#include "transport_cost.hpp"
+
+namespace wgf {
+
+/// One training of a step's map.
+struct TrainingTask {
+  double step_size;          ///< a of the JKO step
+  int iterations;            ///< of the whole training
+  int begin;                 ///< the first one to run: not 0 where a saved training is resumed
+  double rate_factor;        ///< of all rates
+  std::uint32_t first_draw;  ///< number of the first iteration's random numbers
+};
+
+/// Trains the map of a JKO step by Algorithm 1. Lives as long as a run: networks and optimisers
+/// carry over from step to step.
+///
+///     training.begin(frame, task);
+///     while (training.next()) observe(training.estimates());
+///
+/// \tparam Terms the bound terms that the step solves. \tparam Monitored bound terms of which only
+/// values are asked, as those of a forward half.
+template <Runtime R, class MapNetwork, class Terms, class Monitored, UpdateRule Rule>
+class MinMaxTraining {
+  using Slice = typename R::Slice;
+  using View = typename R::PointsView;
+  using Loop = decltype(iteration_loop(std::declval<const R&>(), std::vector<double>()));
+
+ public:
+  MinMaxTraining(const R& runtime, int dim, const TrainingOptions& options, const Rule& rule,
+                 MapNetwork map_network, Terms bound_terms, Monitored monitored_terms)
+      : map(std::move(map_network)),
+        terms(std::move(bound_terms)),
+        monitored(std::move(monitored_terms)),
+        runtime_(runtime),
+        options_(options),
+        y_(runtime.points(dim, options.batch)),
+        g_(runtime.points(dim, options.batch)),
+        difference_(runtime.points(dim, options.batch)),
+        map_optimiser_(optimiser_of(runtime, rule, map)) {
+    each_dual<R>(terms, [&](auto& dual, double) {
+      dual_optimisers_.push_back(optimiser_of(runtime, rule, dual.network));
+    });
+  }
+
+  MapNetwork map;       ///< T
+  Terms terms;          ///< with their dual networks u
+  Monitored monitored;  ///< see \tparam
+
+  /// Prepares a training in the coordinates of a frame. The terms must have begun the step.
+  void begin(const Frame& frame, const TrainingTask& task, Population<R>& population) {
+    task_ = task, population_ = &population, next_ = task.begin, finite_so_far_ = true;
+    transport_.emplace(runtime_, frame, task.step_size);
+    averaged_from_ =
+        task.iterations - static_cast<int>(std::lround(options_.tail_average * task.iterations));
+    loop_.emplace(iteration_loop(runtime_, options_.rate_factors(task.begin, task.iterations)));
+  }
+
+  /// One iteration of Algorithm 1. \returns false, the map being the average of the last iterates,
+  /// when all have been run.
+  bool next() {
+    if (next_ == task_.iterations) {
+      map_optimiser_.use_average(map);
+      return false;
+    }
+    const int k = next_++;
+    draw_ = task_.first_draw + static_cast<std::uint32_t>(k);
+    const bool averages = k >= averaged_from_;
+    const View x = loop_->batch(population_->batch(task_.first_draw, k));
+    loop_->run(k - task_.begin, averages, [&](const auto& rate_factor) {
+      push_batch(x);
+      fit_duals(x, rate_factor);
+      const auto finite = descend_map(x, rate_factor);
+      finite_so_far_ = loop_->finite_so_far(finite);
+      if (averages && finite_so_far_) map_optimiser_.accumulate_average(map);
+    });
+    x_ = x;
+    return true;
+  }
+  /// Iterations that have been run.
+  int iteration() const { return next_; }
+  /// Whether the last iteration's gradients were finite, as far as is known without waiting.
+  bool finite_so_far() const { return finite_so_far_; }
+
+  /// Estimates on the batch of the last iteration. May wait for a device.
+  Estimates estimates() {
+    const long n = options_.batch;
+    auto sums = std::tuple{runtime_.sum(), runtime_.sum(), runtime_.sum(), runtime_.sum()};
+    auto& [transport, direct, dual_sum, square] = sums;
+    set_batch(monitored, y_);
+    runtime_.parallel(n, [&](Slice s) {
+      transport_->set_gradient(x_(s), y_(s), difference_(s), g_(s));
+      transport.add(s, (difference_(s) * g_(s)).sum() / 2);
+      const auto add_values = [&](auto& all) {
+        each_direct<R>(
+            all, [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y_)); });
+      };
+      add_values(terms), add_values(monitored);
+      each_map_term<R>(terms, [&](auto& term, double weight) {
+        direct.add(s, weight * term.value(s, x_, map));
+      });
+      each_dual<R>(terms, [&](auto& dual, double weight) {
+        const auto u = dual.network.forward(s, y_(s));
+        dual_sum.add(s, weight * dual.gain(u).sum());
+        square.add(s, dual.log_ratio(u).square().sum());
+        const auto v = dual.network.forward(s, dual.reference_batch(s));
+        dual_sum.add(s, -weight * dual.cost(v).sum());
+      });
+    });
+    const double per_point = 1.0 / static_cast<double>(n);
+    const auto networks = static_cast<double>(dual_optimisers_.size());
+    return {per_point * transport.value(), per_point * direct.value(), per_point * dual_sum.value(),
+            networks > 0 ? std::sqrt(per_point * square.value() / networks) : 0.0,
+            loop_->is_finite(finite_so_far_)};
+  }
+  /// Values of the monitored terms where y is given, and what moving there from x cost, for steps
+  /// without a map.
+  Estimates estimate_forward(const View& x, const View& y, double step_size) {
+    const long n = options_.batch;
+    runtime_.parallel(n, [&](Slice s) { y_(s) = y(s); });
+    set_batch(monitored, y_);
+    auto moved = runtime_.sum(), direct = runtime_.sum();
+    runtime_.parallel(n, [&](Slice s) {
+      moved.add(s, (y_(s) - x(s)).square().sum());
+      each_direct<R>(monitored,
+                     [&](auto& term, double weight) { direct.add(s, weight * term.value(s, y_)); });
+    });
+    const double per_point = 1.0 / static_cast<double>(n);
+    return {.transport = per_point * moved.value() / (2 * step_size),
+            .direct = per_point * direct.value()};
+  }
+  /// T of the last batch: d × M in the step's coordinates, on the host.
+  Particles last_images() const { return runtime_.download(y_); }
+
+  /// All that training has left in the networks and optimisers, bit for bit: the map's first.
+  std::vector<std::vector<double>> states() {
+    std::vector<std::vector<double>> all{map_optimiser_.state(map)};
+    each_network([&](auto& network, auto& optimiser) { all.push_back(optimiser.state(network)); });
+    return all;
+  }
+  /// \throws std::invalid_argument for states of other networks.
+  void set_states(const std::vector<std::vector<double>>& states) {
+    std::size_t next = 0;
+    const auto set = [&](auto& network, auto& optimiser) {
+      if (next == states.size())
+        throw std::invalid_argument("there are fewer networks than the functional has");
+      optimiser.set_state(network, states[next++]);
+      network.clear_gradient();
+    };
+    set(map, map_optimiser_);
+    each_network(set);
+    if (next != states.size())
+      throw std::invalid_argument("there are more networks than the functional has");
+  }
+  /// Forgets what does not carry over from step to step.
+  void reset_carryover() {
+    if (!options_.carry_optimiser) {
+      map_optimiser_.reset(map);
+      each_network([](auto& network, auto& optimiser) { optimiser.reset(network); });
+    }
+    if (!options_.carry_dual)
+      each_network([](auto& network, auto& optimiser) {
+        optimiser.reset(network);
+        network.restart();
+      });
+  }
+  /// After a training that was stopped: the map's state is given, the dual networks stay as they
+  /// are, and no optimiser remembers it.
+  void abandon(const std::vector<double>& map_state) {
+    map_optimiser_.set_state(map, map_state);
+    map.clear_gradient(), map_optimiser_.reset(map);
+    each_network([](auto& network, auto& optimiser) {
+      network.clear_gradient();
+      optimiser.reset(network);
+    });
+  }
+  /// f(network, optimiser) for each dual network.
+  template <class F>
+  void each_network(F&& f) {
+    std::size_t next = 0;
+    each_dual<R>(terms, [&](auto& dual, double) { f(dual.network, dual_optimisers_[next++]); });
+  }
+
+ private:
+  /// y = T(x). T stays fixed while the duals ascend.
+  void push_batch(const View& x) {
+    runtime_.parallel(options_.batch, [&](Slice s) { y_(s) = map.forward(s, x(s)); });
+    set_batch(terms, y_);
+  }
+  /// Terms that are sums over pairs need the whole batch.
+  template <class Some>
+  void set_batch(Some& some, const View& y) {
+    each_direct<R>(some, [&](auto& term, double) {
+      if constexpr (requires { term.set_batch(runtime_, y); }) term.set_batch(runtime_, y);
+    });
+  }
+  /// J₂ updates of every dual network on samples of T#P and of its reference.
+  template <class RateFactor>
+  void fit_duals(const View& x, const RateFactor& rate_factor) {
+    std::size_t next = 0;
+    each_dual<R>(terms, [&](auto& dual, double) {
+      auto& optimiser = dual_optimisers_[next++];
+      for (int j = 0; j < options_.dual_steps; ++j) fit(dual, optimiser, x, j, rate_factor);
+    });
+  }
+  template <class DualTerm, class DualOptimiser, class RateFactor>
+  void fit(DualTerm& dual, DualOptimiser& optimiser, const View& x, int j,
+           const RateFactor& rate_factor) {
+    const long n = options_.batch;
+    auto& z = dual.reference_batch;
+    bool drawn = j > 0;
+    const auto draw_reference = [&](Slice s) {
+      if (drawn) return;
+      if constexpr (requires { dual.share_noise(x(s), z(s)); })
+        if (options_.common_random_numbers) return dual.share_noise(x(s), z(s));
+      dual.sample_reference(runtime_, s, z(s), draw_);
+    };
+    if constexpr (requires { dual.set_normaliser(runtime_.sum().log_mean(n)); }) {
+      // The loss holds an average over the reference's batch.
+      auto ratios = runtime_.sum();
+      runtime_.parallel(n, [&](Slice s) {
+        draw_reference(s);
+        ratios.add(s, dual.sum_of_ratios(dual.network.forward(s, z(s))));
+      });
+      drawn = true;
+      dual.set_normaliser(ratios.log_mean(n));
+    }
+    const auto pass = 2 * (draw_ * static_cast<std::uint32_t>(options_.dual_steps) +
+                           static_cast<std::uint32_t>(j));
+    const auto inverse_n = static_cast<typename R::Scalar>(1.0 / static_cast<double>(n));
+    runtime_.parallel(n, [&](Slice s) {
+      draw_reference(s);
+      const auto u = dual.network.forward_train(s, y_(s), pass);
+      dual.network.accumulate_vjp(s, y_(s), dual.fit_derivative_p(u) * inverse_n);
+      const auto v = dual.network.forward_train(s, z(s), pass + 1);
+      dual.network.accumulate_vjp(s, z(s), dual.fit_derivative_reference(v) * inverse_n);
+    });
+    optimiser.descend(dual.network, task_.rate_factor * options_.dual_rate, rate_factor, true);
+  }
+  /// One update of the map along the gradient of the objective. \returns whether it was finite.
+  template <class RateFactor>
+  auto descend_map(const View& x, const RateFactor& rate_factor) {
+    const long n = options_.batch;
+    const auto inverse_n = static_cast<typename R::Scalar>(1.0 / static_cast<double>(n));
+    auto total = runtime_.sum();
+    runtime_.parallel(n, [&](Slice s) {
+      transport_->set_gradient(x(s), y_(s), difference_(s), g_(s));
+      each_direct<R>(terms, [&](auto& term, double) { term.add_gradient(s, y_, g_); });
+      each_dual<R>(terms, [&](auto& dual, double weight) {
+        const auto u = dual.network.forward(s, y_(s));
+        g_(s) += dual.network.input_vjp(s, y_(s), weight * dual.gain_derivative(u));
+      });
+      // Optimisers square gradients: they must be finite, and so must their squares.
+      total.add(s, g_(s).square().sum());
+      g_(s) *= inverse_n;
+      map.accumulate_vjp(s, x(s), g_(s));
+      each_map_term<R>(terms, [&](auto& term, double) {
+        term.accumulate(s, x, map, 1.0 / static_cast<double>(n));
+      });
+    });
+    const auto finite = total.finite();
+    map_optimiser_.descend(map, task_.rate_factor * options_.map_rate, rate_factor, finite);
+    return finite;
+  }
+
+  const R& runtime_;
+  TrainingOptions options_;
+  TrainingTask task_{};
+  Population<R>* population_ = nullptr;
+  typename R::Points y_, g_, difference_;  // T(x), upstream gradient, T(x) − x
+  OptimiserOf<R, Rule, MapNetwork> map_optimiser_;
+  std::vector<OptimiserOf<R, Rule, MapNetwork>> dual_optimisers_;
+  std::optional<TransportCost<R>> transport_;
+  std::optional<Loop> loop_;
+  View x_;  // the last batch
+  int next_ = 0, averaged_from_ = 0;
+  std::uint32_t draw_ = 0;
+  bool finite_so_far_ = true;
+};
+
+/// The method of Algorithm 1: `wgf::MinMax{}` is what a solver uses unless another is given. A
+/// method of solving a step has train(…), which makes an object like MinMaxTraining for a run.
+template <UpdateRule Rule = Adam>
+struct MinMax {
+  Rule rule{};
+
+  void check() const { rule.check(); }
+  static std::string name() { return "MinMax<" + Rule::name() + ">"; }
+  template <class R, class MapNetwork, class Terms, class Monitored>
+  MinMaxTraining<R, MapNetwork, Terms, Monitored, Rule> training(const R& runtime, int dim,
+                                                                 const TrainingOptions& options,
+                                                                 MapNetwork map, Terms terms,
+                                                                 Monitored monitored) const {
+    return {runtime, dim, options, rule, std::move(map), std::move(terms), std::move(monitored)};
+  }
+};
+
+}  // namespace wgf

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// The trainer: what a scheme asks for while it solves a step, and what a run keeps of a step in
+// progress so that it can be saved between any two iterations.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <Eigen/Cholesky>
+
+#include "../flow/inverse.hpp"
+#include "../flow/stage.hpp"
+#include "../options/options.hpp"
+#include "../population/population.hpp"
+#include "../random_streams.hpp"
+#include "../step_context.hpp"
+#include "../step_error.hpp"
+#include "safeguards.hpp"
+
+namespace wgf {
+
+/// Where a step stands: what a checkpoint part-way through it needs beside the networks.
+template <class Scalar>
+struct StepProgress {
+  double step_size = 0;           ///< the step size that the run proposes; 0 before the step begins
+  int iteration = 0;              ///< of the present training
+  int rolled_back = 0;            ///< how often the step was repeated, with smaller rates
+  std::optional<double> level{};  ///< the objective when the present training began
+  std::vector<std::vector<Scalar>> done{};  ///< the maps of the step's finished trainings
+
+  bool begun() const { return step_size > 0; }
+};
+
+/// Whom a trainer reports to. Each function returns whether to go on.
+struct TrainingObserver {
+  std::function<bool(int iteration, const Estimates&)> report;  ///< with estimates, now and then
+  std::function<bool()> after_iteration;
+};
+
+/// Thrown, and caught by the run, where an observer stops a step.
+struct TrainingStopped {};
+
+/// Solves JKO steps on behalf of a scheme.
+/// \tparam Map the specification of the map. \tparam Implicit the functional that JKO steps solve.
+/// \tparam ForwardTerms the terms of forward halves. \tparam Method such as MinMax.
+template <Runtime R, class Map, class Implicit, class ForwardTerms, class Method>
+class Trainer {
+  using Slice = typename R::Slice;
+  using View = typename R::PointsView;
+  using MapNetwork = decltype(std::declval<const R&>().network(std::declval<const Map&>(), 1, 1L,
+                                                               0u, Keep::batch));
+  using Monitored = Functional<>;
+  static auto monitored_of(const ForwardTerms& terms) {
+    return hana::unpack(terms, [](const auto&... t) {
+      return Functional<std::remove_cvref_t<decltype(t.term)>...>{
+          hana::tuple<std::remove_cvref_t<decltype(t)>...>(t...)};
+    });
+  }
+  static auto training_of(const Method& method, const R& runtime, const Map& map,
+                          const Implicit& implicit, const ForwardTerms& forward, int dim,
+                          const TrainingOptions& options) {
+    const long n = options.batch;
+    return method.training(runtime, dim, options,
+                           runtime.network(map, dim, n, detail::map_stream, Keep::batch),
+                           implicit.bind(runtime, dim, n, detail::dual_stream),
+                           monitored_of(forward).bind(runtime, dim, n, detail::dual_stream));
+  }
+
+ public:
+  using Scalar = typename R::Scalar;
+  using Parameters = std::vector<Scalar>;
+  /// Whether a step has a map: not where all terms go forward.
+  static constexpr bool trains = !std::same_as<Implicit, Functional<>>;
+
+  Trainer(const R& runtime, const Map& map, const Implicit& implicit, const ForwardTerms& forward,
+          const Method& method, int dim, const RunOptions& options, Population<R>& population)
+      : runtime_(runtime),
+        map_(map),
+        implicit_(implicit),
+        forward_(forward),
+        dim_(dim),
+        options_(options),
+        population_(population),
+        training_(training_of(method, runtime, map, implicit, forward, dim, options.training)),
+        frame_(Frame::none(dim)) {}
+
+  // ---- for schemes
+
+  /// The step size that the run proposes: the scheme's, or what it proposed after the last step.
+  double step_size() const { return progress_.step_size; }
+  /// Where the step begins, t_k.
+  double time() const { return time_; }
+  /// The step's number, from 1.
+  int step() const { return step_; }
+
+  /// Solves the JKO step of size a. \param advance the terms are evaluated at t_k + advance; a
+  /// unless given. \returns the map's parameters; none where there is nothing to solve.
+  /// \throws StepError if it diverges.
+  Parameters train(double a) { return train(a, a); }
+  Parameters train(double a, double advance) {
+    prepare();
+    if constexpr (!trains) {
+      if (!has_estimate_) estimate_forward(a, advance);
+      return {};
+    } else {
+      const auto part = static_cast<std::size_t>(part_++);
+      if (part < progress_.done.size()) return progress_.done[part];  // before an interruption
+      begin_terms(a, advance);
+      run(a);
+      progress_.done.push_back(training_.map.parameters());
+      progress_.iteration = 0, progress_.level.reset();
+      return progress_.done.back();
+    }
+  }
+  /// The forward half: particles move along −a times the gradients of the forward terms, at t_k.
+  template <class StageType>
+  void move_forward(double a, StageType& stage) {
+    guarded([&] {
+      const auto samples = forward_samples(stage);
+      const bool all = options_.population.forward_samples >= options_.population.size;
+      population_.move_forward([&](const View& x, const View& drift, const View& scratch, long n) {
+        push_forward(runtime_, forward_, time_, a, samples, x, drift, scratch, n, all);
+      });
+    });
+  }
+  /// Whether particles have a place before the last step.
+  bool has_previous() const { return population_.has_previous(); }
+  /// The JKO step starts from X_k + inertia·(X_k − X_{k−1}).
+  template <class StageType>
+  void extrapolate(double inertia, StageType& stage) {
+    guarded([&] { population_.extrapolate(inertia); });
+    stage.inertia = inertia;
+  }
+  /// Whether x → 2T(x) − x is safely monotone: the derivative of T, in x, is above ½ at particles.
+  bool is_monotone(const Parameters& parameters) {
+    constexpr long max = 256;
+    const long n = std::min({max, options_.training.batch, AffineSpecification<Map> ? 1L : max});
+    auto net = evaluation_network(parameters);
+    const auto x = runtime_.points(dim_, n), y = runtime_.points(dim_, n),
+               dy = runtime_.points(dim_, n);
+    const Eigen::MatrixXd out = frame_.factor, in = frame_.inverse_factor();
+    const Particles at = population_.spread(n, draws_);
+    for (const Eigen::MatrixXd& jacobian : detail::jacobians(runtime_, net, at, x, y, dy)) {
+      const Eigen::MatrixXd in_x =
+          detail::symmetric_part(detail::product(detail::product(out, jacobian), in));
+      const Eigen::MatrixXd left =
+          in_x - 0.501 * Eigen::MatrixXd::Identity(in_x.rows(), in_x.cols());
+      if (Eigen::LLT<Eigen::MatrixXd>(left).info() != Eigen::Success) return false;
+    }
+    return true;
+  }
+  /// Root mean square, over particles, of the distance between the map of a whole step and the
+  /// extrapolated map of a half one, in the user's coordinates.
+  double distance(const Parameters& whole, const Parameters& half) {
+    const long n = std::min(4096L, population_.representative_count());
+    const Particles x = population_.spread(n, draws_);
+    const auto at = runtime_.points(dim_, n), y = runtime_.points(dim_, n);
+    runtime_.upload(x, at);
+    const auto pushed = [&](const Parameters& parameters) -> Particles {
+      auto net = evaluation_network(parameters);
+      runtime_.parallel(n, [&](Slice s) { y(s) = net.forward(s, at(s)); });
+      return runtime_.download(y);
+    };
+    const Particles difference = pushed(whole) - (2 * pushed(half) - x);
+    return std::sqrt(detail::product(frame_.factor, difference).squaredNorm() /
+                     static_cast<double>(n));
+  }
+  /// Starts the step again with another step size, which step_size() then returns.
+  void reject(double a) {
+    progress_ = {.step_size = a, .rolled_back = progress_.rolled_back};
+    part_ = 0, ++rejected_;
+  }
+  /// The step's estimated error, and the size that the next step should have.
+  void propose(double error, double next_step_size) {
+    error_ = error, next_step_size_ = next_step_size;
+  }
+  /// The step cannot be solved. \throws StepError
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw StepError(step_, iterations(), why);
+  }
+
+  // ---- for the run
+
+  /// A step begins, or goes on where a saved run stood. \param index of the step in this run.
+  void begin_step(int step, int index, double time, const TrainingObserver& observer) {
+    step_ = step, index_ = index, time_ = time, observer_ = &observer;
+    error_ = 0;
+    if (!progress_.begun()) {
+      before_ = training_.states();
+      if (index_ > 0) training_.reset_carryover();
+      progress_.step_size = next_step_size_;
+    }
+    begin_attempt();
+  }
+  /// Before the scheme solves the step, or solves it again.
+  void begin_attempt() {
+    population_.start_from_law();
+    part_ = 0, is_prepared_ = false, has_estimate_ = false;
+  }
+  /// After a divergence: the step will be solved with smaller rates.
+  void roll_back() {
+    restore_networks();
+    progress_ = {.step_size = progress_.step_size, .rolled_back = progress_.rolled_back + 1};
+    ++rolled_back_;
+    if (index_ > 0) training_.reset_carryover();
+    begin_attempt();
+  }
+  bool may_roll_back() const { return progress_.rolled_back < options_.safeguards.retries; }
+  /// After an error: networks as before the step.
+  void cancel() {
+    restore_networks();
+    progress_ = {};
+  }
+  /// After an observer stopped the step: the map is as before, the dual networks go on.
+  void abandon() {
+    training_.abandon(before_.front());
+    progress_ = {};
+  }
+  void end_step() {
+    progress_ = {};
+    has_duals_ = trains;
+  }
+  /// Mean and covariance of the law from which the JKO step starts.
+  /// \throws StepError where they are not finite or the covariance is singular.
+  Gaussian moments() const {
+    const auto [mean, covariance] = population_.moments();
+    if (!mean.allFinite() || !covariance.allFinite())
+      throw StepError(step_, 0, "the particles are not finite", Fault::not_finite);
+    try {
+      return {mean, covariance};
+    } catch (const std::invalid_argument&) {
+      throw StepError(step_, 0,
+                      "the particles have collapsed: their covariance is not positive definite",
+                      Fault::collapsed);
+    }
+  }
+  const Frame& frame() const { return frame_; }
+  const Estimates& last_estimates() const { return last_; }
+  double estimated_error() const { return error_; }
+  int iterations() const { return trains ? options_.training.iterations_of(index_) : 0; }
+  int rejected() const { return rejected_; }
+  int rolled_back() const { return rolled_back_; }
+  std::uint32_t draws() const { return draws_; }
+  const StepProgress<Scalar>& progress() const { return progress_; }
+  /// Whether an observer is being asked: what is thrown then is its own.
+  bool is_asking() const { return is_asking_; }
+  /// Whether the dual networks and their references are those of the last step.
+  bool has_duals() const { return has_duals_; }
+  auto& training() { return training_; }
+  /// The map's network with these parameters, for a few evaluations.
+  MapNetwork evaluation_network(const Parameters& parameters) const {
+    auto net = runtime_.network(map_, dim_, 1, detail::map_stream, Keep::tile);
+    net.set_parameters(parameters);
+    return net;
+  }
+  /// Calls f, which runs a user's code or takes memory outside of a training: what that throws is
+  /// an error of the step.
+  template <class F>
+  void guarded(F&& f) const {
+    try {
+      f();
+    } catch (const StepError&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw StepError(step_, 0, message(error));
+    }
+  }
+  /// What went wrong, in the backend's words if it has better ones.
+  static std::string message(const std::exception& error) {
+    if constexpr (requires { R::message(error); }) return R::message(error);
+    else return error.what();
+  }
+
+  /// All that training changes, for the run's file.
+  struct Snapshot {
+    StepProgress<Scalar> progress{};
+    std::vector<std::vector<double>> before{}, networks{};
+    std::uint32_t draws = 0;
+    double next_step_size = 0;
+    int rejected = 0, rolled_back = 0;
+  };
+  Snapshot snapshot() {
+    return {progress_,          progress_.begun() ? before_ : std::vector<std::vector<double>>{},
+            training_.states(), draws_,
+            next_step_size_,    rejected_,
+            rolled_back_};
+  }
+  /// \throws std::invalid_argument for networks of another kind.
+  void restore(const Snapshot& from) {
+    if (!from.before.empty()) training_.set_states(from.before);  // they must fit, too
+    training_.set_states(from.networks);
+    progress_ = from.progress, before_ = from.before, draws_ = from.draws;
+    next_step_size_ = from.next_step_size;
+    rejected_ = from.rejected, rolled_back_ = from.rolled_back;
+    has_duals_ = false;
+  }
+  void set_next_step_size(double a) { next_step_size_ = a; }
+
+ private:
+  /// Once in an attempt, when the law from which the JKO step starts is known.
+  void prepare() {
+    if (std::exchange(is_prepared_, true)) return;
+    const Gaussian now = moments();
+    frame_ = frame_of(now);
+    guarded([&] { population_.begin_step(frame_, step_ - 1); });
+    start_.emplace(now);
+  }
+  Frame frame_of(const Gaussian& now) const {
+    if (!trains || !options_.training.whiten) return Frame::none(dim_);
+    if constexpr (GradientMapSpecification<Map>)
+      return Frame::scaling(now);  // in which gradients stay gradients
+    else return Frame::whitening(now);
+  }
+  void begin_terms(double a, double advance) {
+    terms_time_ = time_ + advance;
+    const StepContext<R> context{terms_time_, a,       step_,
+                                 frame_,      *start_, population_.representatives()};
+    guarded([&] {
+      const auto begin = [&](auto& terms) {
+        hana::for_each(terms, [&](auto& t) { t.term.begin_step(runtime_, context, t.weight); });
+      };
+      begin(training_.terms), begin(training_.monitored);
+    });
+  }
+  /// Runs the present training to its end. \throws TrainingStopped, StepError
+  void run(double a) {
+    const int n = iterations();
+    const double factor = std::pow(options_.safeguards.rate_factor, progress_.rolled_back);
+    is_asking_ = false;
+    bool stopped = false;
+    try {
+      training_.begin(frame_, {a, n, progress_.iteration, factor, draws_}, population_);
+      while (!stopped && training_.next()) {
+        progress_.iteration = training_.iteration();
+        stopped = !observe(n);
+      }
+    } catch (const StepError&) {
+      throw;
+    } catch (const std::exception& error) {
+      if (is_asking_) throw;  // the observer's own
+      throw StepError(step_, progress_.iteration + 1, message(error));
+    }
+    draws_ += static_cast<std::uint32_t>(n);
+    if (stopped) throw TrainingStopped{};
+    if (const auto why = detail::saturation(options_.safeguards, last_); !why.empty())
+      throw StepError(step_, n, why, Fault::saturated);
+  }
+  /// After an iteration of n. \returns whether to go on. \throws StepError if the step diverges
+  bool observe(int n) {
+    const int k = progress_.iteration;
+    if (!training_.finite_so_far()) throw_not_finite();
+    const bool ends = k == n, reports = k % options_.report_every(n) == 0;
+    if (ends || reports || !progress_.level) {
+      const Estimates seen = training_.estimates();
+      // A log-density may fail where its gradient does not.
+      if (!seen.is_finite || !std::isfinite(seen.direct)) throw_not_finite();
+      if (!progress_.level) progress_.level = seen.objective();
+      const auto why = detail::explosion(options_.safeguards, *progress_.level, seen.objective());
+      if (!why.empty()) throw StepError(step_, k, why, Fault::exploded);
+      if (ends) {
+        last_ = seen;
+        return true;
+      }
+      if (reports && !ask([&] { return observer_->report(k, seen); })) return false;
+    }
+    return ask([&] { return observer_->after_iteration(); });
+  }
+  template <class Question>
+  bool ask(Question&& question) {
+    is_asking_ = true;
+    const bool go_on = question();
+    is_asking_ = false;
+    return go_on;
+  }
+  [[noreturn]] void throw_not_finite() {
+    std::string why;
+    try {
+      why = detail::diagnosis(training_, implicit_, frame_, terms_time_, options_.training.batch,
+                              static_cast<double>(std::numeric_limits<Scalar>::max()));
+    } catch (const std::exception& error) {  // the target's own, where its gradient is not finite
+      why = message(error);
+    }
+    throw StepError(step_, progress_.iteration, why, Fault::not_finite);
+  }
+  void estimate_forward(double a, double advance) {
+    begin_terms(a, advance);
+    guarded([&] {
+      const long n = options_.training.batch;
+      last_ = training_.estimate_forward(population_.view().window(0, n), population_.start(n), a);
+    });
+    has_estimate_ = true;
+  }
+  template <class StageType>
+  typename R::Points forward_samples(StageType& stage) {
+    bool interacts = false;
+    hana::for_each(forward_, [&](const auto& t) {
+      interacts = interacts || InteractionTerm<std::remove_cvref_t<decltype(t.term)>>;
+    });
+    const auto& options = options_.population;
+    auto samples =
+        runtime_.points(dim_, interacts ? std::min(options.forward_samples, options.size) : 0);
+    if (!interacts) return samples;
+    const auto draw = static_cast<std::uint32_t>(index_);
+    runtime_.parallel(samples.count(), [&](Slice s) {
+      runtime_.draw_strata(population_.view(), s, samples(s), samples.count(),
+                           detail::forward_stream, draw);
+    });
+    stage.samples = runtime_.download(samples);
+    return samples;
+  }
+  void restore_networks() {
+    training_.set_states(before_);
+    has_duals_ = false;
+  }
+
+  const R& runtime_;
+  Map map_;
+  Implicit implicit_;
+  ForwardTerms forward_;
+  int dim_;
+  RunOptions options_;
+  Population<R>& population_;
+  decltype(training_of(std::declval<const Method&>(), std::declval<const R&>(),
+                       std::declval<const Map&>(), std::declval<const Implicit&>(),
+                       std::declval<const ForwardTerms&>(), 1,
+                       std::declval<const TrainingOptions&>())) training_;
+  Frame frame_;                    // of the step
+  std::optional<Gaussian> start_;  // moments of the law from which the JKO step starts
+  StepProgress<Scalar> progress_;
+  std::vector<std::vector<double>> before_;  // the networks before the step in progress
+  const TrainingObserver* observer_ = nullptr;
+  Estimates last_;
+  double time_ = 0, terms_time_ = 0, next_step_size_ = 0, error_ = 0;
+  int step_ = 1, index_ = 0, part_ = 0, rejected_ = 0, rolled_back_ = 0;
+  std::uint32_t draws_ = 0;
+  bool is_prepared_ = false, has_estimate_ = false, is_asking_ = false, has_duals_ = false;
+};
+
+}  // namespace wgf
