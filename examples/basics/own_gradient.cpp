@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// A posterior with a hand-written gradient: did cold damage the Challenger's seals? Logistic
-// regression on the 23 earlier launches.
+// A posterior with a hand-written gradient: logistic regression on the Challenger's O-rings.
+// Did cold damage the seals? The data are the 23 earlier launches.
 #include <cstdio>
 #include <wgf/wgf.hpp>
 

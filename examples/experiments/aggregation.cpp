@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Aggregation: attracting and repelling particles converge to a ring or the semicircle law, by
-// backward or forward steps (appendix C.2).
+// Aggregation: particles converge to a ring or the semicircle law (appendix C.2).
 #include <algorithm>
 #include <cmath>
 #include <numbers>

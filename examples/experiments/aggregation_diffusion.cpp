@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Aggregation and diffusion: a uniform square splits into four pulses that merge, compared with
-// finite volumes (section 4.4, appendix C.3).
+// Aggregation and diffusion in the plane, compared with finite volumes (section 4.4).
+// A uniform square splits into four pulses that merge; see also appendix C.3.
 #include <algorithm>
 #include <cmath>
 #include <string>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Gaussian mixture: nine modes in 8, 13 or any number of dimensions, compared with Langevin
-// dynamics at the same time (section 4.1).
+// Nine Gaussians in d dimensions, compared with Langevin dynamics at the same time (section 4.1).
 #include <cmath>
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Generative: the flow of an f-divergence to a target given by samples only: two moons, a ring of
-// Gaussians or a file (eq. 8).
+// Generative: the flow of an f-divergence to a target given by samples (eq. 8).
+// The target is two moons, a ring of Gaussians or a file.
 #include <algorithm>
 #include <cmath>
 #include <optional>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Heat: the flow of the entropy from a random Gaussian, compared with the heat equation and the
-// exact JKO iterates.
+// Heat: the flow of the entropy from a Gaussian, compared with the exact JKO iterates.
 #include <cmath>
 #include <numbers>
 #include <string>

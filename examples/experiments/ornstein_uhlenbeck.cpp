@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Ornstein–Uhlenbeck: a flow of Gaussians, compared in closed form with the PDE and the exact JKO
-// iterates (section 4.2, figure 3).
+// Ornstein–Uhlenbeck: a flow of Gaussians, compared with the exact JKO iterates (section 4.2).
 #include <cmath>
 #include <numbers>
 #include <string>

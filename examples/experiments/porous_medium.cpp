@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Porous medium: a spreading Barenblatt profile, compared with the PDE and the exact JKO iterates
-// (section 4.3, figure 4).
+// Porous medium: a spreading Barenblatt profile, compared with exact densities (section 4.3).
 #include <algorithm>
 #include <cmath>
 #include <limits>

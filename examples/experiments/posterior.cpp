@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Posteriors of two Bayesian models, test scores and eight schools, compared with reference draws
-// by Hamiltonian Monte Carlo.
+// Posteriors of two Bayesian models, compared with reference draws by Hamiltonian Monte Carlo.
 #include <algorithm>
 #include <filesystem>
 #include <optional>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Two moons: samples a mixture of 16 Gaussians in the plane given its unnormalised density
-// (section 4.1).
+// Two moons: samples a mixture of 16 Gaussians in the plane (section 4.1).
 #include <cmath>
 #include <string>
 #include <vector>
