@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
-# Sets up what is missing, builds one example and runs it; what it writes goes to out/NAME.
+# Installs missing packages, builds an example and runs it; its files go to out/NAME.
 #   ./run.sh                   the two moons
 #   ./run.sh NAME [OPTION …]   any example (./run.sh NAME --help lists its options)
-#   ./run.sh --list            their names
+#   ./run.sh --list            all examples
 set -euo pipefail
 # shellcheck source=tools/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tools/setup.sh"
 
 list() {  # name and first comment line of every example
   local file
-  for file in "$root"/examples/*.cpp; do
+  for file in "$root"/examples/{basics,experiments}/*.cpp; do
     awk -v name="$(basename "$file" .cpp)" '
       /SPDX/ {next}
       /^\/\/ / {sub(/^\/\/ */, ""); text = $0; exit}
@@ -24,8 +24,8 @@ case ${1:-} in
 esac
 name=${1:-two_moons}
 shift $(($# > 0))
-if [[ $name == */* || ! -f $root/examples/$name.cpp ]]; then
-  say "there is no example '$name'; ./run.sh --list names them" >&2
+if [[ $name == */* || ! -f $root/examples/basics/$name.cpp && ! -f $root/examples/experiments/$name.cpp ]]; then
+  say "there is no example '$name'; ./run.sh --list lists them" >&2
   exit 2
 fi
 
@@ -34,7 +34,7 @@ mkdir -p "$root/build"
 log=$root/build/run.log
 : >"$log"
 program=$root/build/release/examples/$name
-if ! configured_here || [[ ! -x $program ]]; then say "building $name, a minute or so the first time (log: build/run.log)"; fi
+if ! configured_here || [[ ! -x $program ]]; then say "building $name, about a minute the first time (log: build/run.log)"; fi
 configured_here || configure "$log" -DWGF_TESTS=OFF -DWGF_BENCHMARKS=OFF
 logged "$log" cmake --build "$root/build/release" --target "example_$name"
 

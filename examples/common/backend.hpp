@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Who computes: the one policy that changes when an example runs on LibTorch, and with it on a GPU.
-// With CMake's option WGF_EXAMPLES_ON_TORCH every example is built a second time, as NAME_torch,
-// for that.
+// The backend: the only policy that changes when an example runs on LibTorch, and with it on a GPU.
+// With the CMake option WGF_EXAMPLES_ON_TORCH every experiment is built a second time, as
+// NAME_torch.
 #include <cstdint>
 
 #ifdef WGF_EXAMPLES_ON_TORCH

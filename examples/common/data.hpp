@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Reading the examples' data, JSON and CSV, with one clear line about what is missing or malformed:
-// which file, which line or field.
+// Readers of JSON and CSV data. An error message is one line that names the file and the line or
+// field.
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -18,14 +18,14 @@
 
 namespace examples {
 
-/// The whole of a text file. \throws std::runtime_error naming the file when it cannot be read.
+/// The contents of a text file. \throws std::runtime_error if it cannot be read
 inline std::string read_text(const std::filesystem::path& file) {
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored))
     throw std::runtime_error(fmt::format("{}: no such file", file.string()));
   if (std::filesystem::is_directory(file, ignored))
     throw std::runtime_error(fmt::format("{}: is a folder, not a file", file.string()));
-  if (!std::filesystem::is_regular_file(file, ignored))  // a device may have no end
+  if (!std::filesystem::is_regular_file(file, ignored))  // a device could be endless
     throw std::runtime_error(fmt::format("{}: is not a regular file", file.string()));
   std::ifstream in(file, std::ios::binary);
   std::ostringstream text;
@@ -34,8 +34,8 @@ inline std::string read_text(const std::filesystem::path& file) {
   return text.str();
 }
 
-/// A parsed JSON file. \throws std::runtime_error naming the file, and the line and column of a
-/// syntax error, or the number that no double holds.
+/// A parsed JSON file. \throws std::runtime_error with line and column of a syntax error, or with a
+/// number that overflows a double
 inline nlohmann::json read_json(const std::filesystem::path& file) {
   const std::string text = read_text(file);
   try {
@@ -49,8 +49,7 @@ inline nlohmann::json read_json(const std::filesystem::path& file) {
   }
 }
 
-/// The value of one field of a JSON object. \throws std::runtime_error naming the file and the
-/// field when it is missing or of another type.
+/// A field of a JSON object. \throws std::runtime_error if it is missing or has another type
 template <class T>
 T field(const nlohmann::json& object, const std::string& name, const std::filesystem::path& file) {
   if (!object.is_object() || !object.contains(name))
@@ -63,7 +62,7 @@ T field(const nlohmann::json& object, const std::string& name, const std::filesy
   }
 }
 
-/// One field that holds numbers, as a vector.
+/// A field of numbers as a vector.
 inline Eigen::VectorXd vector_field(const nlohmann::json& object, const std::string& name,
                                     const std::filesystem::path& file) {
   const auto numbers = field<std::vector<double>>(object, name, file);
@@ -71,15 +70,15 @@ inline Eigen::VectorXd vector_field(const nlohmann::json& object, const std::str
                                            static_cast<Eigen::Index>(numbers.size()));
 }
 
-/// A CSV file of numbers: column names, and the values with one matrix column a row of the file, so
-/// that rows of draws are particles.
+/// A CSV file of numbers: the column names and the values. A row of the file is a column of the
+/// matrix, so that draws are particles.
 struct Table {
   std::vector<std::string> names;
   wgf::Particles values;  ///< names.size() × number of rows
 };
 
-/// Reads a CSV file with a header and finite numbers. \throws std::runtime_error naming the file,
-/// the line and the column.
+/// Reads a CSV file with a header and finite numbers. \throws std::runtime_error with line and
+/// column
 inline Table read_csv(const std::filesystem::path& file) {
   std::istringstream text(read_text(file));
   const auto trimmed = [](std::string_view s) {

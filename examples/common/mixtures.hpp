@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Mixtures in the plane that more than one program samples.
+// Gaussian mixtures in the plane, shared by several programs.
 #include <cmath>
 #include <numbers>
 
@@ -8,7 +8,7 @@
 
 namespace examples {
 
-/// Two half circles of eight Gaussians each, hooked into one another.
+/// Two interlocking half circles of eight Gaussians each.
 inline wgf::GaussianMixture two_moons() {
   Eigen::MatrixXd centres(2, 16);
   for (int i = 0; i < 8; ++i) {

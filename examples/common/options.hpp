@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The command line that every example shares, and a main() that turns what goes wrong, and Ctrl-C,
-// into one line on stderr.
+// The command line options shared by the experiments, and a main() that reports errors and Ctrl-C
+// in one line on stderr.
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,22 +20,21 @@
 
 namespace examples {
 
-/// The options of every example, with the example's own defaults filled in before
-/// add_common_options().
+/// The options of every experiment. Set the defaults before calling add_common_options().
 struct CommonOptions {
   std::uint64_t seed = 1;
-  int threads = 0;  ///< 0 on the command line: as many as the machine has; at least 1 once parsed
+  int threads = 0;  ///< 0 on the command line: all cores; at least 1 after parsing
   int steps = 10;
   std::string out;
   bool quiet = false;
-  std::string device = "cpu";  ///< of programs built on LibTorch
-  /// Files, or empty. Once parsed, checkpoints of a resumed run go to where it was resumed from,
-  /// unless given.
+  std::string device = "cpu";  ///< for programs built on LibTorch
+  /// Files, or empty. A resumed run writes its checkpoints to the file it was resumed from unless
+  /// another one is given.
   std::string checkpoint, resume;
   double checkpoint_seconds = 30;
 };
 
-/// A check for an option's value: a number of at least `least`.
+/// Checks that the value of an option is at least `least`.
 inline CLI::Validator at_least(double least) {
   const auto check = [least](const std::string& text) {
     double value = 0;
@@ -45,7 +44,7 @@ inline CLI::Validator at_least(double least) {
   return CLI::Validator(check, "");
 }
 
-/// A check for an option's value: a number above zero.
+/// Checks that the value of an option is positive.
 inline CLI::Validator positive() {
   const auto check = [](const std::string& text) {
     double value = 0;
@@ -55,33 +54,31 @@ inline CLI::Validator positive() {
   return CLI::Validator(check, "");
 }
 
-/// Adds the options that every example has to its command line.
+/// Adds the common options to a command line.
 inline void add_common_options(CLI::App& app, CommonOptions& options) {
-  app.add_option("--seed", options.seed, "seed of every random number")
+  app.add_option("--seed", options.seed, "random seed")->check(at_least(0))->capture_default_str();
+  app.add_option("--threads", options.threads, "number of threads; 0: all cores")
       ->check(at_least(0))
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "threads; 0: as many as the machine has")
-      ->check(at_least(0))
+  app.add_option("--steps", options.steps, "number of JKO steps")
+      ->check(at_least(1))
       ->capture_default_str();
-  app.add_option("--steps", options.steps, "JKO steps")->check(at_least(1))->capture_default_str();
-  app.add_option("--out", options.out, "folder for the report and the pictures")
-      ->capture_default_str();
+  app.add_option("--out", options.out, "output folder")->capture_default_str();
 #ifdef WGF_EXAMPLES_ON_TORCH
-  app.add_option("--device", options.device, "who computes: cpu, cuda, cuda:1, …")
-      ->capture_default_str();
+  app.add_option("--device", options.device, "device: cpu, cuda, cuda:1, …")->capture_default_str();
 #endif
-  app.add_flag("--quiet", options.quiet, "print the result alone, no progress");
+  app.add_flag("--quiet", options.quiet, "print no progress");
   const auto add = [&app](const char* name, auto& value, const char* what) {
     return app.add_option(name, value, what)->group("Checkpoints");
   };
   add("--checkpoint", options.checkpoint,
-      "save the run there now and then, at its end, and at Ctrl-C")
+      "write checkpoints to this file periodically, at the end and on Ctrl-C")
       ->type_name("FILE");
   add("--resume", options.resume,
-      "go on from a checkpoint, with the options of the run that made it; --steps may be more")
+      "resume from a checkpoint; all other options as before, except that --steps may be larger")
       ->type_name("FILE");
   add("--checkpoint-seconds", options.checkpoint_seconds,
-      "time from one to the next; 0: after every iteration")
+      "time between checkpoints; 0: after every iteration")
       ->check(at_least(0))
       ->capture_default_str();
   app.parse_complete_callback([&options] {
@@ -91,13 +88,13 @@ inline void add_common_options(CLI::App& app, CommonOptions& options) {
   });
 }
 
-/// Thrown after Ctrl-C or kill, where a program can tidy up.
+/// Thrown after Ctrl-C or SIGTERM, at a point where the program can clean up.
 class Interrupted : public std::runtime_error {
  public:
   explicit Interrupted(const std::string& where) : std::runtime_error("interrupted " + where) {}
 };
 
-/// A word as a shell reads it back.
+/// A word quoted for the shell.
 inline std::string shell_quoted(std::string_view word) {
   constexpr auto plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
   if (!word.empty() && word.find_first_not_of(plain) == word.npos) return std::string(word);
@@ -105,7 +102,7 @@ inline std::string shell_quoted(std::string_view word) {
   for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return quoted + "'";
 }
-/// The command line, with --resume FILE in place of another one that it may have.
+/// The command line with its --resume option replaced by --resume FILE.
 inline std::string resume_command(int argc, char** argv, const std::string& file) {
   std::string line;
   for (int i = 0; i < argc; ++i) {
@@ -116,15 +113,15 @@ inline std::string resume_command(int argc, char** argv, const std::string& file
   return line + "--resume " + shell_quoted(file);
 }
 
-/// Parses the command line and runs `body()`; the exit status is 0, 2 for a wrong command line, 130
-/// after Ctrl-C or kill, or 1 for anything else thrown. What is thrown becomes one line on stderr:
-/// "name: what happened".
+/// Parses the command line and runs `body()`. The exit status is 0, 2 for an invalid command line,
+/// 130 after Ctrl-C or SIGTERM, and 1 for any other exception. An exception is reported as one line
+/// on stderr: "name: message".
 template <class Body>
 int run_main(CLI::App& app, const CommonOptions& options, int argc, char** argv, Body&& body) {
   const auto fail = [&app](std::string what, int status) {
     std::replace(what.begin(), what.end(), '\n', ' ');
     if (isatty(STDERR_FILENO))
-      fmt::print(stderr, "\r\033[K");  // over a progress bar that has not come to its end
+      fmt::print(stderr, "\r\033[K");  // overwrite an unfinished progress line
     fmt::print(stderr, "{}: {}\n", app.get_name(), what);
     return status;
   };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The folder that an example writes to: checked before the run starts, filled in one go when it has
-// ended.
+// The output folder of an experiment: checked before the run, filled when it has succeeded.
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
@@ -15,13 +14,12 @@
 
 namespace examples {
 
-/// An output folder in which nothing is ever half-written. Files are made in a hidden folder inside
-/// it (the same file system, so that a rename is all it takes) and moved into place by publish();
-/// without publish() the folder is left as it was found.
+/// An output folder without partially written files. Files are written to a hidden folder inside it
+/// and moved into place by publish(), one rename each. Without publish() the folder is left
+/// unchanged.
 class OutputFolder {
  public:
-  /// Makes the folder and checks that files can be made in it. \throws std::runtime_error saying
-  /// why not.
+  /// Creates the folder and checks that it is writable. \throws std::runtime_error if it is not
   explicit OutputFolder(std::filesystem::path folder) : folder_(std::move(folder)) {
     if (folder_.empty()) throw std::runtime_error("the output folder's name is empty");
     std::error_code error;
@@ -51,17 +49,16 @@ class OutputFolder {
   OutputFolder& operator=(const OutputFolder&) = delete;
   ~OutputFolder() { clean_up(); }
 
-  /// Where to write the file `name` now; publish() moves it into the folder.
+  /// The path to write the file `name` to before publish().
   std::filesystem::path path(const std::string& name) const { return unfinished_ / name; }
   const std::filesystem::path& folder() const { return folder_; }
 
-  /// Moves every file made so far into place, each by one rename over what was there before. May be
-  /// called again.
+  /// Moves all files written so far into place, replacing existing ones. May be called repeatedly.
   void publish() {
     const std::filesystem::recursive_directory_iterator all(unfinished_);
     const std::vector<std::filesystem::directory_entry> entries(
         begin(all),
-        end(all));  // a list of its own: renaming disturbs the iteration
+        end(all));  // copied, because renaming would disturb the iteration
     for (const auto& entry : entries) {
       const auto to = folder_ / entry.path().lexically_relative(unfinished_);
       std::error_code error;
@@ -70,7 +67,7 @@ class OutputFolder {
       if (error)
         throw std::runtime_error(fmt::format("cannot write {}: {}", to.string(), error.message()));
     }
-    made_.clear();  // they hold something now
+    made_.clear();  // no longer empty
   }
 
  private:
@@ -78,12 +75,11 @@ class OutputFolder {
     std::error_code ignored;
     std::filesystem::remove_all(unfinished_, ignored);
     for (const auto& folder : made_)
-      std::filesystem::remove(folder, ignored);  // from the inside out, only what is empty
+      std::filesystem::remove(folder, ignored);  // innermost first, only if empty
   }
 
   std::filesystem::path folder_, unfinished_;
-  std::vector<std::filesystem::path>
-      made_;  // folders that were not there before, the innermost first
+  std::vector<std::filesystem::path> made_;  // folders created by this object, innermost first
 };
 
 }  // namespace examples

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Pictures by gnuplot: clouds over the contours of a density, marginals against reference draws,
-// curves. Each picture is a row of panels. Titles and labels are gnuplot's enhanced text: a_1 is a
-// subscript, so write names without underscores. A picture is never worth a failed run: without
-// gnuplot these functions say so on stderr and return false.
+// Pictures by gnuplot: particles over the contours of a density, marginals beside reference draws,
+// curves. A picture consists of panels. Titles and labels are in gnuplot's enhanced text mode, in
+// which a_1 has a subscript. A picture never makes a run fail: without gnuplot these functions
+// print a message to stderr and return false.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -27,8 +27,7 @@
 
 namespace examples {
 
-/// Colours that stay apart for colour-blind readers (after Okabe and Ito), dark enough for points
-/// on white.
+/// Colours that colour-blind readers can distinguish (after Okabe and Ito).
 namespace colour {
 inline constexpr const char* ours = "#1F6FB2";
 inline constexpr const char* target = "#D9822B";
@@ -37,8 +36,8 @@ inline constexpr const char* fourth = "#A3478F";
 inline constexpr const char* quiet = "#8A8F98";
 }  // namespace colour
 
-/// One gnuplot script and the PNG that it makes, in a folder where nobody looks yet (OutputFolder).
-/// Write commands with operator(), data with block(), then call draw().
+/// A gnuplot script and its PNG. Write commands with operator() and data with block(), then call
+/// draw().
 class Picture {
  public:
   Picture(std::filesystem::path file, int width, int height) : file_(std::move(file)) {
@@ -69,8 +68,8 @@ class Picture {
     fmt::format_to(std::back_inserter(script_), text, std::forward<Args>(args)...);
   }
 
-  /// Appends a named data block with one row a column of `values`. \return its name, "$d1" for the
-  /// first
+  /// Appends a named data block with one row per column of `values`. \return its name, "$d1" for
+  /// the first
   std::string block(const Eigen::Ref<const Eigen::MatrixXd>& values) {
     const std::string name = fmt::format("$d{}", ++blocks_);
     (*this)("{} << EOD\n", name);
@@ -89,18 +88,18 @@ class Picture {
     return out + "'";
   }
 
-  /// Runs gnuplot. \return false, with one line on stderr and no file, when that failed
+  /// Runs gnuplot. \return false if that fails, with one line on stderr and no file
   bool draw() {
     if (!(std::ofstream(script_file_) << script_ << "\nunset output\n").flush())
       return failed("cannot write " + script_file_.string());
     const int status = std::system(
         fmt::format("gnuplot {} > /dev/null 2> {}", in_shell(script_file_), in_shell(errors_))
             .c_str());
-    if (status == -1 || !WIFEXITED(status)) return failed("gnuplot did not run to its end");
+    if (status == -1 || !WIFEXITED(status)) return failed("gnuplot was interrupted");
     if (WEXITSTATUS(status) == 127)
       return failed("gnuplot is not installed (apt-get install gnuplot-nox)");
     if (WEXITSTATUS(status) != 0) return failed("gnuplot: " + complaint());
-    return std::filesystem::exists(file_) || failed("gnuplot made none");
+    return std::filesystem::exists(file_) || failed("gnuplot wrote no file");
   }
 
  private:
@@ -109,7 +108,7 @@ class Picture {
     for (const char c : path.string()) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
     return out + "'";
   }
-  /// What gnuplot said, on one line.
+  /// The last line that gnuplot printed.
   std::string complaint() const {
     std::ifstream in(errors_);
     std::string line, last = "unknown error";
@@ -119,7 +118,7 @@ class Picture {
   }
   bool failed(const std::string& why) const {
     std::error_code ignored;
-    std::filesystem::remove(file_, ignored);  // half a picture
+    std::filesystem::remove(file_, ignored);  // possibly incomplete
     fmt::print(stderr, "no picture {}: {}\n", file_.filename().string(), why);
     return false;
   }
@@ -129,7 +128,7 @@ class Picture {
   int blocks_ = 0;
 };
 
-/// Steps of a flow to draw, from 0 to the last: at these shares of its length, each once.
+/// Steps of a flow to draw, at these fractions of its length, each once.
 inline std::vector<int> steps_to_draw(int steps, std::initializer_list<double> shares = {
                                                      0.0, 0.05, 0.15, 0.4, 1.0}) {
   std::vector<int> all;
@@ -140,7 +139,7 @@ inline std::vector<int> steps_to_draw(int steps, std::initializer_list<double> s
   return all;
 }
 
-/// How many columns and rows of panels a picture has.
+/// The numbers of columns and rows of panels.
 struct PanelGrid {
   int columns, rows;
   static PanelGrid of(std::size_t panels, int max_columns) {
@@ -153,7 +152,7 @@ struct PanelGrid {
 struct Cloud {
   wgf::Particles points;
   std::string colour = colour::ours;
-  std::string label = {};  ///< shown in a key when not empty
+  std::string label = {};  ///< shown in the key unless empty
 };
 
 struct ScatterPanel {
@@ -164,28 +163,27 @@ struct ScatterPanel {
 struct ScatterStyle {
   std::string title = {};
   std::function<double(const Eigen::Vector2d&)> log_density =
-      {};  ///< contour lines of this one under every panel, when given
+      {};  ///< if given, its contour lines are drawn in every panel
   std::vector<double> masses = {
       0.25, 0.5, 0.75, 0.95,
-      0.995};  ///< each contour encloses this share of the mass inside the window
+      0.995};  ///< mass enclosed by each contour, relative to that in the window
   std::optional<Eigen::Vector2d> lower = {},
-                                 upper = {};  ///< the window; found from the points when not given
-  int grid = 160;                             ///< evaluations of the density along an axis
-  long max_points = 4000;                     ///< points drawn of each cloud
+                                 upper = {};  ///< the window; chosen from the points unless given
+  int grid = 160;                             ///< grid points of the density per axis
+  long max_points = 4000;                     ///< points drawn per cloud
   int max_columns = 5;
 };
 
 namespace detail {
 
-/// Quantiles of values that need not be sorted.
+/// Quantiles of unsorted values.
 inline double quantile(std::vector<double> values, double q) {
   const auto k = static_cast<std::ptrdiff_t>(q * static_cast<double>(values.size() - 1));
   std::nth_element(values.begin(), values.begin() + k, values.end());
   return values[static_cast<std::size_t>(k)];
 }
 
-/// The heights of a density on a grid such that {density ≥ height} holds the given shares of its
-/// mass.
+/// The levels h for which {density ≥ h} contains the given fractions of the mass.
 inline std::vector<double> enclosing_levels(const Eigen::MatrixXd& density,
                                             const std::vector<double>& masses) {
   std::vector<double> sorted(density.data(), density.data() + density.size());
@@ -203,7 +201,7 @@ inline std::vector<double> enclosing_levels(const Eigen::MatrixXd& density,
   return levels;
 }
 
-/// A window around all finite points: their 0.2 % to 99.8 % quantiles, widened a little.
+/// A window around all finite points: their 0.2 % to 99.8 % quantiles, slightly enlarged.
 inline std::pair<Eigen::Vector2d, Eigen::Vector2d> window(const std::vector<ScatterPanel>& panels) {
   Eigen::Vector2d lower, upper;
   for (int i = 0; i < 2; ++i) {
@@ -226,8 +224,8 @@ inline std::pair<Eigen::Vector2d, Eigen::Vector2d> window(const std::vector<Scat
 
 }  // namespace detail
 
-/// A row of panels (several rows when there are many), each with one or more clouds over the
-/// contour lines of a density. \return whether the picture was made
+/// Panels, each with one or more clouds over the contour lines of a density.
+/// \return whether the picture was drawn
 inline bool draw_scatter(const std::filesystem::path& file, const std::vector<ScatterPanel>& panels,
                          const ScatterStyle& style = {}) {
   if (panels.empty()) return true;
@@ -288,7 +286,7 @@ inline bool draw_scatter(const std::filesystem::path& file, const std::vector<Sc
     std::string keys;
     for (std::size_t c = 0; c < panels[p].clouds.size(); ++c) {
       const auto& cloud = panels[p].clouds[c];
-      // Few points: large and solid. Many: small and translucent, so that their density shows.
+      // Few points are large and solid, many are small and translucent.
       const long n = std::min<long>(cloud.points.cols(), style.max_points);
       const double size = n > 2500 ? 0.28 : n > 800 ? 0.36 : 0.5;
       const char* alpha = n > 2500 ? "9C" : n > 800 ? "78" : "40";
@@ -318,8 +316,8 @@ struct MarginalStyle {
   int max_columns = 5;
 };
 
-/// Histograms of samples (outline) over those of reference draws (filled), on the same bins, a
-/// panel a parameter. \return whether the picture was made
+/// Histograms of samples (outline) and reference draws (filled) with the same bins, one panel per
+/// parameter. \return whether the picture was drawn
 inline bool draw_marginals(const std::filesystem::path& file,
                            const std::vector<MarginalPanel>& panels,
                            const MarginalStyle& style = {}) {
@@ -355,7 +353,7 @@ inline bool draw_marginals(const std::filesystem::path& file,
       return counts / (step * static_cast<double>(std::max<std::size_t>(values.size(), 1)));
     };
     const Eigen::VectorXd s = histogram(samples), r = histogram(reference);
-    Eigen::MatrixXd rows(3, style.bins + 2);  // an empty bin at either end closes the outline
+    Eigen::MatrixXd rows(3, style.bins + 2);  // an empty bin at each end closes the outline
     rows.setZero();
     for (int i = 0; i < style.bins + 2; ++i) rows(0, i) = low + step * (i - 0.5);
     rows.row(1).segment(1, style.bins) = s.transpose(),
@@ -363,7 +361,7 @@ inline bool draw_marginals(const std::filesystem::path& file,
     blocks.push_back({picture.block(rows), low - 0.5 * step, high + 0.5 * step});
   }
 
-  // The key is a strip at the foot of the picture, so that it covers no panel.
+  // The key is below the panels.
   const double foot = 34.0 / height, head = style.title.empty() ? 0.99 : 1 - 36.0 / height;
   picture("set multiplot\n");
   if (!style.title.empty())
@@ -382,7 +380,7 @@ inline bool draw_marginals(const std::filesystem::path& file,
         "[{:.6g}:{:.6g}]\n",
         column * panel_width, head - (row + 1) * panel_height, panel_width, panel_height,
         Picture::quoted(panels[p].name), blocks[p].low, blocks[p].high);
-    // About five labels whatever the range: a step of 1, 2 or 5 times a power of ten.
+    // About five labels: steps of 1, 2 or 5 times a power of ten.
     const double rough = (blocks[p].high - blocks[p].low) / 4,
                  power = std::pow(10, std::floor(std::log10(rough)));
     picture("set xtics {:.3g}\n", power * (rough / power < 1.5   ? 1
@@ -409,25 +407,24 @@ inline bool draw_marginals(const std::filesystem::path& file,
   return picture.draw();
 }
 
-/// A curve, or separate marks when `marks` is set: y against x.
+/// A curve y against x, or separate points if `marks` is set.
 struct Curve {
   std::string label;
   Eigen::VectorXd x, y;
   std::string colour = colour::ours;
   bool marks = false;                   ///< points instead of a line
-  bool dashed = false;                  ///< for references
-  Eigen::VectorXd low = {}, high = {};  ///< the ends of error bars, drawn when given
+  bool dashed = false;                  ///< for exact solutions
+  Eigen::VectorXd low = {}, high = {};  ///< the ends of error bars, if given
 };
 
 struct CurvePanel {
   std::string title, x_label, y_label;
   std::vector<Curve> curves;
   bool log_x = false, log_y = false;
-  bool equal_units = false;  ///< the same length for a unit of x and of y, for curves in the plane
+  bool equal_units = false;  ///< equal scaling of both axes
 };
 
-/// A row of panels with curves and marks, for errors over steps or densities in one dimension.
-/// \return whether the picture was made
+/// Panels with curves and points. \return whether the picture was drawn
 inline bool draw_curves(const std::filesystem::path& file, const std::vector<CurvePanel>& panels,
                         const std::string& title = {}) {
   if (panels.empty()) return true;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Two posteriors as targets, in coordinates on all of R^d (a positive parameter is sampled as its
-// logarithm, with the log-Jacobian in the density), and what a flow needs to start near one: mode,
-// standardised coordinates, a Gaussian variational fit.
+// Two posteriors as targets on all of R^d (a positive parameter is sampled by its logarithm, with
+// the log-Jacobian in the density), and tools to standardise them: Laplace approximation, Gaussian
+// variational fit, standardised coordinates.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -27,24 +27,25 @@ inline double sigmoid(double x) {
   return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
 }
 
-/// log of the half-Cauchy density of e^s, plus the Jacobian s, up to a constant: s − log(1 +
-/// (e^s/scale)²); and its derivative by s.
+/// Half-Cauchy log-density of e^s plus the log-Jacobian s, up to a constant, and its derivative:
+/// s − log(1 + (e^s/scale)²).
 inline double log_half_cauchy(double s, double scale) {
   return s - softplus(2 * (s - std::log(scale)));
 }
-inline double log_half_cauchy_slope(double s, double scale) {
+inline double log_half_cauchy_derivative(double s, double scale) {
   return 1 - 2 * sigmoid(2 * (s - std::log(scale)));
 }
 }  // namespace detail
 
 /// Children's test scores by mother's schooling and IQ, a linear regression with interaction:
-/// y_i ~ N(β1 + β2 hs_i + β3 iq_i + β4 hs_i iq_i, σ), β flat, σ ~ half-Cauchy(0, 2.5). Sampled: x =
-/// (β1, β2, β3, β4, log σ). The data enter through |y − Hβ|² = r + (β − b)ᵀ HᵀH (β − b) alone, with
-/// b the least-squares solution, so that an evaluation does not depend on their number.
+/// y_i ~ N(β1 + β2 hs_i + β3 iq_i + β4 hs_i iq_i, σ), flat prior on β, σ ~ half-Cauchy(0, 2.5).
+/// Sampled: x = (β1, β2, β3, β4, log σ). The data enter only through
+/// |y − Hβ|² = r + (β − b)ᵀ HᵀH (β − b), where b is the least-squares solution, so that the cost of
+/// an evaluation does not depend on their number.
 class TestScores {
  public:
-  /// \param file posteriordb's data of kidscore_interaction \throws std::runtime_error naming what
-  /// is missing or malformed
+  /// \param file posteriordb's data of kidscore_interaction \throws std::runtime_error if data are
+  /// missing or malformed
   static TestScores read(const std::filesystem::path& file) {
     const auto json = read_json(file);
     const auto score = vector_field(json, "kid_score", file),
@@ -62,7 +63,7 @@ class TestScores {
     }
   }
 
-  /// \param design n × 4, \param y n; at least five data that determine β
+  /// \param design n × 4 \param y n observations, n ≥ 5
   TestScores(const Eigen::MatrixXd& design, const Eigen::VectorXd& y)
       : count_(static_cast<double>(y.size())) {
     const auto need = [&](bool good) {
@@ -90,8 +91,8 @@ class TestScores {
     const Eigen::Vector4d e = x.head<4>() - fit_, ge = gram_ * e;
     const double precision = std::exp(-2 * x[4]);
     Eigen::VectorXd g(5);
-    g << -precision * ge,
-        -count_ + (residual_ + e.dot(ge)) * precision + detail::log_half_cauchy_slope(x[4], 2.5);
+    g << -precision * ge, -count_ + (residual_ + e.dot(ge)) * precision +
+                              detail::log_half_cauchy_derivative(x[4], 2.5);
     return g;
   }
 
@@ -101,7 +102,7 @@ class TestScores {
   static std::vector<std::string> constrained_names() {
     return {"beta1", "beta2", "beta3", "beta4", "sigma"};
   }
-  /// The constrained parameters, one column a particle: (β1, …, β4, σ).
+  /// The constrained parameters (β1, …, β4, σ), one particle per column.
   static wgf::Particles constrain(wgf::Particles x) {
     x.row(4) = x.row(4).array().exp();
     return x;
@@ -110,7 +111,7 @@ class TestScores {
     x.row(4) = x.row(4).array().log();
     return x;
   }
-  /// Where to start looking for the mode.
+  /// A starting point for the search of the mode.
   Eigen::VectorXd start() const {
     Eigen::VectorXd x(5);
     x << fit_, 0.5 * std::log(residual_ / count_);
@@ -129,8 +130,8 @@ class TestScores {
 /// τ θ_8, μ, τ).
 class EightSchools {
  public:
-  /// \param file posteriordb's data of eight_schools_noncentered \throws std::runtime_error naming
-  /// what is missing or malformed
+  /// \param file posteriordb's data of eight_schools_noncentered \throws std::runtime_error if data
+  /// are missing or malformed
   static EightSchools read(const std::filesystem::path& file) {
     const auto json = read_json(file);
     const auto y = vector_field(json, "y", file), sigma = vector_field(json, "sigma", file);
@@ -151,10 +152,10 @@ class EightSchools {
   }
   Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
     const double mu = x[8], tau = std::exp(x[9]);
-    const Vector8 theta = x.head<8>(), pull = precision_ * (y_ - mu - tau * theta);
+    const Vector8 theta = x.head<8>(), score = precision_ * (y_ - mu - tau * theta);
     Eigen::VectorXd g(10);
-    g << (tau * pull - theta).matrix(), pull.sum() - mu / 25,
-        tau * (pull * theta).sum() + detail::log_half_cauchy_slope(x[9], 5);
+    g << (tau * score - theta).matrix(), score.sum() - mu / 25,
+        tau * (score * theta).sum() + detail::log_half_cauchy_derivative(x[9], 5);
     return g;
   }
 
@@ -188,7 +189,7 @@ struct Moments {
   std::vector<std::string> names;
   Eigen::VectorXd mean, sd;
 
-  /// The moments of a cloud, one column a particle.
+  /// The moments of particles, one per column.
   static Moments of(const wgf::Particles& x, std::vector<std::string> names = {}) {
     const Eigen::VectorXd mean = x.rowwise().mean();
     const double n = static_cast<double>(std::max<Eigen::Index>(x.cols() - 1, 1));
@@ -196,8 +197,8 @@ struct Moments {
   }
 };
 
-/// What is known about a posterior: the moments of all 10,000 reference draws on both scales, and
-/// 2,000 of the draws for pictures.
+/// Reference draws of a posterior: the moments of all 10,000 on both scales, and 2,000 of the draws
+/// for pictures.
 struct Reference {
   Moments constrained, sampled;
   wgf::Particles draws;          ///< on the constrained scale
@@ -238,7 +239,7 @@ struct Reference {
   }
 };
 
-/// How far a cloud's moments are from reference ones, at worst over the parameters.
+/// Largest differences between the moments of particles and reference moments.
 struct MomentErrors {
   double mean;  ///< in reference standard deviations
   double sd;    ///< relative
@@ -268,9 +269,8 @@ Eigen::MatrixXd hessian(const Target& target, const Eigen::VectorXd& x) {
   return 0.5 * (h + h.transpose());
 }
 
-/// The mode of a target and the Laplace approximation there, by Newton's method with a damped
-/// Hessian and step halving. \throws std::runtime_error when no maximum with a negative definite
-/// Hessian is found
+/// The Laplace approximation of a target at its mode, by a damped Newton method. \throws
+/// std::runtime_error if no maximum with a negative definite Hessian is found
 template <class Target>
 GaussianFit laplace_fit(const Target& target, Eigen::VectorXd x) {
   double value = target.log_density(x), damping = 0;
@@ -285,7 +285,7 @@ GaussianFit laplace_fit(const Target& target, Eigen::VectorXd x) {
                                             damping * Eigen::MatrixXd(scale.asDiagonal()));
       if (llt.info() == Eigen::Success) {
         const Eigen::VectorXd step = llt.solve(g);
-        const double gain = g.dot(step);  // twice the rise that the quadratic model promises
+        const double gain = g.dot(step);  // twice the increase predicted by the quadratic model
         if (damping == 0 && gain < 1e-16)
           return {x, llt.solve(Eigen::MatrixXd::Identity(x.size(), x.size())).llt().matrixL()};
         const double next = target.log_density(x + step);
@@ -302,11 +302,11 @@ GaussianFit laplace_fit(const Target& target, Eigen::VectorXd x) {
   throw std::runtime_error("laplace_fit: found no mode with a negative definite Hessian");
 }
 
-/// The Gaussian q that maximises the evidence lower bound E_q[log p] + H(q): a start that sees more
-/// of a skewed posterior than the mode does. The expectation is over fixed normals (whitened, so
-/// that a Gaussian target is fitted exactly), x = m + Lε; ascent by the natural gradient m += ρ S
-/// E[∇log p], S⁻¹ −= ρ (S⁻¹ + E[∇² log p]) with E[∇² log p] = S^{-1}E[(x − m)∇log pᵀ] (Price's
-/// theorem), halving ρ when the bound falls.
+/// The Gaussian q that maximises the evidence lower bound E_q[log p] + H(q). For skewed posteriors
+/// it is a better fit than the Laplace approximation. The expectation is over fixed normals, x = m
+/// + Lε, whitened so that a Gaussian target is fitted exactly. Natural gradient ascent: m += ρ S
+/// E[∇log p], S⁻¹ −= ρ (S⁻¹ + E[∇² log p]), with E[∇² log p] = S⁻¹ E[(x − m)∇log pᵀ] (Price's
+/// theorem). ρ is halved when the bound decreases.
 template <class Target>
 GaussianFit variational_fit(const Target& target, GaussianFit fit, std::uint64_t seed = 1,
                             int normals = 10000, int iterations = 500) {
@@ -316,7 +316,7 @@ GaussianFit variational_fit(const Target& target, GaussianFit fit, std::uint64_t
   const MatrixXd moment = e * e.transpose() / static_cast<double>(e.cols());
   moment.llt().matrixL().solveInPlace(e);
   MatrixXd eps(d, 2 * e.cols());
-  eps << e, -e;  // antithetic: mean 0; whitened: covariance I
+  eps << e, -e;  // antithetic, hence mean 0; whitened, hence covariance I
   const double n = static_cast<double>(eps.cols());
 
   const auto bound = [&](const GaussianFit& q) {
@@ -362,7 +362,7 @@ GaussianFit variational_fit(const Target& target, GaussianFit fit, std::uint64_t
 }
 
 /// A target in the coordinates z of a Gaussian fit, x = mean + factor z: well scaled, and standard
-/// normal where the fit is exact. Keeps a copy of the target.
+/// normal if the fit is exact. Stores a copy of the target.
 template <class Target>
 class Standardised {
  public:
@@ -382,7 +382,7 @@ class Standardised {
     return fit_.factor.transpose() * target_.gradient(fit_.mean + fit_.factor * z);
   }
 
-  /// From standardised to sampled coordinates and back, one column a particle.
+  /// From standardised to sampled coordinates and back, one particle per column.
   wgf::Particles to_sampled(const wgf::Particles& z) const {
     return (fit_.factor * z).colwise() + fit_.mean;
   }

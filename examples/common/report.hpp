@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The report of a run: settings, seed, times and measured metrics, as one JSON file.
+// The report of a run as one JSON file: settings, seed, times and metrics.
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -19,9 +19,9 @@
 
 namespace examples {
 
-/// Collects what a run was asked for and what came out, then writes it:
+/// Collects settings and results of a run and writes
 /// {"program": …, "seed": …, "settings": {…}, "seconds": {…}, "metrics": {…}, "notes": […]}. Names
-/// are snake_case.
+/// are in snake_case.
 class Report {
  public:
   Report(std::string program, const CommonOptions& options) {
@@ -36,21 +36,21 @@ class Report {
 #endif
   }
 
-  /// Anything that nlohmann::json converts: numbers, strings, vectors of them.
+  /// A setting: any type that nlohmann::json converts.
   template <class T>
   void setting(const std::string& name, const T& value) {
     content_["settings"][snake_case(name)] = value;
   }
-  /// A measured result; one that is not finite is written as null, with a note.
+  /// A numerical result. A non-finite value is written as null, with a note.
   void metric(const std::string& name, double value) {
     if (!std::isfinite(value)) note(fmt::format("{} is not finite", name));
     content_["metrics"][snake_case(name)] = value;
   }
-  /// A result of another shape: an object a parameter, a string.
+  /// A result of any other type.
   void metric(const std::string& name, nlohmann::ordered_json value) {
     content_["metrics"][snake_case(name)] = std::move(value);
   }
-  /// A result with a number for every step, target or mode.
+  /// A result with one number per step, target or mode.
   template <class Values>
   void list(const std::string& name, const Values& values) {
     metric(name, nlohmann::ordered_json(std::vector(values.begin(), values.end())));
@@ -58,7 +58,7 @@ class Report {
   void seconds(const std::string& name, double value) {
     content_["seconds"][snake_case(name)] = std::round(value * 1e4) / 1e4;
   }
-  /// Runs `work` and records how long it took. \return what `work` returns
+  /// Runs `work` and records its duration. \return the result of `work`
   template <class Work>
   auto timed(const std::string& name, Work&& work) {
     seconds(name, 0);
@@ -73,13 +73,12 @@ class Report {
     } watch{*this, name};
     return work();
   }
-  /// A remark for the reader: a picture that could not be made, a value that was clamped.
+  /// A remark, such as a picture that could not be drawn.
   void note(std::string text) { content_["notes"].push_back(std::move(text)); }
 
   const nlohmann::ordered_json& content() const { return content_; }
 
-  /// Writes the report; the file is complete or not there at all. \throws wgf::FileError naming the
-  /// file
+  /// Writes the report atomically. \throws wgf::FileError naming the file
   void write(const std::filesystem::path& file) const {
     wgf::detail::write_atomically("report", file,
                                   [&](std::ostream& out) { out << content_.dump(2) << '\n'; });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What the programs that run a flow share: the training's options, presets of them, runs with
-// progress and checkpoints, and the summary at the end.
+// What the experiments share: training options and presets, runs with progress and checkpoints, and
+// the summary at the end.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -24,7 +24,7 @@
 
 namespace examples {
 
-/// The numbers of a training: what a preset names and the command line overrides.
+/// The options of a training: set by a preset, overridden by the command line.
 struct Training {
   wgf::RunOptions run;
   double step_size;  ///< a
@@ -32,13 +32,24 @@ struct Training {
 };
 using Presets = std::map<std::string, Training>;
 
-/// Adds an option that chooses among named trainings, --preset by default. Call it before
-/// everything else is added: options are applied in this order, so that those given override the
-/// preset. \param name the default one, whose values --help shows
+/// The dual form of a term: its network, fitted by `Fit`.
+template <class Fit = wgf::LogisticLoss, class Network>
+wgf::Dual<Network, Fit> dual_of(const Network& network) {
+  return {.network = network};
+}
+/// Its description for a report.
+template <class Network, class Fit>
+std::string describe_dual(const wgf::Dual<Network, Fit>& dual) {
+  return wgf::describe(dual.network) + ", " + Fit::name;
+}
+
+/// Adds an option that selects a preset, --preset by default. Call it before adding the other
+/// options: they are applied in this order and override the preset.
+/// \param name the default preset; --help shows its values
 inline CLI::Option* add_presets(CLI::App& app, CommonOptions& options, const Presets& presets,
                                 std::string& name, Training& training,
                                 const char* option = "--preset",
-                                const char* help = "named settings; other options override them") {
+                                const char* help = "preset; other options override its values") {
   const auto choose = [&presets, &options, &name, &training](const std::string& chosen) {
     name = chosen, training = presets.at(chosen), options.steps = training.run.steps;
   };
@@ -55,7 +66,7 @@ inline CLI::Option* add_presets(CLI::App& app, CommonOptions& options, const Pre
       ->default_str(name);
 }
 
-/// A check for an option's value: a number between two others.
+/// Checks that the value of an option lies in an interval.
 inline CLI::Validator between(double least, double most, bool exclude_least = false) {
   const auto check = [=](const std::string& text) {
     double value = 0;
@@ -68,73 +79,75 @@ inline CLI::Validator between(double least, double most, bool exclude_least = fa
   return CLI::Validator(check, "");
 }
 
-/// Adds the options of a training.
+/// Adds the training options.
 inline void add_training_options(CLI::App& app, Training& training) {
   auto& run = training.run;
   const auto add = [&app](const char* name, auto& value, const char* what) {
     return app.add_option(name, value, what)->capture_default_str()->group("Training");
   };
-  add("--step-size", training.step_size, "a, the time of a JKO step")->check(positive());
-  add("--iterations", run.iterations, "iterations of a JKO step")->check(at_least(1));
-  add("--first-step", run.first_step, "the first step gets this many times the iterations")
+  add("--step-size", training.step_size, "step size a of the scheme")->check(positive());
+  add("--iterations", run.training.iterations, "iterations per JKO step")->check(at_least(1));
+  add("--first-step", run.training.first_step, "factor on the iterations of the first step")
       ->check(positive());
-  add("--dual-steps", run.dual_steps, "steps of the dual network in an iteration")
+  add("--dual-steps", run.training.dual_steps, "dual network updates per iteration")
       ->check(at_least(1));
-  add("--batch", run.batch, "particles in a batch")->check(at_least(1));
-  add("--rate", run.map_rate, "Adam's rate for the map")->check(positive());
-  add("--dual-rate", run.dual_rate, "Adam's rate for the dual network")->check(positive());
-  add("--final-rate", run.final_rate_fraction,
-      "within a step the rates fall to this share; 1: constant")
+  add("--batch", run.training.batch, "batch size")->check(at_least(1));
+  add("--rate", run.training.map_rate, "learning rate of the map")->check(positive());
+  add("--dual-rate", run.training.dual_rate, "learning rate of the dual network")
+      ->check(positive());
+  add("--final-rate", run.training.final_rate_fraction,
+      "final learning rate of a step as a fraction of the initial one; 1: constant")
       ->check(between(0, 1, true));
-  add("--average", run.tail_average, "average the map over this last share of a step")
+  add("--average", run.training.tail_average,
+      "fraction of a step, at its end, over which the map is averaged; 0: last iterate")
       ->check(between(0, 1));
-  add("--pool", run.pool, "particles that stand for the cloud")->check(at_least(1));
-  add("--whiten", run.whiten, "train in coordinates where the cloud has mean 0 and covariance I")
-      ->default_str(run.whiten ? "true" : "false");
+  add("--pool", run.population.size, "number of particles that represent P_k")->check(at_least(1));
+  add("--whiten", run.training.whiten,
+      "train in coordinates in which P_k has mean 0 and covariance I")
+      ->default_str(run.training.whiten ? "true" : "false");
 }
-/// Adds --map, for programs that train either of two.
+/// Adds --map, for programs with a choice of two maps.
 inline CLI::Option* add_map(CLI::App& app, std::string& map) {
   return app
       .add_option(
           "--map", map,
-          "the transport map: a residual network, or icnn, the gradient of a convex network")
+          "transport map: residual (a residual network) or icnn (the gradient of a convex network)")
       ->check(CLI::IsMember({"residual", "icnn"}))
       ->capture_default_str();
 }
-/// Adds --dropout, for programs whose dual network takes it.
+/// Adds --dropout, for programs whose dual network supports it.
 inline void add_dropout(CLI::App& app, Training& training) {
-  app.add_option("--dropout", training.dropout,
-                 "share of the dual network's hidden units dropped while it is fitted")
+  app.add_option("--dropout", training.dropout, "dropout rate of the dual network during training")
       ->check(between(0, 0.99))
       ->capture_default_str()
       ->group("Training");
 }
 
-/// The training as settings of the report; throws what wgf would throw later for options that make
-/// no sense.
+/// Adds the training options to the report. \throws std::invalid_argument for invalid options, as
+/// the run would.
 inline void report_training(Report& report, const std::string& preset, const Training& training) {
   const auto& run = training.run;
   run.check();
   report.setting("preset", preset);
   report.setting("step_size", training.step_size);
-  report.setting("iterations", run.iterations);
-  report.setting("first_step", run.first_step);
-  report.setting("dual_steps", run.dual_steps);
-  report.setting("batch", run.batch);
-  report.setting("rate", run.map_rate);
-  report.setting("dual_rate", run.dual_rate);
-  report.setting("final_rate_fraction", run.final_rate_fraction);
-  report.setting("average", run.tail_average);
-  report.setting("pool", run.pool);
-  report.setting("whiten", run.whiten);
+  report.setting("iterations", run.training.iterations);
+  report.setting("first_step", run.training.first_step);
+  report.setting("dual_steps", run.training.dual_steps);
+  report.setting("batch", run.training.batch);
+  report.setting("rate", run.training.map_rate);
+  report.setting("dual_rate", run.training.dual_rate);
+  report.setting("final_rate_fraction", run.training.final_rate_fraction);
+  report.setting("tail_average", run.training.tail_average);
+  report.setting("pool", run.population.size);
+  report.setting("whiten", run.training.whiten);
   report.setting("dropout", training.dropout);
 }
 
-/// Which of a program's runs: from 1.
+/// Which of a program's runs, counted from 1.
 struct RunNumber {
   int number = 1, of = 1;
 };
-/// Where a run's checkpoint is: FILE itself, or of several runs run-07.ckpt for run.ckpt.
+/// The checkpoint file of a run: FILE itself, or with several runs run-07.ckpt for run.ckpt.
 inline std::filesystem::path numbered(const std::filesystem::path& file, RunNumber run) {
   if (run.of == 1) return file;
   const auto digits = fmt::format("{}", run.of).size();
@@ -142,7 +155,7 @@ inline std::filesystem::path numbered(const std::filesystem::path& file, RunNumb
                                           file.extension().string());
 }
 
-/// What a run's numbers depend on, as the report has it.
+/// The settings that determine a run's results, as in the report.
 inline nlohmann::ordered_json identity(const Report& report) {
   const auto& content = report.content();
   nlohmann::ordered_json all{{"program", content["program"]}, {"seed", content["seed"]}};
@@ -150,8 +163,8 @@ inline nlohmann::ordered_json identity(const Report& report) {
   for (const char* free : {"steps", "threads", "device", "samples"}) all.erase(free);
   return all;
 }
-/// It is kept beside the checkpoints: the solver's own checks see neither a kernel's parameters nor
-/// the samples of a law.
+/// The settings are saved beside the checkpoints, because the solver cannot compare the parameters
+/// of a kernel or the samples of a target.
 inline std::filesystem::path identity_file(std::filesystem::path checkpoint) {
   return checkpoint += ".json";
 }
@@ -160,7 +173,7 @@ inline void write_identity(const std::filesystem::path& checkpoint, const Report
     out << identity(report).dump(2) << '\n';
   });
 }
-/// \throws std::runtime_error naming the first setting that is another one
+/// \throws std::runtime_error naming the first setting that differs
 inline void check_identity(const std::filesystem::path& checkpoint, const Report& report) {
   if (!std::filesystem::exists(identity_file(checkpoint))) return;
   const auto saved = read_json(identity_file(checkpoint));
@@ -175,17 +188,17 @@ inline void check_identity(const std::filesystem::path& checkpoint, const Report
   }
 }
 
-/// \throws Interrupted after a Ctrl-C. \param where it came
+/// \throws Interrupted after Ctrl-C. \param where the interruption, for the message
 inline void check_interrupt(const std::string& where = "after the training") {
   if (wgf::interrupted()) throw Interrupted(where);
 }
 
-/// The observer of a run: progress on stderr unless quiet, checkpoints if there are any, and an end
-/// after the iteration of a Ctrl-C.
+/// The observer of a run: prints progress to stderr unless quiet, writes checkpoints if asked to,
+/// and ends the run after the current iteration on Ctrl-C.
 struct Watch {
   bool quiet;
   wgf::Checkpoint* checkpoint;
-  std::string where = "after the training";  ///< where a Ctrl-C came
+  std::string where = "after the training";  ///< where Ctrl-C interrupted the run
 
   void operator()(const wgf::Progress& progress, const wgf::Run& run) {
     if (!quiet) wgf::print_progress(progress);
@@ -202,17 +215,18 @@ struct Watch {
   }
 };
 
-/// What a run made, and what it said of itself on the way.
+/// The flow of a run and its progress reports.
 template <class Flow>
 struct Trained {
   Flow flow;
   std::vector<wgf::Progress> history;
 };
 
-/// Runs the solver, or goes on with what --resume names: the outcome is the same. Its seconds,
-/// those before it was resumed among them, go to the report, whose settings must be complete. Where
-/// a program has several runs they are called in order; on --resume those that have no checkpoint
-/// yet start anew. \throws Interrupted after Ctrl-C, the run being saved where --checkpoint says
+/// Runs the solver, or resumes the run given by --resume; the result is the same. The training
+/// time, including that before a resumption, is added to the report, whose settings must be
+/// complete. If a program has several runs, they are called in order; on --resume, runs without a
+/// checkpoint start from the beginning. \throws Interrupted after Ctrl-C; the run is then saved to
+/// --checkpoint
 template <class Solver, class Initial>
 Trained<typename Solver::Flow> train(const Solver& solver, const Initial& initial,
                                      const wgf::RunOptions& run, const CommonOptions& options,
@@ -233,10 +247,10 @@ Trained<typename Solver::Flow> train(const Solver& solver, const Initial& initia
 
   auto state = solver.start(initial, run);
   if (resumes) state.restore(from);
-  if (checkpoint && !(resumes && from == checkpoint->file())) {  // there is one from the beginning
+  if (checkpoint && !(resumes && from == checkpoint->file())) {  // the first one
     checkpoint->save(state);
     write_identity(options.checkpoint, report);
-    if (options.resume.empty())  // later ones are of another time
+    if (options.resume.empty())  // checkpoints of a previous program run
       for (int k = which.number + 1; k <= which.of; ++k)
         fs::remove(numbered(options.checkpoint, {k, which.of}));
   }
@@ -250,34 +264,34 @@ Trained<typename Solver::Flow> train(const Solver& solver, const Initial& initia
   return {state.flow(), state.history()};
 }
 
-/// What was measured: for the report, and for people a line for every number, with what a good
-/// value would be.
+/// The measured results: for the report, and for the screen one line per number with the expected
+/// value.
 class Summary {
  public:
   explicit Summary(Report& report) : report_(report) {}
 
-  /// A number for both. \param name in the report \param what it is, in words
+  /// A number for report and screen. \param name in the report \param what its description
   void metric(const std::string& name, std::string what, double value, std::string good = {}) {
     report_.metric(name, value);
     row(std::move(what), value, std::move(good));
   }
-  /// The seconds that the report has under "training".
+  /// The training time in the report.
   void training_seconds() {
-    metric("seconds", "seconds of training", report_.content()["seconds"]["training"]);
+    metric("seconds", "training time in seconds", report_.content()["seconds"]["training"]);
   }
-  /// What diagnostics say of a flow to a target: lines below the others, and "diagnostics" in the
+  /// The diagnostics of a flow: below the other lines on the screen, and "diagnostics" in the
   /// report.
   template <class Flow, class Target>
   void diagnose(const Trained<Flow>& trained, const Target& target, const CommonOptions& options) {
-    const auto diagnostic = wgf::diagnose(
+    const auto diagnosis = wgf::diagnose(
         trained.flow, target, {.samples = 4000, .seed = options.seed, .history = trained.history});
-    diagnostic_ = diagnostic.text();
-    nlohmann::ordered_json all{{"overall", diagnostic.overall}, {"lines", diagnostic.lines}};
-    if (diagnostic.importance) all["pareto_k"] = diagnostic.importance->pareto_k;
-    if (diagnostic.stein) all["stein_p_value"] = diagnostic.stein->p_value;
+    diagnosis_ = diagnosis.text();
+    nlohmann::ordered_json all{{"overall", diagnosis.overall}, {"lines", diagnosis.lines}};
+    if (diagnosis.importance) all["pareto_k"] = diagnosis.importance->pareto_k;
+    if (diagnosis.stein) all["stein_p_value"] = diagnosis.stein->p_value;
     report_.metric("diagnostics", std::move(all));
   }
-  /// A line for people alone.
+  /// A line for the screen only.
   void row(std::string what, double value, std::string good = {}) {
     rows_.push_back({std::move(what), fmt::format("{:.4g}", value), std::move(good)});
   }
@@ -292,7 +306,7 @@ class Summary {
     for (const auto& r : rows_)
       fmt::print("  {}{}  {}{}{}\n", r.what, pad(what, r.what), pad(value, r.value), r.value,
                  r.good.empty() ? "" : "   (" + r.good + ")");
-    if (!diagnostic_.empty()) fmt::print("diagnostics: {}", diagnostic_);
+    if (!diagnosis_.empty()) fmt::print("diagnostics: {}", diagnosis_);
   }
 
  private:
@@ -301,22 +315,22 @@ class Summary {
   };
   Report& report_;
   std::vector<Row> rows_;
-  std::string diagnostic_;
+  std::string diagnosis_;
 };
 
-/// Writes the report beside the other files, moves all of them into place, and says where they are.
+/// Writes the report, moves all files into place and prints where they are.
 /// \param others names of further files, beginning with a comma
 inline void publish(OutputFolder& out, Report& report, bool has_picture,
                     const std::string& others = {}) {
   check_interrupt();
-  if (!has_picture) report.note("no picture was made");
+  if (!has_picture) report.note("no picture was drawn");
   report.write(out.path("report.json"));
   out.publish();
   fmt::print("files in {}: {}report.json, samples.npy, flow.wgf{}\n", out.folder().string(),
              has_picture ? "picture.png, " : "", others);
 }
 
-/// Seeds for the other samples that a program needs: distinct for all runs and uses.
+/// Seeds for a program's other samples, distinct for every seed and use.
 inline std::uint64_t derived_seed(const CommonOptions& options, int use) {
   return 16 * options.seed + static_cast<std::uint64_t>(use);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Ornstein–Uhlenbeck: a flow of Gaussians, compared in closed form with the PDE and with the exact
-// JKO iterate (section 4.2, figure 3).
+// Ornstein–Uhlenbeck: a flow of Gaussians, compared with the exact JKO iterates (section 4.2).
 #include <cmath>
 #include <numbers>
 #include <string>
@@ -21,38 +20,35 @@ using examples::CommonOptions, examples::Training;
 
 namespace {
 
-// ---- the settings: networks and numbers of each preset ----
-struct Ours {  // the networks hold the solution: an affine map, the logarithm of a ratio of
-               // Gaussians
+// ---- presets: networks and training ----
+struct Ours {  // the networks contain the solution: an affine map and a quadratic log-ratio
   static auto map() { return wgf::Affine{}; }
-  static auto dual() { return wgf::Quadratic{}; }
-  static auto fit() { return wgf::LogisticLoss{}; }
-  static Training training(bool coupled) {
+  static auto dual() { return wgf::Dual<wgf::Quadratic>{}; }
+  static Training training(bool common) {
     return {.run = {.steps = 18,
-                    .iterations = 500,
-                    .batch = 1000,
-                    .map_rate = 2e-3,
-                    .dual_rate = 2e-3,
-                    .first_step = 4,
-                    .common_random_numbers = coupled},
+                    .training = {.iterations = 500,
+                                 .batch = 1000,
+                                 .map_rate = 2e-3,
+                                 .dual_rate = 2e-3,
+                                 .first_step = 4,
+                                 .common_random_numbers = common}},
             .step_size = 0.05,
             .dropout = 0};
   }
 };
 struct Paper {  // appendix D.2
   static auto map() { return wgf::DeepLinear<64, 3>{}; }
-  static auto dual() { return wgf::Mlp<64, 3>{}; }
-  static auto fit() { return wgf::VariationalBound{}; }
+  static auto dual() { return wgf::Dual<wgf::Mlp<64, 3>, wgf::VariationalBound>{}; }
   static Training training() {
     return {.run = {.steps = 18,
-                    .iterations = 500,
-                    .batch = 1000,
-                    .map_rate = 5e-3,
-                    .dual_rate = 5e-3,
-                    .final_rate_fraction = 1,
-                    .tail_average = 0,
-                    .first_step = 1,
-                    .whiten = false},
+                    .training = {.iterations = 500,
+                                 .batch = 1000,
+                                 .map_rate = 5e-3,
+                                 .dual_rate = 5e-3,
+                                 .final_rate_fraction = 1,
+                                 .tail_average = 0,
+                                 .first_step = 1,
+                                 .whiten = false}},
             .step_size = 0.05,
             .dropout = 0};
   }
@@ -68,7 +64,7 @@ struct Options : CommonOptions {
   long samples = 10000;
 };
 
-/// What a scheme's step would be if it were solved exactly.
+/// The iterate of a scheme whose steps are solved exactly.
 wgf::Gaussian exact_iterate(const wgf::OrnsteinUhlenbeck& process, const wgf::Backward& scheme,
                             int step) {
   return process.jko(step, scheme.step_size);
@@ -78,7 +74,7 @@ wgf::Gaussian exact_iterate(const wgf::OrnsteinUhlenbeck& process, const wgf::Mi
   return process.midpoint(step, scheme.step_size);
 }
 
-/// Distances in one dimension: a row for every step from step 1, a column for every target.
+/// SymKL for one dimension d: one row per step, one column per target.
 struct Errors {
   Errors(int d, int steps, int repeats)
       : dim(d),
@@ -109,7 +105,7 @@ examples::Curve ellipse(const wgf::Gaussian& p, double radius, std::string label
 
 Eigen::VectorXd positive(const Eigen::ArrayXd& y) {
   return y.max(1e-16);
-}  // what a logarithmic axis can show
+}  // for a logarithmic axis
 
 template <class Flow>
 bool draw(const std::filesystem::path& file, const Errors& errors,
@@ -141,8 +137,8 @@ bool draw(const std::filesystem::path& file, const Errors& errors,
       fmt::format("Ornstein-Uhlenbeck in {} dimensions, a = {}", flow.dim(), flow.step_size));
 }
 
-/// Figure 3: the distances at the end over dimensions, and over time in every dimension. Bars reach
-/// from the least to the greatest.
+/// Figure 3: SymKL at the final time against the dimension, and against time in every dimension.
+/// Error bars span minimum and maximum.
 bool draw_figure(const std::filesystem::path& file, const std::vector<Errors>& all,
                  double step_size, const std::string& scheme) {
   const char* colours[] = {examples::colour::ours, examples::colour::target,
@@ -185,8 +181,9 @@ bool draw_figure(const std::filesystem::path& file, const std::vector<Errors>& a
       file,
       {dimensions, over_time("SymKL to the PDE", &Errors::to_pde),
        over_time("SymKL to the exact iterate", &Errors::to_iterate)},
-      fmt::format("Ornstein-Uhlenbeck, {} scheme, a = {}: mean, least and greatest of {} targets",
-                  scheme, step_size, all.front().to_pde.cols()));
+      fmt::format(
+          "Ornstein-Uhlenbeck, {} scheme, a = {}: mean, minimum and maximum over {} targets",
+          scheme, step_size, all.front().to_pde.cols()));
 }
 
 template <class Preset, class Scheme>
@@ -197,14 +194,14 @@ void run(const Options& options) {
   examples::report_training(report, options.preset, training);
   const std::vector<int> dims =
       options.figure ? std::vector{2, 6, 12, 16, 32} : std::vector{options.dim};
-  report.setting("common_random_numbers", training.run.common_random_numbers);
+  report.setting("common_random_numbers", training.run.training.common_random_numbers);
   report.setting("scheme", options.scheme);
   report.setting("figure", options.figure);
   report.setting("dim", dims.back());
   report.setting("repeats", options.repeats);
   report.setting("samples", options.samples);
   report.setting("map", wgf::describe(Preset::map()));
-  report.setting("dual", wgf::describe(Preset::dual()) + ", " + Preset::fit().name);
+  report.setting("dual", examples::describe_dual(Preset::dual()));
   examples::OutputFolder out(options.out);
 
   const int steps = options.steps;
@@ -217,11 +214,11 @@ void run(const Options& options) {
     auto& errors = all.emplace_back(dim, steps, options.repeats);
     seconds.push_back(0);
     for (int repeat = options.repeats - 1; repeat >= 0;
-         --repeat) {  // the last one, with the seed itself, is kept
+         --repeat) {  // the last one, with the seed given, is kept
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(repeat);
       const auto process = wgf::OrnsteinUhlenbeck::random(dim, seed);
-      const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual(), Preset::fit()),
-                                  Preset::map(), scheme, examples::backend(options, seed)};
+      const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual()), Preset::map(), scheme,
+                                  examples::backend(options, seed)};
       ++which.number;
       const auto flow = examples::train(solver, wgf::Gaussian::isotropic(dim, 1), training.run,
                                         options, report, which)
@@ -253,12 +250,12 @@ void run(const Options& options) {
     const auto end = [&](Part part) { return (errors.*part).row(steps - 1); };
     const double floor = end(&Errors::iterate_to_pde).mean();
     summary.metric("sym_kl_jko" + suffix, "SymKL to the exact iterate" + where,
-                   end(&Errors::to_iterate).mean(), "the training's error: 0 is perfect");
+                   end(&Errors::to_iterate).mean(), "training error; exact: 0");
     summary.metric("sym_kl_pde" + suffix, "SymKL to the PDE" + where, end(&Errors::to_pde).mean(),
-                   fmt::format("the exact iterate's: {:.2g}", floor));
+                   fmt::format("exact iterate: {:.2g}", floor));
     summary.metric("sym_kl_jko_to_pde" + suffix, "... of the exact iterate", floor,
-                   "the error of the steps' size");
-    summary.metric("seconds" + suffix, "seconds of training", seconds[i], "");
+                   "time discretisation error");
+    summary.metric("seconds" + suffix, "training time in seconds", seconds[i], "");
     report.list("sym_kl_jko_by_step" + suffix, errors.to_iterate.rowwise().mean().eval());
     report.list("sym_kl_pde_by_step" + suffix, errors.to_pde.rowwise().mean().eval());
     report.list("sym_kl_jko_to_pde_by_step" + suffix,
@@ -278,8 +275,9 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Follows an Ornstein-Uhlenbeck process from N(0, I), where the PDE and the exact JKO "
-      "iterates are known.",
+      "Solves the Fokker-Planck equation of an Ornstein-Uhlenbeck process from N(0, I) and "
+      "compares "
+      "with the exact solution and the exact JKO iterates.",
       "ornstein_uhlenbeck");
   Options options;
   options.out = "out/ornstein_uhlenbeck";
@@ -289,7 +287,7 @@ int main(int argc, char** argv) {
   examples::add_presets(app, options, presets, options.preset, options.training);
   examples::add_common_options(app, options);
   app.add_option("--scheme", options.scheme,
-                 "how a step is solved: backward, the JKO step, or midpoint, of second order")
+                 "time discretisation: backward (JKO, first order) or midpoint (second order)")
       ->check(CLI::IsMember({"backward", "midpoint"}))
       ->capture_default_str();
   auto* dim = app.add_option("--dim", options.dim, "dimension")
@@ -297,13 +295,13 @@ int main(int argc, char** argv) {
                   ->capture_default_str();
   app.add_flag(
          "--figure", [&](std::int64_t) { options.figure = true, options.repeats = 15; },
-         "figure 3: dimensions 2, 6, 12, 16 and 32, each with 15 targets unless --repeats says "
-         "otherwise")
+         "figure 3: dimensions 2, 6, 12, 16 and 32, with 15 targets each (or --repeats)")
       ->excludes(dim);
-  app.add_option("--repeats", options.repeats, "random targets, with the seeds from --seed on")
+  app.add_option("--repeats", options.repeats,
+                 "number of random targets, with consecutive seeds from --seed")
       ->check(examples::at_least(1))
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to write")
+  app.add_option("--samples", options.samples, "number of samples to write")
       ->check(examples::at_least(1))
       ->capture_default_str();
   examples::add_training_options(app, options.training);

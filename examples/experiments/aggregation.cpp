@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Aggregation: particles that attract and repel each other settle on a ring or a semicircle law,
-// forward or backward (appendix C.2).
+// Aggregation: particles converge to a ring or the semicircle law (appendix C.2).
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -30,22 +29,20 @@ struct Options : CommonOptions {
   long samples = 20'000;
 };
 
-// ---- the two cases: kernel, start, map, numbers, and the steady state ----
+// ---- the two cases: kernel, P_0, map, training and steady state ----
 struct Ring {  // example 1
   static auto kernel(const Options&) { return wgf::RingKernel{}; }
   static auto initial() { return wgf::Gaussian::isotropic(2, 0.5); }
   static auto map() { return wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 4}; }
   static Training training() {
-    return {.run = {.steps = 30,
-                    .iterations = 200,
-                    .batch = 256,
-                    .map_rate = 3e-3,
-                    .first_step = 4,
-                    .pool = 20'000},
-            .step_size = 0.3,
-            .dropout = 0};
+    return {
+        .run = {.steps = 30,
+                .training = {.iterations = 200, .batch = 256, .map_rate = 3e-3, .first_step = 4},
+                .population = {.size = 20'000}},
+        .step_size = 0.3,
+        .dropout = 0};
   }
-  /// n points at equal distances on it.
+  /// n equidistant points on the ring.
   static wgf::Particles steady(long n) {
     wgf::Particles x(2, n);
     for (Eigen::Index i = 0; i < n; ++i) {
@@ -61,17 +58,14 @@ struct SemicircleLaw {  // example 2
   static auto initial() { return wgf::Gaussian::isotropic(1, 1); }
   static auto map() { return wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 4}; }
   static Training training() {
-    return {.run = {.steps = 12,
-                    .iterations = 200,
-                    .batch = 512,
-                    .map_rate = 3e-3,
-                    .first_step = 4,
-                    .pool = 20'000,
-                    .stratified = true},
-            .step_size = 0.5,
-            .dropout = 0};
+    return {
+        .run = {.steps = 12,
+                .training = {.iterations = 200, .batch = 512, .map_rate = 3e-3, .first_step = 4},
+                .population = {.size = 20'000, .stratified = true}},
+        .step_size = 0.5,
+        .dropout = 0};
   }
-  /// Its quantiles in the middle of n equal shares.
+  /// Its quantiles at the midpoints of n intervals of equal mass.
   static wgf::Particles steady(long n) {
     const wgf::Semicircle law;
     wgf::Particles x(1, n);
@@ -119,7 +113,7 @@ bool draw_semicircle(const std::filesystem::path& file, const std::vector<wgf::P
   }
   return examples::draw_curves(
       file, panels,
-      fmt::format("Aggregation, {}: histogram of the particles, and the semicircle", scheme));
+      fmt::format("Aggregation, {}: histogram of the particles and the semicircle law", scheme));
 }
 
 template <class Case, class Scheme>
@@ -153,7 +147,7 @@ void run(const Options& options) {
     if (ring) {
       const double exact = wgf::QuarticRing::radius(), mean = radius.mean();
       summary.metric("ring_radius", "mean radius", mean, fmt::format("{:.4f}", exact));
-      summary.metric("ring_radius_error", "... relative error", std::abs(mean / exact - 1),
+      summary.metric("ring_radius_error", "... its relative error", std::abs(mean / exact - 1),
                      "below 0.005");
       summary.metric("ring_width", "standard deviation of the radius",
                      std::sqrt((radius.array() - mean).square().mean()), "0");
@@ -187,25 +181,25 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
-      "Follows particles that attract and repel each other by the Wasserstein gradient flow of "
-      "their interaction energy.",
-      "aggregation");
+  CLI::App app("Wasserstein gradient flow of an interaction energy with attraction and repulsion.",
+               "aggregation");
   Options options;
   options.out = "out/aggregation";
   const examples::Presets cases{{"ring", Ring::training()},
                                 {"semicircle", SemicircleLaw::training()}};
   examples::add_presets(app, options, cases, options.law, options.training, "--case",
-                        "the kernel, which brings its own settings")
+                        "interaction kernel; selects a preset")
       ->each([&](const std::string& name) { options.samples = name == "ring" ? 20'000 : 100'000; });
   examples::add_common_options(app, options);
-  app.add_option("--scheme", options.scheme, "a JKO step, or an explicit one that trains nothing")
+  app.add_option("--scheme", options.scheme,
+                 "backward (JKO steps) or forward (explicit steps without training)")
       ->check(CLI::IsMember({"backward", "forward"}))
       ->capture_default_str();
-  app.add_option("--softening", options.softening, "of the semicircle's kernel at the origin")
+  app.add_option("--softening", options.softening,
+                 "softening of the logarithmic kernel at the origin")
       ->check(examples::positive())
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to measure and to write")
+  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
       ->check(examples::at_least(2))
       ->capture_default_str();
   examples::add_training_options(app, options.training);

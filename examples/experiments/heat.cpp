@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Heat: a random Gaussian under the entropy alone, against the heat equation and the exact JKO
-// iterates.
+// Heat: the flow of the entropy from a Gaussian, compared with the exact JKO iterates.
 #include <cmath>
 #include <numbers>
 #include <string>
@@ -24,33 +23,33 @@ using examples::CommonOptions, examples::Training;
 
 namespace {
 
-// ---- the settings: networks and numbers of each map ----
-struct Affine {  // the networks hold the solution; base and batch are the same sample
+// ---- a preset for each map ----
+struct Affine {  // the networks contain the solution; common random numbers
   static auto map() { return wgf::Affine{}; }
-  static auto dual() { return wgf::Quadratic{}; }
+  static auto dual() { return wgf::Dual<wgf::Quadratic>{}; }
   static Training training() {
     return {.run = {.steps = 25,
-                    .iterations = 500,
-                    .batch = 1000,
-                    .map_rate = 2e-3,
-                    .dual_rate = 2e-3,
-                    .first_step = 4,
-                    .common_random_numbers = true},
+                    .training = {.iterations = 500,
+                                 .batch = 1000,
+                                 .map_rate = 2e-3,
+                                 .dual_rate = 2e-3,
+                                 .first_step = 4,
+                                 .common_random_numbers = true}},
             .step_size = 0.02,
             .dropout = 0};
   }
 };
 struct Icnn {
   static auto map() { return wgf::IcnnGradient<32, 2>{}; }
-  static auto dual() { return wgf::Quadratic{} + wgf::Mlp<32, 3, wgf::Silu>{}; }
+  static auto dual() { return examples::dual_of(wgf::Quadratic{} + wgf::Mlp<32, 3, wgf::Silu>{}); }
   static Training training() {
     return {.run = {.steps = 25,
-                    .iterations = 300,
-                    .batch = 1000,
-                    .map_rate = 2e-3,
-                    .dual_rate = 2e-3,
-                    .first_step = 4,
-                    .pool = 400'000},
+                    .training = {.iterations = 300,
+                                 .batch = 1000,
+                                 .map_rate = 2e-3,
+                                 .dual_rate = 2e-3,
+                                 .first_step = 4},
+                    .population = {.size = 400'000}},
             .step_size = 0.02,
             .dropout = 0};
   }
@@ -68,8 +67,8 @@ wgf::Gaussian random_gaussian(int dim, std::uint64_t seed) {
   return wgf::OrnsteinUhlenbeck::random(dim, seed).target();
 }
 
-/// Draws whose mean and covariance are those of p exactly, so that chance moves neither those of
-/// their images under maps nearly affine.
+/// Samples with exactly the mean and covariance of p, so that sampling noise hardly affects the
+/// moments of their images under nearly affine maps.
 wgf::Particles balanced_sample(const wgf::Gaussian& p, long n, std::uint64_t seed) {
   const wgf::Particles x = p.sample(n, seed);
   const auto moments = wgf::Gaussian::fit(x);
@@ -99,7 +98,7 @@ double covariance_error(const wgf::Gaussian& p, const wgf::Gaussian& exact) {
   return (p.covariance() - exact.covariance()).norm() / exact.covariance().norm();
 }
 
-/// \param laws P_0, …, P_K; iterates and solutions: the exact ones
+/// \param laws P_0, …, P_K \param iterates the exact JKO iterates \param solutions of the equation
 bool draw(const std::filesystem::path& file, const std::vector<wgf::Gaussian>& laws,
           const std::vector<wgf::Gaussian>& iterates, const std::vector<wgf::Gaussian>& solutions,
           double step_size) {
@@ -145,11 +144,11 @@ void run(const Options& options) {
   const double a = training.step_size;
   examples::Report report("heat", options);
   examples::report_training(report, options.map, training);
-  report.setting("common_random_numbers", training.run.common_random_numbers);
+  report.setting("common_random_numbers", training.run.training.common_random_numbers);
   report.setting("dim", options.dim);
   report.setting("samples", options.samples);
   report.setting("map", wgf::describe(Preset::map()));
-  report.setting("dual", wgf::describe(Preset::dual()));
+  report.setting("dual", examples::describe_dual(Preset::dual()));
   examples::OutputFolder out(options.out);
 
   const auto start = random_gaussian(options.dim, options.seed);
@@ -176,25 +175,23 @@ void run(const Options& options) {
   summary.metric(
       "mean_error", "error of the mean, in standard deviations",
       (p.mean() - solution.mean()).norm() / std::sqrt(solution.covariance().trace() / options.dim),
-      "0: heat moves no mean");
+      "exact: 0");
   summary.metric("covariance_error", "relative error of the covariance",
-                 covariance_error(p, iterate), "of the exact iterate: 0 is perfect");
-  summary.metric("covariance_error_pde", "... of the heat equation's",
-                 covariance_error(p, solution),
-                 fmt::format("the exact iterate's: {:.2g}", covariance_error(iterate, solution)));
-  summary.metric(
-      "sym_kl_jko", "SymKL to the exact iterate", wgf::sym_kl(p, iterate),
-      affine ? "the training's error: 0 is perfect" : "of the Gaussian with the cloud's moments");
+                 covariance_error(p, iterate), "to the exact iterate; exact: 0");
+  summary.metric("covariance_error_pde", "... to the heat equation", covariance_error(p, solution),
+                 fmt::format("exact iterate: {:.2g}", covariance_error(iterate, solution)));
+  summary.metric("sym_kl_jko", "SymKL to the exact iterate", wgf::sym_kl(p, iterate),
+                 affine ? "training error; exact: 0" : "of the Gaussian with the same moments");
   summary.metric("sym_kl_pde", "SymKL to the heat equation", wgf::sym_kl(p, solution),
-                 fmt::format("the exact iterate's: {:.2g}", wgf::sym_kl(iterate, solution)));
+                 fmt::format("exact iterate: {:.2g}", wgf::sym_kl(iterate, solution)));
   const auto samples = flow.sample(options.samples, examples::derived_seed(options, 0));
   if constexpr (!affine) {  // log P_K by the change of variables, at samples of the exact iterate
     const auto x = iterate.sample(2000, examples::derived_seed(options, 2));
     VectorXd difference =
         report.timed("log_density", [&]() -> VectorXd { return flow.log_density(x); });
     for (Eigen::Index i = 0; i < x.cols(); ++i) difference[i] -= iterate.log_density(x.col(i));
-    summary.metric("log_density_error", "error of the log-density, rms over the exact iterate",
-                   std::sqrt(difference.array().square().mean()), "0 is perfect");
+    summary.metric("log_density_error", "rms error of the log-density under the exact iterate",
+                   std::sqrt(difference.array().square().mean()), "exact: 0");
   }
   summary.training_seconds();
 
@@ -211,20 +208,21 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Follows the heat equation from a random Gaussian, where the PDE and the exact JKO iterates "
-      "are known.",
+      "Solves the heat equation from a random Gaussian and compares with the exact solution and "
+      "the "
+      "exact JKO iterates.",
       "heat");
   Options options;
   options.out = "out/heat";
   const examples::Presets presets{{"affine", Affine::training()}, {"icnn", Icnn::training()}};
-  examples::add_presets(app, options, presets, options.map, options.training, "--map",
-                        "the transport map, with settings of its own: affine, or icnn, the "
-                        "gradient of a convex network");
+  examples::add_presets(
+      app, options, presets, options.map, options.training, "--map",
+      "transport map: affine, or icnn (the gradient of a convex network); selects a preset");
   examples::add_common_options(app, options);
   app.add_option("--dim", options.dim, "dimension")
       ->check(examples::at_least(1))
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to write")
+  app.add_option("--samples", options.samples, "number of samples to write")
       ->check(examples::at_least(1))
       ->capture_default_str();
   examples::add_training_options(app, options.training);

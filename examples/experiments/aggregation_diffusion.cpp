@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Aggregation and diffusion: a uniform square splits into four pulses that merge, against finite
-// volumes (section 4.4, appendix C.3).
+// Aggregation and diffusion in the plane, compared with finite volumes (section 4.4).
+// A uniform square splits into four pulses that merge; see also appendix C.3.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -22,8 +22,8 @@ using examples::CommonOptions, examples::Training;
 
 namespace {
 
-// ∂P = c ∇·(P ∇W*P) + 0.1 c² ΔP³, W(x) = −exp(−|x|²)/π: section 4.4's equation for a density of
-// mass c, in terms of that of mass 1.
+// ∂P/∂t = c ∇·(P ∇W∗P) + 0.1 c² ΔP³, W(x) = −exp(−|x|²)/π: the equation of section 4.4 for a
+// density of mass c, rescaled to mass 1.
 constexpr double exponent = 3, half_width = 3;
 double diffusion(double mass) { return 0.1 * mass * mass; }
 
@@ -35,37 +35,37 @@ struct Options : CommonOptions {
   long samples = 20000;
 };
 
-// ---- the settings: networks, and numbers of each scheme ----
+// ---- networks, and a preset for each scheme ----
 auto dual(const Options& o) {
-  return wgf::Quadratic{} +
-         wgf::Mlp<48, 3, wgf::Silu>{.dropout = o.training.dropout, .input_scale = 5};
+  return examples::dual_of<wgf::VariationalBound>(
+      wgf::Quadratic{} +
+      wgf::Mlp<48, 3, wgf::Silu>{.dropout = o.training.dropout, .input_scale = 5});
 }
 Training backward_training() {
   return {.run = {.steps = 40,
-                  .iterations = 300,
-                  .batch = 2048,
-                  .map_rate = 3e-3,
-                  .dual_rate = 1.2e-2,
-                  .final_rate_fraction = 0.01,
-                  .first_step = 4,
-                  .pool = 20'000,
-                  .stratified = true,
-                  .forward_samples = 20'000},
+                  .training = {.iterations = 300,
+                               .batch = 2048,
+                               .map_rate = 3e-3,
+                               .dual_rate = 1.2e-2,
+                               .final_rate_fraction = 0.01,
+                               .first_step = 4},
+                  .population = {.size = 20'000, .stratified = true, .forward_samples = 20'000}},
           .step_size = 0.5,
           .dropout = 0};
 }
-/// The forward half is an explicit step, which overshoots where a·c·∇²W > 1: once the pulses have
-/// merged, at a = 0.5.
+/// The forward half is an explicit step. It overshoots where a·c·∇²W > 1, which happens with a =
+/// 0.5 once the pulses have merged.
 Training forward_backward_training() {
   Training t = backward_training();
-  t.run.steps = 80, t.step_size = 0.25, t.run.iterations = 200;
+  t.run.steps = 80, t.step_size = 0.25, t.run.training.iterations = 200;
   return t;
 }
 
-/// n points that fill the square evenly: averages over them, and over their images, scatter less
-/// than over random ones.
+/// n quasi-random points in the square: averages over them and their images have less variance than
+/// over random points.
 wgf::Particles even_points(long n) {
-  const double plastic = 1.3247179572447460;  // the golden ratio of the plane, r³ = r + 1
+  const double plastic =
+      1.3247179572447460;  // r³ = r + 1: the analogue of the golden ratio in the plane
   wgf::Particles x(2, n);
   for (Eigen::Index i = 0; i < n; ++i) {
     const auto at = [i](double step) {
@@ -76,11 +76,11 @@ wgf::Particles even_points(long n) {
   return x;
 }
 
-/// The number of pulses: maxima of the particles' smoothed histogram, at least half as high as the
-/// greatest and 0.5 apart.
+/// The number of pulses: local maxima of the smoothed histogram of the particles, at least 0.5
+/// apart and half as high as the largest.
 int pulses(const wgf::Particles& x) {
   constexpr int n = 80, reach = 5;
-  constexpr double cell = 0.1, width = 2;  // in x; of the smoothing, in cells
+  constexpr double cell = 0.1, width = 2;  // cell size in x; smoothing width in cells
   Eigen::MatrixXd counts = Eigen::MatrixXd::Zero(n, n), smoothing(n, n);
   const auto index = [](double at) {
     return std::clamp(static_cast<int>(at / cell + n / 2.0), 0, n - 1);
@@ -99,7 +99,7 @@ int pulses(const wgf::Particles& x) {
   return found;
 }
 
-/// A solution at the times 0, a, 2a, …
+/// A solution at the times 0, a, 2a, ….
 struct Solution {
   std::vector<wgf::Particles> samples;
   std::vector<double> energy;
@@ -130,8 +130,8 @@ Solution finite_volumes(const Options& o) {
   return solution;
 }
 
-/// c/2 E[W(X − Y)] + 0.1c²/2 ∫P³ in samples, ∫P³ = E[P²] with P by the change of variables; in
-/// every step, as long as maps are one to one.
+/// The energy c/2 E[W(X − Y)] + 0.1c²/2 ∫P³ after every step, estimated from samples: ∫P³ = E[P²]
+/// with P by the change of variables. It ends where a map is not injective.
 template <class Flow>
 std::vector<double> energies(const Flow& flow, const Options& o, long n) {
   const auto energy = [&](const wgf::Particles& x, const Eigen::VectorXd& log_density) {
@@ -152,8 +152,7 @@ std::vector<double> energies(const Flow& flow, const Options& o, long n) {
           flow.push_with_log_density(std::move(x), std::move(log_density), k, k + 1);
       all.push_back(energy(x, log_density));
     }
-  } catch (const wgf::InversionError&) {  // a residual map has folded: from here on there is no
-                                          // density to be had
+  } catch (const wgf::InversionError&) {  // a residual map folds: no density from here on
   }
   return all;
 }
@@ -169,12 +168,12 @@ void run(const Options& options, const Map& map) {
   report.setting("cells", options.cells);
   report.setting("samples", options.samples);
   report.setting("map", wgf::describe(map));
-  report.setting("dual", wgf::describe(dual(options)) + ", VariationalBound");
+  report.setting("dual", examples::describe_dual(dual(options)));
   examples::OutputFolder out(options.out);
 
   const int steps = options.steps;
   const double a = training.step_size;
-  const auto entropy = wgf::generalized_entropy(exponent, dual(options), wgf::VariationalBound{});
+  const auto entropy = wgf::generalized_entropy(exponent, dual(options));
   const wgf::JkoSolver solver{
       options.mass * wgf::interaction(wgf::GaussianKernel{}) + diffusion(options.mass) * entropy,
       map, Scheme{.step_size = a}, examples::backend(options)};
@@ -205,22 +204,21 @@ void run(const Options& options, const Map& map) {
   });
 
   examples::Summary summary(report);
-  summary.metric("sliced_w2_max", "sliced W2 to finite volumes, greatest up to t = 9",
-                 distance_to_9, "below 0.05");
+  summary.metric("sliced_w2_max", "sliced W2 to finite volumes, maximum up to t = 9", distance_to_9,
+                 "below 0.05");
   summary.metric("sliced_w2_end", "... at the end", distance.back(), "");
-  summary.metric("sliced_w2_start", "... at the start", distance.front(),
-                 "what chance alone makes");
+  summary.metric("sliced_w2_start", "... at the start", distance.front(), "sampling noise");
   summary.metric("pulses_end", "pulses at the end", found.back(),
                  fmt::format("finite volumes: {}", reference_found.back()));
   summary.metric("second_moment", "second moment at the end", moment.back(),
                  fmt::format("finite volumes: {:.4g}", reference_moment.back()));
-  summary.metric("second_moment_error", "... relative error",
+  summary.metric("second_moment_error", "... its relative error",
                  std::abs(moment.back() / reference_moment.back() - 1), "below 0.04");
   const auto known = ours.energy.size() - 1;
   summary.metric("energy", "energy", ours.energy[known],
                  fmt::format("at t = {:.3g}, finite volumes: {:.4g}",
                              static_cast<double>(known) * a, reference.energy[known]));
-  summary.metric("energy_rise", "greatest rise of the energy in a step", rise, "0");
+  summary.metric("energy_rise", "largest increase of the energy in a step", rise, "0");
   summary.training_seconds();
   report.list("sliced_w2_by_step", distance);
   report.list("energy_by_step", ours.energy),
@@ -263,28 +261,28 @@ void run(const Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Follows an aggregation-diffusion equation in the plane by its Wasserstein gradient flow, "
-      "and compares it with finite volumes.",
+      "Solves an aggregation-diffusion equation in the plane as a Wasserstein gradient flow and "
+      "compares it with finite volumes.",
       "aggregation_diffusion");
   Options options;
   options.out = "out/aggregation_diffusion";
   const examples::Presets schemes{{"backward", backward_training()},
                                   {"forward_backward", forward_backward_training()}};
   examples::add_presets(app, options, schemes, options.scheme, options.training, "--scheme",
-                        "whether the interaction goes forward; brings its own settings");
+                        "backward, or forward_backward (interaction explicit); selects a preset");
   examples::add_common_options(app, options);
-  app.add_option("--map", options.map,
-                 "the transport map: residual, or icnn, the gradient of a convex network")
+  app.add_option(
+         "--map", options.map,
+         "transport map: residual (a residual network) or icnn (the gradient of a convex network)")
       ->check(CLI::IsMember({"residual", "icnn"}))
-      ->default_str("icnn, with --scheme forward_backward residual");
-  app.add_option("--mass", options.mass,
-                 "c, which sets the pace: interaction grows by c, diffusion by c^2")
+      ->default_str("icnn; residual with --scheme forward_backward");
+  app.add_option("--mass", options.mass, "mass c: interaction scales with c, diffusion with c^2")
       ->check(examples::positive())
       ->capture_default_str();
-  app.add_option("--cells", options.cells, "finite volumes along a side")
+  app.add_option("--cells", options.cells, "finite-volume cells per side")
       ->check(examples::at_least(20))
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to measure and to write")
+  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
       ->check(examples::at_least(2))
       ->capture_default_str();
   examples::add_training_options(app, options.training);

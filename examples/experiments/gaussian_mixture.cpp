@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Gaussian mixture: nine modes in 8, 13 or any number of dimensions, against Langevin dynamics at
-// the same time (section 4.1).
+// Nine Gaussians in d dimensions, compared with Langevin dynamics at the same time (section 4.1).
 #include <cmath>
 #include <string>
 #include <vector>
@@ -20,46 +19,50 @@ using examples::CommonOptions, examples::Training;
 
 namespace {
 
-// ---- the settings: networks and numbers of each preset ----
+// ---- presets: networks and training ----
 struct Ours {
   static auto map() { return wgf::ResidualMlp<64, 4, wgf::Silu>{}; }
-  static auto dual(double dropout) { return wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout}; }
-  static auto fit() { return wgf::LogisticLoss{}; }
+  static auto dual(double dropout) {
+    return examples::dual_of(wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout});
+  }
   static Training training() {
     return {.run = {.steps = 20,
-                    .iterations = 300,
-                    .batch = 1024,
-                    .map_rate = 2e-3,
-                    .dual_rate = 2e-3,
-                    .first_step = 4},
+                    .training = {.iterations = 300,
+                                 .batch = 1024,
+                                 .map_rate = 2e-3,
+                                 .dual_rate = 2e-3,
+                                 .first_step = 4}},
             .step_size = 0.3,
             .dropout = 0};
   }
 };
 struct Paper {  // appendix D
-  static auto fit() { return wgf::VariationalBound{}; }
   static Training training(int steps) {
     return {.run = {.steps = steps,
-                    .iterations = 600,
-                    .batch = 100,
-                    .final_rate_fraction = 1,
-                    .tail_average = 0,
-                    .first_step = 1,
-                    .whiten = false},
+                    .training = {.iterations = 600,
+                                 .batch = 100,
+                                 .final_rate_fraction = 1,
+                                 .tail_average = 0,
+                                 .first_step = 1,
+                                 .whiten = false}},
             .step_size = 0.3,
             .dropout = 0.1};
   }
 };
 struct Paper8 : Paper {
   static auto map() { return wgf::ResidualMlp<128, 3>{}; }
-  static auto dual(double dropout) { return wgf::Mlp<64, 6>{.dropout = dropout}; }
+  static auto dual(double dropout) {
+    return examples::dual_of<wgf::VariationalBound>(wgf::Mlp<64, 6>{.dropout = dropout});
+  }
 };
 struct Paper13 : Paper {
   static auto map() { return wgf::ResidualMlp<64, 9>{}; }
-  static auto dual(double dropout) { return wgf::Mlp<64, 8>{.dropout = dropout}; }
+  static auto dual(double dropout) {
+    return examples::dual_of<wgf::VariationalBound>(wgf::Mlp<64, 8>{.dropout = dropout});
+  }
 };
 
-// The map as the gradient of a convex network (appendix C.1, figure 6).
+// The map is the gradient of a convex network (appendix C.1, figure 6).
 struct OursIcnn : Ours {
   static constexpr double map_rate = 4e-3;
   static auto map() { return wgf::IcnnGradient<64, 2>{.input_scale = 3}; }
@@ -74,12 +77,12 @@ struct Options : CommonOptions {
   double dt = 0.01;
 };
 
-/// Nine equal components with unit covariance, their means uniform in [−2, 2]^d.
+/// Nine components of equal weight and unit covariance, with means uniform in [−2, 2]^d.
 wgf::GaussianMixture nine_modes(int dim, std::uint64_t seed) {
   return wgf::GaussianMixture::isotropic(wgf::UniformBox::cube(dim, 2).sample(9, seed), 1);
 }
 
-/// A mixture seen along its first two principal axes: again a mixture.
+/// The projection of a mixture onto its first two principal axes, which is again a mixture.
 struct Projection {
   explicit Projection(const wgf::GaussianMixture& mixture)
       : centre(mixture.mean()),
@@ -122,12 +125,12 @@ void run(const Options& options) {
   report.setting("samples", options.samples);
   report.setting("langevin_dt", options.dt);
   report.setting("map", wgf::describe(map));
-  report.setting("dual", wgf::describe(dual) + ", " + Preset::fit().name);
+  report.setting("dual", examples::describe_dual(dual));
   examples::OutputFolder out(options.out);
 
   const auto target = nine_modes(options.dim, options.target_seed);
   const auto initial = wgf::Gaussian::isotropic(options.dim, 1.5);
-  const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map,
+  const wgf::JkoSolver solver{wgf::kl(target, dual), map,
                               wgf::Backward{.step_size = training.step_size},
                               examples::backend(options)};
   const auto trained = examples::train(solver, initial, training.run, options, report);
@@ -153,28 +156,30 @@ void run(const Options& options) {
   report.timed("metrics", [&] {
     const double tv = wgf::total_variation(ours, equal),
                  langevin_tv = wgf::total_variation(theirs, equal);
-    summary.metric("mode_mass_tv", "mode masses, total variation to equal", tv,
-                   "that of Langevin, the flow itself");
-    summary.metric("langevin_mode_mass_tv", "... of Langevin at the same time", langevin_tv, "");
+    summary.metric("mode_mass_tv", "mode masses, total variation to the uniform distribution", tv,
+                   "that of Langevin dynamics");
+    summary.metric("langevin_mode_mass_tv", "... of Langevin dynamics at the same time",
+                   langevin_tv, "");
     summary.metric("target_mode_mass_tv", "... of target samples",
-                   wgf::total_variation(exact, equal), "what chance and overlap make");
-    summary.metric("tv_difference", "ours less Langevin's", tv - langevin_tv, "0 to 0.02");
-    summary.metric("mode_mass_tv_to_langevin", "mode masses, total variation to Langevin",
+                   wgf::total_variation(exact, equal), "sampling noise and overlap of the modes");
+    summary.metric("tv_difference", "the flow's minus that of Langevin dynamics", tv - langevin_tv,
+                   "0 to 0.02");
+    summary.metric("mode_mass_tv_to_langevin", "mode masses, total variation to Langevin dynamics",
                    wgf::total_variation(ours, theirs), "below 0.03");
     summary.metric("energy_distance", "energy distance to the target",
-                   wgf::energy_distance(some(x), some(y)), "that of Langevin");
-    summary.metric("langevin_energy_distance", "... of Langevin",
+                   wgf::energy_distance(some(x), some(y)), "that of Langevin dynamics");
+    summary.metric("langevin_energy_distance", "... of Langevin dynamics",
                    wgf::energy_distance(some(langevin), some(y)), "");
     summary.metric("energy_distance_noise", "... of target samples",
-                   wgf::energy_distance(some(y2), some(y)), "what chance alone makes");
-    summary.metric("energy_distance_to_langevin", "energy distance to Langevin",
+                   wgf::energy_distance(some(y2), some(y)), "sampling noise");
+    summary.metric("energy_distance_to_langevin", "energy distance to Langevin dynamics",
                    wgf::energy_distance(some(x), some(langevin)), "0");
     summary.metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y),
-                   "that of Langevin");
-    summary.metric("langevin_sliced_w2", "... of Langevin", wgf::sliced_wasserstein(langevin, y),
-                   "");
+                   "that of Langevin dynamics");
+    summary.metric("langevin_sliced_w2", "... of Langevin dynamics",
+                   wgf::sliced_wasserstein(langevin, y), "");
     summary.metric("sliced_w2_noise", "... of target samples", wgf::sliced_wasserstein(y2, y),
-                   "what chance alone makes");
+                   "sampling noise");
     summary.diagnose(trained, target, options);
     summary.training_seconds();
   });
@@ -206,8 +211,9 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Samples a mixture of nine Gaussians by the Wasserstein gradient flow of KL, and compares it "
-      "with Langevin dynamics.",
+      "Samples a mixture of nine Gaussians by the Wasserstein gradient flow of the KL divergence "
+      "and "
+      "compares it with Langevin dynamics.",
       "gaussian_mixture");
   Options options;
   options.out = "out/gaussian_mixture";
@@ -218,16 +224,16 @@ int main(int argc, char** argv) {
       ->each([&](const std::string& name) { options.dim = name == "paper-13" ? 13 : 8; });
   examples::add_map(app, options.map)->each([&](const std::string& name) {
     if (name == "icnn" && options.preset == "ours")
-      options.training.run.map_rate = OursIcnn::map_rate;
+      options.training.run.training.map_rate = OursIcnn::map_rate;
   });
   examples::add_common_options(app, options);
   app.add_option("--dim", options.dim, "dimension")
       ->check(examples::at_least(2))
       ->capture_default_str();
-  app.add_option("--target-seed", options.target_seed, "seed of the modes' positions")
+  app.add_option("--target-seed", options.target_seed, "seed of the component means")
       ->check(examples::at_least(0))
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to measure and to write")
+  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
       ->check(examples::at_least(2))
       ->capture_default_str();
   app.add_option("--dt", options.dt, "time step of Langevin dynamics")

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// A posterior with one's own data and gradient: did cold damage the Challenger's seals? Logistic
-// regression on the 23 earlier launches.
+// A posterior with a hand-written gradient: logistic regression on the Challenger's O-rings.
+// Did cold damage the seals? The data are the 23 earlier launches.
 #include <cstdio>
-
 #include <wgf/wgf.hpp>
 
 /// Damage y ∈ {0, 1} at temperature f (Fahrenheit): P(y = 1) = σ(b₀ + b₁ t), t = (f − 70)/7, priors
@@ -27,25 +26,27 @@ struct Seals {
 
 int main() {
   const Seals target;
-  const wgf::JkoSolver solver{
-      wgf::kl(target, wgf::Quadratic{} + wgf::Mlp<32, 3, wgf::Silu>{}, wgf::LogisticLoss{}, 1.3),
-      wgf::ResidualMlp<32, 3, wgf::Silu>{}, wgf::Backward{.step_size = 1},
-      wgf::EigenBackend<float>{.seed = 1}};
-  const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.0),
-                               {.steps = 10, .iterations = 200, .batch = 500, .dual_rate = 4e-3});
+  using Network = wgf::NetworkSum<wgf::Quadratic, wgf::Mlp<32, 3, wgf::Silu>>;
+  const wgf::JkoSolver solver{wgf::kl(target, wgf::Dual<Network>{.inflation = 1.3}),
+                              wgf::ResidualMlp<32, 3, wgf::Silu>{}, wgf::Backward{.step_size = 1},
+                              wgf::EigenBackend<float>{.seed = 1}};
+  const auto flow =
+      solver.run(wgf::Gaussian::isotropic(2, 1.0),
+                 {.steps = 10, .training = {.iterations = 200, .batch = 500, .dual_rate = 4e-3}});
   const auto b = flow.sample(20'000);
 
-  // Two parameters can still be integrated on a grid, so the answer is known.
+  // With two parameters the exact posterior mean can be integrated on a grid.
   Eigen::Vector2d mean = Eigen::Vector2d::Zero();
   double mass = 0;
   for (double b0 = -6; b0 < 4; b0 += 0.02)
     for (double b1 = -7; b1 < 3; b1 += 0.02) {
       const double p = std::exp(target.log_density(Eigen::Vector2d(b0, b1)));
-      mass += p, mean += p * Eigen::Vector2d(b0, b1);
+      mass += p;
+      mean += p * Eigen::Vector2d(b0, b1);
     }
   mean /= mass;
-  std::printf("mean of b: %.3f %.3f (on a grid: %.3f %.3f)\n", b.row(0).mean(), b.row(1).mean(),
-              mean[0], mean[1]);
-  std::printf("probability that cold does damage, b1 < 0: %.3f\n",
+  std::printf("posterior mean of b: %.3f %.3f (on a grid: %.3f %.3f)\n", b.row(0).mean(),
+              b.row(1).mean(), mean[0], mean[1]);
+  std::printf("posterior probability that cold causes damage (b1 < 0): %.3f\n",
               (b.row(1).array() < 0).cast<double>().mean());
 }

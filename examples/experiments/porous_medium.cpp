@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Porous medium: a profile of compact support that spreads, against the PDE and the exact JKO
-// iterates (section 4.3, figure 4).
+// Porous medium: a spreading Barenblatt profile, compared with exact densities (section 4.3).
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -27,39 +26,41 @@ using examples::CommonOptions, examples::Training;
 
 namespace {
 
-// ---- the settings: networks and numbers of each preset ----
-struct Ours {  // the networks hold the solution: dilations, and P^{m−1} = (C − β|x|²)₊; the error
-               // left is the pool's, hence so many particles
+// ---- presets: networks and training ----
+struct Ours {  // the networks contain the solution: dilations, and P^{m−1} = (C − β|x|²)₊; the
+               // sampling error of the population dominates, hence its size
   static auto icnn() { return wgf::IcnnGradient<32, 2>{}; }
   static auto residual() { return wgf::ResidualMlp<32, 3, wgf::Silu>{}; }
   static auto dual(double dropout) {
-    return wgf::Quadratic{} + wgf::Mlp<32, 3, wgf::Silu>{.dropout = dropout};
+    return examples::dual_of<wgf::VariationalBound>(wgf::Quadratic{} +
+                                                    wgf::Mlp<32, 3, wgf::Silu>{.dropout = dropout});
   }
   static Training training() {
     return {.run = {.steps = 10,
-                    .iterations = 300,
-                    .batch = 512,
-                    .map_rate = 2e-3,
-                    .dual_rate = 1e-2,
-                    .first_step = 4,
-                    .pool = 1'000'000,
-                    .stratified = true},
+                    .training = {.iterations = 300,
+                                 .batch = 512,
+                                 .map_rate = 2e-3,
+                                 .dual_rate = 1e-2,
+                                 .first_step = 4},
+                    .population = {.size = 1'000'000, .stratified = true}},
             .step_size = 0.001,
             .dropout = 0};
   }
 };
-struct Paper {  // appendix D.3; the layers are 10 wide there, here widths are multiples of 16
+struct Paper {  // appendix D.3, whose layers have width 10; here widths are multiples of 16
   static auto icnn() { return wgf::IcnnGradient<16, 4>{}; }
   static auto residual() { return wgf::ResidualMlp<16, 5>{}; }
-  static auto dual(double dropout) { return wgf::Mlp<16, 4>{.dropout = dropout}; }
+  static auto dual(double dropout) {
+    return examples::dual_of<wgf::VariationalBound>(wgf::Mlp<16, 4>{.dropout = dropout});
+  }
   static Training training() {
     return {.run = {.steps = 10,
-                    .iterations = 600,
-                    .batch = 100,
-                    .final_rate_fraction = 1,
-                    .tail_average = 0,
-                    .first_step = 1,
-                    .whiten = false},
+                    .training = {.iterations = 600,
+                                 .batch = 100,
+                                 .final_rate_fraction = 1,
+                                 .tail_average = 0,
+                                 .first_step = 1,
+                                 .whiten = false}},
             .step_size = 0.001,
             .dropout = 0.1};
   }
@@ -73,10 +74,10 @@ struct Options : CommonOptions {
   long samples = 100'000;
 };
 
-// ---- profiles about the origin ----
+// ---- profiles centred at the origin ----
 
-/// Points that lie closer where profiles are steep: sin θ for `n` angles of equal distance between
-/// −π/2 and π/2, or between 0 and π/2.
+/// Points that are denser where profiles are steep: sin θ for n equidistant angles in (−π/2, π/2),
+/// or in (0, π/2).
 VectorXd sines(int n, bool half) {
   const double low = half ? 0 : -std::numbers::pi / 2, width = std::numbers::pi / 2 - low;
   return VectorXd::NullaryExpr(n, [&](Eigen::Index i) {
@@ -100,8 +101,7 @@ VectorXd radial_density(const Barenblatt& p, const VectorXd& r) {
     return p.density(x) * std::exp(log_sphere) * std::pow(at, p.dim() - 1);
   });
 }
-/// The quantiles of X ~ p on the line, and of |X| in more dimensions, from |X|'s distribution by
-/// quadrature.
+/// The quantiles of X ~ p in one dimension and of |X| in more, by quadrature of the density of |X|.
 class Quantiles {
  public:
   explicit Quantiles(const Barenblatt& p)
@@ -143,8 +143,7 @@ double rms_radius(const Particles& x) { return std::sqrt(x.colwise().squaredNorm
 VectorXd profile_coordinates(const Particles& x) {
   return x.rows() == 1 ? VectorXd(x.row(0)) : VectorXd(x.colwise().norm());
 }
-/// W₂ between samples and the exact law of their profile's coordinate: sorted numbers against
-/// quantiles.
+/// W₂ between the profile coordinates of samples and of p: sorted values against quantiles.
 double wasserstein(const Particles& x, const Barenblatt& p) {
   VectorXd values = profile_coordinates(x);
   std::sort(values.begin(), values.end());
@@ -157,17 +156,17 @@ double wasserstein(const Particles& x, const Barenblatt& p) {
   return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
-// ---- what a flow makes of them, by the change of variables ----
+// ---- densities of the flow, by the change of variables ----
 
-/// Points of P_k with its log-density there.
+/// Points and the log-density of P_k there.
 struct Evaluated {
   Particles points;
   VectorXd log_density;
 };
 constexpr int shells = 25;
 
-/// ∫|P_k − q|. On the line by quadrature on the points, which are in order, and what q has beyond
-/// them; else as 2 E(1 − q/P_k)₊ over the points, a sample of P_k.
+/// ∫|P_k − q|. In one dimension by quadrature on the sorted points, plus the mass of q outside
+/// them; otherwise as 2 E(1 − q/P_k)₊ over the points, which are a sample of P_k.
 double l1(const Evaluated& p, const Barenblatt& q) {
   if (q.dim() == 1) {
     const VectorXd x = p.points.row(0), there = density_on_line(q, x);
@@ -181,8 +180,8 @@ double l1(const Evaluated& p, const Barenblatt& q) {
   }
   return sum / static_cast<double>(p.points.cols());
 }
-/// P_k's masses in shells of equal thickness that make up q's support, and beyond, less those of q:
-/// E(1 − q/P_k) over points in the shell.
+/// Differences of the masses of P_k and q in shells of equal thickness that cover the support of q,
+/// and outside: E(1 − q/P_k) over the points in the shell.
 VectorXd shell_differences(const Evaluated& p, const Barenblatt& q) {
   VectorXd difference = VectorXd::Zero(shells + 1);
   for (Eigen::Index i = 0; i < p.points.cols(); ++i) {
@@ -193,9 +192,9 @@ VectorXd shell_differences(const Evaluated& p, const Barenblatt& q) {
   return difference / static_cast<double>(p.points.cols());
 }
 
-// ---- pictures ----
+// ---- picture ----
 
-/// The outline of a histogram of numbers.
+/// The outline of a histogram.
 examples::Curve histogram(const VectorXd& values, double low, double high, int bins) {
   const double step = (high - low) / bins;
   VectorXd counts = VectorXd::Zero(bins);
@@ -209,15 +208,15 @@ examples::Curve histogram(const VectorXd& values, double low, double high, int b
   return curve;
 }
 
-/// A step of the flow and what it is compared with.
+/// A step of the flow and the exact densities.
 struct Step {
   double time;
   Evaluated flow;
   Barenblatt iterate, solution;
 };
 
-/// Densities on the line, or those of |x|, at the first, the middle and the last step. \param
-/// quantiles of the reference's steps, if any
+/// Densities of x in one dimension and of |x| in more, at the first, middle and last step.
+/// \param quantiles of the quantile solver's steps, in one dimension
 bool draw(const std::filesystem::path& file, const std::vector<Step>& all,
           const std::vector<Particles>& path, const std::vector<VectorXd>& quantiles,
           double exponent) {
@@ -282,23 +281,22 @@ void run(const Options& options, const Map& map) {
   const double m = options.exponent, a = training.step_size;
   examples::Report report("porous_medium", options);
   examples::report_training(report, options.preset, training);
-  report.setting("stratified", training.run.stratified);
+  report.setting("stratified", training.run.population.stratified);
   report.setting("dim", n);
   report.setting("m", m);
   report.setting("t0", options.start_time);
   report.setting("margin", options.margin);
   report.setting("samples", options.samples);
-  const auto dual = Preset::dual(training.dropout);
+  auto dual = Preset::dual(training.dropout);
+  dual.margin = options.margin;
   report.setting("map", wgf::describe(map));
-  report.setting("dual", wgf::describe(dual) + ", " + wgf::VariationalBound::name);
+  report.setting("dual", examples::describe_dual(dual));
   const wgf::PorousMedium process(n, m);
   const auto start = Barenblatt::at(n, m, options.start_time);
   examples::OutputFolder out(options.out);
 
-  using Term = wgf::GeneralizedEntropy<std::remove_const_t<decltype(dual)>, wgf::VariationalBound>;
-  const wgf::JkoSolver solver{
-      wgf::functional(Term{.exponent = m, .dual = dual, .margin = options.margin}), map,
-      wgf::Backward{.step_size = a}, examples::backend(options)};
+  const wgf::JkoSolver solver{wgf::generalized_entropy(m, dual), map, wgf::Backward{.step_size = a},
+                              examples::backend(options)};
   const auto flow = examples::train(solver, start, training.run, options, report).flow;
 
   std::vector<Step> all;
@@ -311,7 +309,7 @@ void run(const Options& options, const Map& map) {
     for (int k = 0; k <= steps; ++k) {
       if (k > 0) try {
           std::tie(x, log_density) = flow.push_with_log_density(x, log_density, k - 1, k);
-        } catch (const wgf::InversionError& error) {  // a residual map may fold
+        } catch (const wgf::InversionError& error) {  // a residual map can fold
           report.note(error.what());
           x = flow.push(x, k - 1, k),
           log_density.setConstant(std::numeric_limits<double>::quiet_NaN());
@@ -331,30 +329,30 @@ void run(const Options& options, const Map& map) {
   examples::Summary summary(report);
   const auto& last = all.back().iterate;
   summary.metric(
-      "l1_jko", "L1 to the exact iterate, worst step",
+      "l1_jko", "L1 to the exact iterate, maximum over the steps",
       Eigen::Map<const VectorXd>(to_iterate.data(), steps).maxCoeff<Eigen::PropagateNaN>(),
-      "the training's error: 0 is perfect");
+      "training error; exact: 0");
   summary.metric("l1_pde", "L1 to the PDE at the end", to_pde.back(),
-                 fmt::format("the exact iterate's: {:.2g}", to_each_other.back()));
+                 fmt::format("exact iterate: {:.2g}", to_each_other.back()));
   if (n == 1) {
     const VectorXd at = wgf::QuantileJko::midpoints(quantiles.back()),
                    density = wgf::QuantileJko::density(quantiles.back());
-    summary.metric("l1_reference", "... of JKO steps in quantiles to the exact iterate",
+    summary.metric("l1_reference", "L1 of the quantile solver to the exact iterate",
                    trapezoid(at, (density - density_on_line(last, at)).cwiseAbs()),
-                   "a discretised JKO step's error");
+                   "its discretisation error");
   } else {
     const VectorXd difference = shell_differences(all.back().flow, last);
-    summary.metric("radial_l1", "L1 of the law of |x| to the exact iterate's",
-                   (difference + difference.cwiseAbs()).sum(), "0 is perfect");
+    summary.metric("radial_l1", "L1 of the density of |x| to the exact iterate",
+                   (difference + difference.cwiseAbs()).sum(), "exact: 0");
   }
   summary.metric("rms_radius_error", "relative error of the rms radius",
                  rms_radius(path.back()) / last.rms_radius() - 1,
-                 fmt::format("chance: {:.1g}", 0.5 / std::sqrt(options.samples)));
+                 fmt::format("sampling noise: {:.1g}", 0.5 / std::sqrt(options.samples)));
   summary.metric("w2_over_radius",
-                 n == 1 ? "W2 to the exact iterate, over its radius"
-                        : "W2 of |x| to the exact iterate, over its radius",
+                 n == 1 ? "W2 to the exact iterate, relative to its radius"
+                        : "W2 of |x| to the exact iterate, relative to its radius",
                  wasserstein(path.back(), last) / last.radius(),
-                 fmt::format("chance: {:.1g}", 0.3 / std::sqrt(options.samples)));
+                 fmt::format("sampling noise: {:.1g}", 0.3 / std::sqrt(options.samples)));
   summary.training_seconds();
   report.list("l1_jko_by_step", to_iterate);
   report.list("l1_pde_by_step", to_pde);
@@ -373,8 +371,8 @@ void run(const Options& options, const Map& map) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Follows the porous medium equation from a Barenblatt profile, where the PDE and the exact "
-      "JKO iterates are known.",
+      "Solves the porous medium equation from a Barenblatt profile and compares with the exact "
+      "solution and the exact JKO iterates.",
       "porous_medium");
   Options options;
   options.out = "out/porous_medium";
@@ -387,23 +385,21 @@ int main(int argc, char** argv) {
            if (dim > 1)
              options.training.step_size = 0.0005, options.start_time = 0.001, options.margin = 1.15;
          },
-         "dimension n; above 1 step size and t0 are half as large, and the margin is 1.15")
+         "dimension n; above 1 the step size and t0 are halved and the margin is 1.15")
       ->check(examples::at_least(1))
       ->default_str("1");
   examples::add_map(app, options.map);
   examples::add_common_options(app, options);
-  app.add_option("--m", options.exponent, "exponent of the equation, above 1")
+  app.add_option("--m", options.exponent, "exponent m of the equation, above 1")
       ->check(examples::between(1, 10, true))
       ->capture_default_str();
-  app.add_option("--t0", options.start_time,
-                 "P_0 is the solution a time t0 after all mass was in a point")
+  app.add_option("--t0", options.start_time, "P_0 is the Barenblatt profile at time t0")
       ->check(examples::positive())
       ->capture_default_str();
-  app.add_option("--margin", options.margin,
-                 "the box of the dual form is so many times as wide as the cloud")
+  app.add_option("--margin", options.margin, "width of the reference box relative to that of P_k")
       ->check(examples::at_least(1))
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "samples to measure and to write")
+  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
       ->check(examples::at_least(2))
       ->capture_default_str();
   examples::add_training_options(app, options.training);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Generative: a flow to a law that is known by samples only, two moons, a ring of Gaussians or your
-// own, along an f-divergence (eq. 8).
+// Generative: the flow of an f-divergence to a target given by samples (eq. 8).
+// The target is two moons, a ring of Gaussians or a file.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -24,20 +24,21 @@ using examples::CommonOptions, examples::Training;
 
 namespace {
 
-// ---- the settings: networks, and numbers of each divergence ----
+// ---- networks, and a preset for each divergence ----
 auto map() { return wgf::ResidualMlp<64, 4, wgf::Silu>{.input_scale = 3}; }
 auto dual(double dropout) {
-  return wgf::Quadratic{} + wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3};
+  return examples::dual_of(wgf::Quadratic{} +
+                           wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3});
 }
-/// \param step_size relative to the data's variance. Near the data a divergence moves particles at
-/// f''(1) times the speed of KL.
+/// \param step_size relative to the variance of the data. Near the target the flow of D_f is f''(1)
+/// times as fast as that of KL.
 Training training(double step_size) {
   return {.run = {.steps = 20,
-                  .iterations = 200,
-                  .batch = 1024,
-                  .map_rate = 1e-3,
-                  .dual_rate = 4e-3,
-                  .first_step = 4},
+                  .training = {.iterations = 200,
+                               .batch = 1024,
+                               .map_rate = 1e-3,
+                               .dual_rate = 4e-3,
+                               .first_step = 4}},
           .step_size = step_size,
           .dropout = 0};
 }
@@ -50,14 +51,14 @@ struct Options : CommonOptions {
   long samples = 4000;
 };
 
-/// What the flow sees of a law, and samples of it that it does not see.
+/// The training samples and the held-out samples of the target.
 struct Data {
   wgf::Particles seen, held_out;
-  std::optional<wgf::GaussianMixture> law = {};  ///< where it is known
+  std::optional<wgf::GaussianMixture> law = {};  ///< if known
 };
 
-/// Samples of a law of ours, or a file's rows: every fifth is held out, at most as many as are
-/// measured.
+/// Samples of a built-in target, or the rows of a file. Every fifth row is held out, up to the
+/// number of samples evaluated.
 Data data_of(const Options& options) {
   if (options.data.empty()) {
     const auto law = options.target == "ring" ? examples::ring() : examples::two_moons();
@@ -80,7 +81,7 @@ Data data_of(const Options& options) {
   return data;
 }
 
-/// In the plane the cloud at five times beside the data; else the marginals.
+/// In the plane the particles at five times beside the data; otherwise the marginals.
 template <class Flow>
 bool draw(const std::filesystem::path& file, const Data& data, const Flow& flow,
           const wgf::Particles& start, const std::string& title) {
@@ -91,7 +92,7 @@ bool draw(const std::filesystem::path& file, const Data& data, const Flow& flow,
       panels.push_back(
           {fmt::format("coordinate {}", i + 1), path.back().row(i), data.held_out.row(i)});
     return examples::draw_marginals(file, panels,
-                                    {.title = title, .reference_label = "data held out"});
+                                    {.title = title, .reference_label = "held-out data"});
   }
   std::vector<examples::ScatterPanel> panels;
   for (const int k : examples::steps_to_draw(flow.size()))
@@ -104,7 +105,7 @@ bool draw(const std::filesystem::path& file, const Data& data, const Flow& flow,
   return examples::draw_scatter(file, panels, style);
 }
 
-/// \param along the divergence, as the title names it
+/// \param along the name of the divergence in the title
 template <class Divergence>
 void run(const Options& options, const std::string& along, const Divergence& divergence) {
   Training training = options.training;
@@ -116,7 +117,7 @@ void run(const Options& options, const std::string& along, const Divergence& div
   report.setting("samples", options.samples);
   const auto u = dual(training.dropout);
   report.setting("map", wgf::describe(map()));
-  report.setting("dual", wgf::describe(u) + ", LogisticLoss");
+  report.setting("dual", examples::describe_dual(u));
   const Data data = data_of(options);
   report.setting("dim", data.seen.rows());
   report.setting("target_samples", data.seen.cols());
@@ -130,7 +131,7 @@ void run(const Options& options, const std::string& along, const Divergence& div
   const auto trained = examples::train(solver, initial, training.run, options, report);
   const auto& flow = trained.flow;
   double bound = 0;
-  int reports = 0;  // of the last step
+  int reports = 0;  // in the last step
   for (const auto& p : trained.history)
     if (p.step == flow.size() && !p.step_done) bound += p.dual, ++reports;
 
@@ -141,34 +142,34 @@ void run(const Options& options, const std::string& along, const Divergence& div
 
   examples::Summary summary(report);
   report.timed("metrics", [&] {
-    summary.metric("energy_distance", "energy distance to data not seen",
-                   wgf::energy_distance(x, y), "0, give or take chance");
-    summary.metric("energy_distance_noise", "... of the data seen", wgf::energy_distance(some, y),
-                   "what chance alone makes");
-    summary.metric("energy_distance_initial", "... of the Gaussian at the start",
+    summary.metric("energy_distance", "energy distance to held-out data",
+                   wgf::energy_distance(x, y), "0 up to sampling noise");
+    summary.metric("energy_distance_noise", "... of the training data",
+                   wgf::energy_distance(some, y), "sampling noise");
+    summary.metric("energy_distance_initial", "... of the initial Gaussian",
                    wgf::energy_distance(start, y), "");
-    summary.metric("sliced_w2", "sliced W2 to data not seen", wgf::sliced_wasserstein(x, y),
-                   fmt::format("chance: {:.2g}", wgf::sliced_wasserstein(some, y)));
+    summary.metric("sliced_w2", "sliced W2 to held-out data", wgf::sliced_wasserstein(x, y),
+                   fmt::format("sampling noise: {:.2g}", wgf::sliced_wasserstein(some, y)));
     if (data.law) {
       const Eigen::VectorXd masses = wgf::mode_masses(x, *data.law);
       const auto modes = masses.size();
       const auto found = (masses.array() >= 0.5 / static_cast<double>(modes)).count();
-      summary.metric("modes_found", "modes with half their mass or more",
+      summary.metric("modes_found", "modes with at least half their mass",
                      static_cast<double>(found), fmt::format("{}", modes));
-      summary.metric("mode_mass_min", "least mass of a mode", masses.minCoeff(),
+      summary.metric("mode_mass_min", "smallest mass of a mode", masses.minCoeff(),
                      fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
-      summary.metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(),
+      summary.metric("mode_mass_max", "largest mass of a mode", masses.maxCoeff(),
                      fmt::format("{:.4g}", 1.0 / static_cast<double>(modes)));
     }
-    summary.metric("divergence", "divergence, by the dual network", bound / std::max(reports, 1),
-                   "0: what it can still tell apart");
+    summary.metric("divergence", "divergence estimated by the dual network",
+                   bound / std::max(reports, 1), "exact: 0");
     summary.training_seconds();
   });
 
   wgf::write_npy(out.path("samples.npy"), x);
   wgf::save(flow, out.path("flow.wgf"));
-  const std::string title =
-      fmt::format("From a Gaussian to the law of {} samples along {}", data.seen.cols(), along);
+  const std::string title = fmt::format(
+      "Flow of {1} from a Gaussian to the distribution of {0} samples", data.seen.cols(), along);
   const bool picture = report.timed(
       "picture", [&] { return draw(out.path("picture.png"), data, flow, start, title); });
   summary.print(fmt::format("{} samples in {} dimensions, t = {:.3g}, {} steps", data.seen.cols(),
@@ -179,7 +180,9 @@ void run(const Options& options, const std::string& along, const Divergence& div
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Flows from a Gaussian to a law that is known by samples only.", "generative");
+  CLI::App app(
+      "Wasserstein gradient flow of an f-divergence from a Gaussian to a target given by samples.",
+      "generative");
   Options options;
   options.out = "out/generative";
   const examples::Presets divergences{{"js", training(0.4)},
@@ -189,24 +192,24 @@ int main(int argc, char** argv) {
                                       {"chi2", training(0.1)}};
   examples::add_presets(app, options, divergences, options.divergence, options.training,
                         "--divergence",
-                        "what falls, with its own settings; other options override them");
+                        "functional; selects a preset, other options override its values");
   auto* target = app.add_option("--target", options.target,
-                                "whose samples: two_moons or ring, eight Gaussians on a circle")
+                                "target: two_moons, or ring (eight Gaussians on a circle)")
                      ->check(CLI::IsMember({"two_moons", "ring"}))
                      ->capture_default_str();
-  app.add_option("--data", options.data, "your own samples instead: a NumPy file of shape (n, d)")
+  app.add_option("--data", options.data, "samples of a custom target: a NumPy file of shape (n, d)")
       ->excludes(target);
   app.add_option("--target-samples", options.target_samples,
-                 "samples that the flow sees of a --target")
+                 "number of training samples of --target")
       ->check(examples::at_least(10))
       ->capture_default_str();
   examples::add_common_options(app, options);
-  app.add_option("--samples", options.samples, "samples to measure and to write")
+  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
       ->check(examples::at_least(2))
       ->capture_default_str();
   examples::add_training_options(app, options.training);
   app.get_option("--step-size")
-      ->description("a, the time of a JKO step, in units of the data's mean variance");
+      ->description("step size a of the scheme, relative to the mean variance of the data");
   examples::add_dropout(app, options.training);
   return examples::run_main(app, options, argc, argv, [&] {
     if (options.divergence == "kl") run(options, "the KL divergence", wgf::KullbackLeibler{});

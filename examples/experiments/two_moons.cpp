@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Two moons: samples a mixture of 16 Gaussians in the plane from its unnormalised density
-// (section 4.1 of the paper).
+// Two moons: samples a mixture of 16 Gaussians in the plane (section 4.1).
 #include <cmath>
 #include <string>
 #include <vector>
@@ -20,44 +19,45 @@ using examples::CommonOptions, examples::Training;
 
 namespace {
 
-// ---- the settings: networks and numbers of each preset ----
+// ---- presets: networks and training ----
 struct Ours {
   static auto map() { return wgf::ResidualMlp<64, 4, wgf::Silu>{.input_scale = 3}; }
   static auto dual(double dropout) {
-    return wgf::Quadratic{} + wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3};
+    return examples::dual_of(wgf::Quadratic{} +
+                             wgf::Mlp<64, 4, wgf::Silu>{.dropout = dropout, .input_scale = 3});
   }
-  static auto fit() { return wgf::LogisticLoss{}; }
   static Training training() {
     return {.run = {.steps = 20,
-                    .iterations = 200,
-                    .batch = 1024,
-                    .map_rate = 1e-3,
-                    .dual_rate = 4e-3,
-                    .first_step = 4,
-                    .whiten = false},
+                    .training = {.iterations = 200,
+                                 .batch = 1024,
+                                 .map_rate = 1e-3,
+                                 .dual_rate = 4e-3,
+                                 .first_step = 4,
+                                 .whiten = false}},
             .step_size = 0.3,
             .dropout = 0};
   }
 };
 struct Paper {  // appendix D
   static auto map() { return wgf::ResidualMlp<16, 5>{}; }
-  static auto dual(double dropout) { return wgf::Mlp<16, 6>{.dropout = dropout}; }
-  static auto fit() { return wgf::VariationalBound{}; }
+  static auto dual(double dropout) {
+    return examples::dual_of<wgf::VariationalBound>(wgf::Mlp<16, 6>{.dropout = dropout});
+  }
   static Training training() {
     return {.run = {.steps = 10,
-                    .iterations = 600,
-                    .dual_steps = 6,
-                    .batch = 100,
-                    .final_rate_fraction = 1,
-                    .tail_average = 0,
-                    .first_step = 1,
-                    .whiten = false},
+                    .training = {.iterations = 600,
+                                 .dual_steps = 6,
+                                 .batch = 100,
+                                 .final_rate_fraction = 1,
+                                 .tail_average = 0,
+                                 .first_step = 1,
+                                 .whiten = false}},
             .step_size = 0.3,
             .dropout = 0.1};
   }
 };
 
-// The map as the gradient of a convex network (appendix C.1, figure 6).
+// The map is the gradient of a convex network (appendix C.1, figure 6).
 struct OursIcnn : Ours {
   static constexpr double map_rate = 4e-3;
   static auto map() { return wgf::IcnnGradient<64, 2>{.input_scale = 6}; }
@@ -66,7 +66,7 @@ struct PaperIcnn : Paper {
   static auto map() { return wgf::IcnnGradient<16, 4>{}; }
 };
 
-/// The cloud at the start and at four later times, beside target samples.
+/// The particles at five times beside samples of the target.
 bool draw(const std::filesystem::path& file, const wgf::GaussianMixture& target,
           const std::vector<wgf::Particles>& path, double step_size,
           const wgf::Particles& target_samples) {
@@ -100,11 +100,11 @@ void run(const Options& options) {
   const auto map = Preset::map();
   const auto dual = Preset::dual(training.dropout);
   report.setting("map", wgf::describe(map));
-  report.setting("dual", wgf::describe(dual) + ", " + Preset::fit().name);
+  report.setting("dual", examples::describe_dual(dual));
   examples::OutputFolder out(options.out);
 
   const auto target = examples::two_moons();
-  const wgf::JkoSolver solver{wgf::kl(target, dual, Preset::fit()), map,
+  const wgf::JkoSolver solver{wgf::kl(target, dual), map,
                               wgf::Backward{.step_size = training.step_size},
                               examples::backend(options)};
   const auto trained =
@@ -124,20 +124,19 @@ void run(const Options& options) {
     summary.metric("energy_distance", "energy distance to the target", wgf::energy_distance(x, y),
                    "below 0.005");
     summary.metric("energy_distance_noise", "... of two target samples", wgf::energy_distance(y, z),
-                   "what chance alone makes");
+                   "sampling noise");
     summary.metric("sliced_w2", "sliced W2 to the target", wgf::sliced_wasserstein(x, y),
-                   "chance: " + fmt::format("{:.2g}", wgf::sliced_wasserstein(y, z)));
+                   "sampling noise: " + fmt::format("{:.2g}", wgf::sliced_wasserstein(y, z)));
     summary.metric("modes_found", "modes with at least 3 % of the mass", static_cast<double>(found),
                    "16");
-    summary.metric("mode_mass_min", "least mass of a mode", masses.minCoeff(), "0.0625");
-    summary.metric("mode_mass_max", "greatest mass of a mode", masses.maxCoeff(), "0.0625");
+    summary.metric("mode_mass_min", "smallest mass of a mode", masses.minCoeff(), "0.0625");
+    summary.metric("mode_mass_max", "largest mass of a mode", masses.maxCoeff(), "0.0625");
     if constexpr (wgf::GradientMapSpecification<decltype(Preset::map())>) {  // invertible: the flow
                                                                              // has a density
       const auto [y_k, log_p] = flow.push_with_log_density(start, flow.initial_log_density(start));
       double sum = 0;
       for (long i = 0; i < samples; ++i) sum += log_p[i] - target.log_density(y_k.col(i));
-      summary.metric("kl", "KL divergence from the target", sum / static_cast<double>(samples),
-                     "0");
+      summary.metric("kl", "KL divergence to the target", sum / static_cast<double>(samples), "0");
     }
     summary.diagnose(trained, target, options);
     summary.training_seconds();
@@ -158,7 +157,7 @@ void run(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app(
       "Samples two moons, a mixture of 16 Gaussians in the plane, by the Wasserstein gradient flow "
-      "of KL.",
+      "of the KL divergence.",
       "two_moons");
   Options options;
   options.out = "out/two_moons";
@@ -166,10 +165,10 @@ int main(int argc, char** argv) {
   examples::add_presets(app, options, presets, options.preset, options.training);
   examples::add_map(app, options.map)->each([&](const std::string& name) {
     if (name == "icnn" && options.preset == "ours")
-      options.training.run.map_rate = OursIcnn::map_rate;
+      options.training.run.training.map_rate = OursIcnn::map_rate;
   });
   examples::add_common_options(app, options);
-  app.add_option("--samples", options.samples, "samples to measure and to write")
+  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
       ->check(examples::at_least(2))
       ->capture_default_str();
   examples::add_training_options(app, options.training);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Posteriors of two Bayesian models, test scores and eight schools, compared with long runs of
-// Hamiltonian Monte Carlo.
+// Posteriors of two Bayesian models, compared with reference draws by Hamiltonian Monte Carlo.
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -27,39 +26,44 @@ namespace {
 struct Options : CommonOptions {
   std::string model = "test_scores";
   Training training;
-  std::string data;  ///< empty: the data that come with the program
+  std::string data;  ///< empty: the data shipped with the program
   long samples = 50000;
   double spread = 1;     ///< standard deviation of P_0 in standardised coordinates
-  double inflation = 1;  ///< of the dual network's base
+  double inflation = 1;  ///< of the Gaussian reference
 };
 
 // ---- the settings of each model ----
-struct TestScores {  // nearly Gaussian: coordinates standardised at the mode
+struct TestScores {  // nearly Gaussian: standardised by a Laplace approximation
   using Posterior = examples::TestScores;
   static auto map() { return wgf::ResidualMlp<64, 3, wgf::Silu>{}; }
-  static auto dual(double dropout) { return wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout}; }
+  static auto dual(double dropout) {
+    return examples::dual_of(wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout});
+  }
   static examples::GaussianFit fit(const Posterior& posterior) {
     return examples::laplace_fit(posterior, posterior.start());
   }
   static constexpr double spread = 1, inflation = 1;
   static Training training() {
     return {.run = {.steps = 5,
-                    .iterations = 200,
-                    .batch = 1024,
-                    .map_rate = 1e-3,
-                    .dual_rate = 2e-3,
-                    .first_step = 4},
+                    .training = {.iterations = 200,
+                                 .batch = 1024,
+                                 .map_rate = 1e-3,
+                                 .dual_rate = 2e-3,
+                                 .first_step = 4}},
             .step_size = 1,
             .dropout = 0};
   }
 };
-// log tau has a long left tail, and a funnel to its right. The mode sees neither: coordinates
-// standardised by a variational fit. Where the dual network's base has no samples, the map runs
-// away: a wider base and start, and a map that is slow beside the dual network.
+// log tau has a long left tail and a funnel to its right. The curvature at the mode reflects
+// neither, so the coordinates are standardised by a variational fit. Where the Gaussian reference
+// has no samples the dual network is unconstrained and the map diverges: hence a wider reference, a
+// wider P_0 and a map that learns more slowly than the dual network.
 struct EightSchools {
   using Posterior = examples::EightSchools;
   static auto map() { return wgf::ResidualMlp<64, 3, wgf::Silu>{}; }
-  static auto dual(double dropout) { return wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout}; }
+  static auto dual(double dropout) {
+    return examples::dual_of(wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout});
+  }
   static examples::GaussianFit fit(const Posterior& posterior) {
     return examples::variational_fit(
         posterior,
@@ -68,29 +72,29 @@ struct EightSchools {
   static constexpr double spread = 1.4, inflation = 1.4;
   static Training training() {
     return {.run = {.steps = 10,
-                    .iterations = 300,
-                    .batch = 1024,
-                    .map_rate = 5e-4,
-                    .dual_rate = 4e-3,
-                    .first_step = 4},
+                    .training = {.iterations = 300,
+                                 .batch = 1024,
+                                 .map_rate = 5e-4,
+                                 .dual_rate = 4e-3,
+                                 .first_step = 4}},
             .step_size = 1,
             .dropout = 0};
   }
 };
 
-/// data.json of a model: in the source tree that the program was built from, or near the program.
+/// data.json of a model, in the source tree or near the program.
 fs::path shipped_data(const std::string& model) {
   std::error_code error;
   const fs::path inside = fs::path("data") / model / "data.json",
                  program = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const auto& folder : {fs::path(__FILE__).parent_path(), program,
+  for (const auto& folder : {fs::path(__FILE__).parent_path().parent_path(), program,
                              program / "../../../examples", fs::path("examples")})
     if (fs::exists(folder / inside, error)) return folder / inside;
   throw std::runtime_error(
-      fmt::format("the data of {} were not found; say where they are with --data", model));
+      fmt::format("the data of {} were not found; use --data to give their path", model));
 }
 
-/// "theta3" as gnuplot writes θ with an index.
+/// "theta3" as θ with a subscript, in gnuplot's notation.
 std::string in_greek(const std::string& name) {
   const auto letters = std::min(name.find_first_of("0123456789"), name.size());
   const std::string word = name.substr(0, letters), index = name.substr(letters);
@@ -113,21 +117,23 @@ void run(const Options& options) {
   report.setting("samples", options.samples);
   report.setting("spread", options.spread);
   report.setting("inflation", options.inflation);
+  auto dual = Model::dual(training.dropout);
+  dual.inflation = options.inflation;
   report.setting("map", wgf::describe(Model::map()));
-  report.setting("dual", wgf::describe(Model::dual(training.dropout)) + ", LogisticLoss");
+  report.setting("dual", examples::describe_dual(dual));
 
   const auto posterior = Posterior::read(data);
-  std::optional<examples::Reference> reference;  // data of one's own have none
+  std::optional<examples::Reference> reference;  // other data have none
   if (fs::exists(data.parent_path() / "reference_moments.json"))
     reference = examples::Reference::read<Posterior>(data.parent_path());
   examples::OutputFolder out(options.out);
 
-  // In the coordinates z of a Gaussian fit, x = mean + factor z, the posterior is of unit size.
+  // In the coordinates z of a Gaussian fit, x = mean + factor z, the posterior has unit scale.
   const examples::Standardised target(
       posterior, report.timed("gaussian_fit", [&] { return Model::fit(posterior); }));
-  const wgf::JkoSolver solver{
-      wgf::kl(target, Model::dual(training.dropout), wgf::LogisticLoss{}, options.inflation),
-      Model::map(), wgf::Backward{.step_size = training.step_size}, examples::backend(options)};
+  const wgf::JkoSolver solver{wgf::kl(target, dual), Model::map(),
+                              wgf::Backward{.step_size = training.step_size},
+                              examples::backend(options)};
   const auto trained =
       examples::train(solver, wgf::Gaussian::isotropic(target.dim(), options.spread), training.run,
                       options, report);
@@ -164,16 +170,16 @@ void run(const Options& options) {
           reference ? &reference->sampled : nullptr);
   compare("constrained", x, names, reference ? &reference->constrained : nullptr);
   if (reference) {
-    summary.metric("max_mean_error", "worst mean, in reference standard deviations", mean_error,
-                   "below 0.05; the reference itself carries 0.01");
-    summary.metric("max_sd_error", "worst standard deviation, relative", sd_error,
-                   "below 0.05; the reference itself carries 0.01");
+    summary.metric("max_mean_error", "largest error of a mean, in reference standard deviations",
+                   mean_error, "below 0.05; error of the reference: 0.01");
+    summary.metric("max_sd_error", "largest relative error of a standard deviation", sd_error,
+                   "below 0.05; error of the reference: 0.01");
   } else {
     for (std::size_t i = 0; i < names.size(); ++i) {
       const nlohmann::ordered_json& p = parameters["constrained"][names[i]];
       summary.row(names[i], p["mean"], fmt::format("sd {:.4g}", p["sd"].get<double>()));
     }
-    report.note("no reference_moments.json beside the data: nothing to compare with");
+    report.note("no reference_moments.json beside the data: no comparison");
   }
   summary.diagnose(trained, target, options);
   summary.training_seconds();
@@ -213,7 +219,7 @@ int main(int argc, char** argv) {
   const examples::Presets models{{"test_scores", TestScores::training()},
                                  {"eight_schools", EightSchools::training()}};
   examples::add_presets(app, options, models, options.model, options.training, "--model",
-                        "the model, which brings its own settings")
+                        "model; selects a preset")
       ->each([&](const std::string& model) {
         const bool schools = model == "eight_schools";
         options.spread = schools ? EightSchools::spread : TestScores::spread;
@@ -222,18 +228,18 @@ int main(int argc, char** argv) {
   examples::add_common_options(app, options);
   app.add_option(
       "--data", options.data,
-      "data.json of the same form; the reference is what stands beside it, if anything does");
-  app.add_option("--samples", options.samples, "samples to measure and to write")
+      "data in the format of data.json; reference draws are read from the same folder if present");
+  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
       ->check(examples::at_least(2))
       ->capture_default_str();
   app.add_option("--spread", options.spread,
-                 "standard deviation of the start in standardised coordinates")
+                 "standard deviation of P_0 in standardised coordinates")
       ->check(examples::positive())
       ->capture_default_str();
   examples::add_training_options(app, options.training);
   examples::add_dropout(app, options.training);
   app.add_option("--inflation", options.inflation,
-                 "the dual network's base is wider than the cloud by this factor")
+                 "standard deviation of the Gaussian reference relative to that of P_k")
       ->check(examples::positive())
       ->capture_default_str()
       ->group("Training");
