@@ -33,7 +33,11 @@ void run(benchmark::State& state, long batch, int iterations, double step_size) 
   const auto target = wgf::OrnsteinUhlenbeck::random(dim, 1).target();
   wgf::JkoSolver solver{wgf::kl(target, Dual{}), Map{}, wgf::Backward{.step_size = step_size},
                         wgf::EigenBackend<float>{.seed = 1, .threads = threads}};
-  const wgf::RunOptions options{.steps = 1, .reports = 1, .training = {.iterations = iterations, .batch = batch, .first_step = 1}, .population = {.size = 10'000}};
+  const wgf::RunOptions options{
+      .steps = 1,
+      .reports = 1,
+      .training = {.iterations = iterations, .batch = batch, .first_step = 1},
+      .population = {.size = 10'000}};
   auto run = solver.start(wgf::Gaussian::isotropic(dim, 1.0), options);
   solver.step(run);
   double best = 1e9, peak = floor_of_machine::flops(threads);
@@ -49,7 +53,8 @@ void run(benchmark::State& state, long batch, int iterations, double step_size) 
   constexpr double w = Dual::width, v = Map::width;
   const double d = dim, dual = d * w + (Dual::depth - 2) * w * w + w,
                map = 2 * d * v + (Map::depth - 2) * v * v;
-  const double floor = operations(batch, options.training.dual_steps, d, dual, d * w, map, d * v) / peak;
+  const double floor =
+      operations(batch, options.training.dual_steps, d, dual, d * w, map, d * v) / peak;
   state.counters["us"] = 1e6 * best;
   state.counters["floor_us"] = 1e6 * floor;
   state.counters["over_floor"] = best / floor;

@@ -60,7 +60,10 @@ int main(int argc, char** argv) {
   const auto target =
       wgf::Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Constant(2, 1.0)), 0.5);
   const auto start = wgf::Gaussian::isotropic(2, 1.0);
-  const wgf::RunOptions options{.steps = steps, .reports = 1, .training = {.iterations = 60, .batch = 250}, .population = {.size = 5000}};
+  const wgf::RunOptions options{.steps = steps,
+                                .reports = 1,
+                                .training = {.iterations = 60, .batch = 250},
+                                .population = {.size = 5000}};
   const auto make = [&](int threads) {
     return wgf::JkoSolver{wgf::kl(target, wgf::Quadratic{}), wgf::ResidualMlp<16, 2>{},
                           wgf::Backward{a},

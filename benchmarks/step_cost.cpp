@@ -18,7 +18,9 @@ void step(benchmark::State& state, int before, long batch, int dim) {
   const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<64, 3>{}), wgf::ResidualMlp<64, 3>{},
                               wgf::Backward{.step_size = 0.05},
                               wgf::EigenBackend<float>{.seed = 1, .threads = 1}};
-  wgf::RunOptions options{.reports = 1, .training = {.iterations = 50, .batch = batch, .first_step = 1}, .population = {.size = 20'000}};
+  wgf::RunOptions options{.reports = 1,
+                          .training = {.iterations = 50, .batch = batch, .first_step = 1},
+                          .population = {.size = 20'000}};
   auto run = solver.start(wgf::Gaussian::isotropic(dim, 1.0), options);
   for (int k = 0; k < before; ++k) solver.step(run);
   double best = 1e9;

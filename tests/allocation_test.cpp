@@ -11,7 +11,10 @@
 #include <new>
 
 #include <wgf/backend/eigen/backend.hpp>
-#include <wgf/solver/jko_step.hpp>
+#include <wgf/population/gaussian_population.hpp>
+#include <wgf/training/min_max.hpp>
+
+#include "step_context.hpp"
 
 namespace {
 std::atomic<bool> counting{false};
@@ -50,33 +53,25 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
   const auto runtime = EigenBackend<float>{.seed = 1, .threads = threads}.start();
   using R = std::decay_t<decltype(runtime)>;
   const auto functional = kl(target, dual);
-  using MapNetwork = decltype(runtime.network(map_specification, d, n, 0, Keep::batch));
-  using Terms = decltype(functional.bind(runtime, d, n, 100));
-  StepState<R, MapNetwork, Terms> state{runtime.network(map_specification, d, n, 0, Keep::batch),
-                                        functional.bind(runtime, d, n, 100), runtime.points(d, n),
-                                        runtime.points(d, n), runtime.points(d, n)};
+  const TrainingOptions options{.batch = n};
+  auto training = MinMax{}.training(runtime, d, options,
+                                    runtime.network(map_specification, d, n, 0, Keep::batch),
+                                    functional.bind(runtime, d, n, 100), hana::tuple<>{});
   const Gaussian cloud = Gaussian::isotropic(d, 1.5);
   const Frame frame = whiten ? Frame::whitening(cloud) : Frame::none(d);
-  hana::for_each(state.terms, [&](auto& t) {
-    t.term.enter(runtime, frame, Cloud<R>{cloud, state.y}, t.weight);
+  GaussianPopulation<R> population(runtime, GaussianPath(cloud), n, n, 1, false);
+  population.begin_step(frame, 0);
+  hana::for_each(training.terms, [&](auto& t) {
+    t.term.begin_step(runtime, test::context<R>(frame, cloud, population.representatives()),
+                      t.weight);
   });
-  const Transport<R> transport(runtime, frame, 0.1);
-  const auto x = runtime.points(d, n);
+  training.begin(frame, {0.1, 20, 0, 1.0, 0}, population);
   allocations = 0;
   bool all_finite = true;
-  jko_step<R>(
-      runtime, state, transport, RunOptions{.training = {.batch = n}}, 0, 20, 1.0, 0,
-      [&](int k) {
-        runtime.parallel(n, [&](typename R::Slice s) {
-          runtime.normals(s, x(s), 7, static_cast<std::uint32_t>(k));
-        });
-        return x.window(0, n);
-      },
-      [&](int k, bool finite, const auto&) {
-        all_finite = all_finite && finite;
-        counting = k >= 0 && k < 19;
-        return true;
-      });
+  while (training.next()) {
+    all_finite = all_finite && training.finite_so_far();
+    counting = training.iteration() < 20;
+  }
   counting = false;
   CHECK(all_finite);
   return allocations;

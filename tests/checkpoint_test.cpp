@@ -32,7 +32,10 @@ using wgf::test::check_pieces, wgf::test::Folder, wgf::test::FullDisk, wgf::test
     wgf::test::same_flow, wgf::test::SaveAndStop;
 
 namespace {
-const RunOptions small{.steps = 4, .reports = 3, .training = {.iterations = 25, .batch = 260, .first_step = 1.6}, .population = {.size = 1000}};
+const RunOptions small{.steps = 4,
+                       .reports = 3,
+                       .training = {.iterations = 25, .batch = 260, .first_step = 1.6},
+                       .population = {.size = 1000}};
 GaussianMixture target() {
   return {{0.4, 0.6},
           {Gaussian::isotropic(2, 1),
@@ -48,8 +51,9 @@ TEST_CASE("a run in pieces is the run: residual map, a dual network with dropout
   };
   check_pieces(make, start, small, 1);
   RunOptions options = small;
-  options.population.refresh_every = 2, options.training.carry_dual = false, options.training.carry_optimiser = false,
-  options.population.stratified = true, options.training.tail_average = 0;
+  options.population.refresh_every = 2, options.training.carry_dual = false,
+  options.training.carry_optimiser = false, options.population.stratified = true,
+  options.training.tail_average = 0;
   check_pieces(make, start, options, 2);
 }
 
@@ -106,7 +110,11 @@ TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back")
   const auto fall = [](double variance) {
     return kl(Gaussian(VectorXd::Zero(2), variance * Eigen::MatrixXd::Identity(2, 2)), Quadratic{});
   };
-  RunOptions options{.steps = 3, .reports = 3, .training = {.iterations = 60, .batch = 260, .map_rate = 1e-2, .first_step = 1}, .population = {.size = 1000}};
+  RunOptions options{
+      .steps = 3,
+      .reports = 3,
+      .training = {.iterations = 60, .batch = 260, .map_rate = 1e-2, .first_step = 1},
+      .population = {.size = 1000}};
   const auto rolled_back = [&](const auto& solver) {
     Recorder told;
     solver.run(start, options, told);
@@ -117,7 +125,8 @@ TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back")
       return JkoSolver{fall(0.04), ResidualMlp<16, 2>{}, Backward{0.5},
                        EigenBackend<float>{.seed = 7, .threads = threads}};
     };
-    options.population.stratified = true, options.safeguards = {.retries = 6, .rate_factor = 0.2, .collapse = 0.75};
+    options.population.stratified = true,
+    options.safeguards = {.retries = 6, .rate_factor = 0.2, .collapse = 0.75};
     CHECK(rolled_back(make(1)) > 0);
     check_pieces(make, start, options, 2);
   }
@@ -126,7 +135,8 @@ TEST_CASE("a run in pieces is the run: steps that collapse and are rolled back")
       return JkoSolver{fall(0.25), ResidualMlp<16, 2>{}, Midpoint{0.15},
                        EigenBackend<float>{.seed = 7, .threads = threads}};
     };
-    options.population.stratified = false, options.safeguards = {.retries = 6, .rate_factor = 0.2, .collapse = 0.8};
+    options.population.stratified = false,
+    options.safeguards = {.retries = 6, .rate_factor = 0.2, .collapse = 0.8};
     CHECK(rolled_back(make(1)) > 0);
     check_pieces(make, start, options, 2);
   }
@@ -178,7 +188,7 @@ auto plain(std::uint64_t seed = 7, double step_size = 0.2) {
 }
 /// A run that was saved in the midst of its second step.
 void save_second_step(const std::filesystem::path& file) {
-  SaveAndStop stop{file, small.iterations_of(0) + 9};
+  SaveAndStop stop{file, small.training.iterations_of(0) + 9};
   plain().run(start, small, stop);
 }
 }  // namespace
@@ -271,7 +281,7 @@ TEST_CASE("the newest checkpoint and the one before it are kept, and nothing els
   auto before = plain().start(start, small);
   before.restore(folder / "run.ckpt.previous");  // one iteration before it
   CHECK(before.steps_done() == small.steps - 1);
-  CHECK(before.iteration() == small.iterations - 1);
+  CHECK(before.iteration() == small.training.iterations - 1);
   CHECK(same_flow(plain().resume(folder / "run.ckpt.previous", start, small), whole));
 }
 
@@ -375,7 +385,12 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
   }
 
   CHECK(why(plain(), start,
-            {.steps = 0, .training = {.iterations = small.iterations, .batch = small.batch, .first_step = small.first_step}, .population = {.size = small.pool}}) == "it has 1 steps, more than the 0 that are asked for");
+            {.steps = 0,
+             .training = {.iterations = small.training.iterations,
+                          .batch = small.batch,
+                          .first_step = small.first_step},
+             .population = {.size = small.pool}}) ==
+        "it has 1 steps, more than the 0 that are asked for");
   const std::string whole = wgf::test::read(file);
   std::string bytes = whole;
   bytes[8] = 9;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 # Passes if SOURCE does not compile and the compiler's output contains the sentence of each of its lines `// expect: <sentence>`.
 file(READ ${SOURCE} text)
+string(REPLACE "// expect:" "@expect:" text "${text}")
+string(REPLACE "\n// " " " text "${text}")  # a sentence may go on in the next line
 
 set(flags -std=c++20 -fsyntax-only)
 foreach(directory IN LISTS INCLUDES)
@@ -18,7 +20,7 @@ if(result EQUAL 0)
 endif()
 
 set(expected 0)
-while(text MATCHES "// expect: ([^\n]+)")
+while(text MATCHES "@expect: ([^\n]+)")
   set(sentence "${CMAKE_MATCH_1}")
   string(STRIP "${sentence}" sentence)
   string(FIND "${output}" "${sentence}" found)
@@ -26,8 +28,8 @@ while(text MATCHES "// expect: ([^\n]+)")
     message(FATAL_ERROR "${SOURCE} does not compile, but the compiler does not say '${sentence}'. It says:\n${output}")
   endif()
   math(EXPR expected "${expected} + 1")
-  string(FIND "${text}" "// expect: " start)
-  math(EXPR start "${start} + 11")
+  string(FIND "${text}" "@expect: " start)
+  math(EXPR start "${start} + 9")
   string(SUBSTRING "${text}" ${start} -1 text)
 endwhile()
 if(expected EQUAL 0)

@@ -39,9 +39,10 @@ auto seeded_run(std::uint64_t seed, int threads, long batch) {
   const JkoSolver solver{kl(target, Mlp<16, 3>{.dropout = 0.2}), ResidualMlp<16, 3>{},
                          Backward{.step_size = 0.3},
                          EigenBackend<Scalar>{.seed = seed, .threads = threads}};
-  return solver.run(
-      Gaussian::isotropic(2, 1.5),
-      {.steps = 3, .training = {.iterations = 20, .batch = batch}, .population = {.size = 5000, .refresh_every = 2}});
+  return solver.run(Gaussian::isotropic(2, 1.5),
+                    {.steps = 3,
+                     .training = {.iterations = 20, .batch = batch},
+                     .population = {.size = 5000, .refresh_every = 2}});
 }
 
 template <class Scalar>

@@ -12,7 +12,9 @@
 using namespace wgf;
 
 namespace {
-const RunOptions brief{.steps = 3, .training = {.iterations = 20, .batch = 50, .first_step = 1}, .population = {.size = 500}};
+const RunOptions brief{.steps = 3,
+                       .training = {.iterations = 20, .batch = 50, .first_step = 1},
+                       .population = {.size = 500}};
 template <class Observer>
 void run(const RunOptions& options, Observer&& observer) {
   const JkoSolver solver{kl(Gaussian::isotropic(2, 0.7), Quadratic{}), Affine{}, Backward{},

@@ -40,7 +40,8 @@ auto residual() {
   return JkoSolver{kl(target, Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{0.2},
                    EigenBackend<float>{.seed = 5, .threads = 1}};
 }
-const RunOptions small{.steps = 3, .training = {.iterations = 100, .batch = 100}, .population = {.size = 1000}};
+const RunOptions small{
+    .steps = 3, .training = {.iterations = 100, .batch = 100}, .population = {.size = 1000}};
 }  // namespace
 
 TEST_CASE("an explosion ends the run, or is rolled back with smaller rates until there is none") {
@@ -74,7 +75,8 @@ TEST_CASE("an explosion ends the run, or is rolled back with smaller rates until
     return n;
   }();
   options.safeguards.retries = 0, options.steps = 1;
-  for (int k = 0; k < rolled_back_in_first; ++k) options.training.map_rate *= 0.1, options.training.dual_rate *= 0.1;
+  for (int k = 0; k < rolled_back_in_first; ++k)
+    options.training.map_rate *= 0.1, options.training.dual_rate *= 0.1;
   const auto gently = residual().run(start, options);
   REQUIRE(gently.stages[0].parameters.size() == flow.stages[0].parameters.size());
   double difference = 0;
@@ -158,7 +160,12 @@ TEST_CASE("a cloud that a step flattens is called collapsed, unless that is allo
   const Gaussian narrow(VectorXd::Zero(2), 1e-12 * MatrixXd::Identity(2, 2));
   const JkoSolver solver{kl(narrow, Quadratic{}), Affine{}, Backward{1000},
                          EigenBackend<double>{.seed = 5, .threads = 1}};
-  RunOptions options{.steps = 1, .training = {.iterations = 3000, .map_rate = 1e-2, .dual_rate = 1e-2, .final_rate_fraction = 1e-5}, .safeguards = {.collapse = 1e-3}};
+  RunOptions options{.steps = 1,
+                     .training = {.iterations = 3000,
+                                  .map_rate = 1e-2,
+                                  .dual_rate = 1e-2,
+                                  .final_rate_fraction = 1e-5},
+                     .safeguards = {.collapse = 1e-3}};
   const Ending end = ending(solver, options);
   CHECK(end.fault == Fault::collapsed);
   CHECK(end.kept == 0);
@@ -189,10 +196,11 @@ TEST_CASE(
     "a network that gives a power of the ratio is not saturated where the ratio is moderate") {
   // The network gives (P·|Ω|)², a hundred and more at the centre of a Gaussian in the box of its
   // samples; the log-ratio is 2.4 there.
-  const JkoSolver solver{generalized_entropy(3, Mlp<32, 3>{}, VariationalBound{}),
+  const JkoSolver solver{generalized_entropy(3, Dual<Mlp<32, 3>, VariationalBound>{}),
                          ResidualMlp<16, 2>{}, Backward{1},
                          EigenBackend<float>{.seed = 5, .threads = 1}};
   RunOptions options = small;
-  options.steps = 1, options.training.iterations = 300, options.training.dual_rate = 1e-2, options.population.size = 20'000;
+  options.steps = 1, options.training.iterations = 300, options.training.dual_rate = 1e-2,
+  options.population.size = 20'000;
   CHECK(ending(solver, options).why.empty());
 }

@@ -14,11 +14,11 @@ using namespace wgf;
 namespace {
 const OrnsteinUhlenbeck process = OrnsteinUhlenbeck::random(2, 3);
 
-using Solver = JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Gaussian>>, Affine,
+using Solver = JkoSolver<Functional<Entropy<Dual<Quadratic>>, Potential<Gaussian>>, Affine,
                          Backward, EigenBackend<double>>;
 Solver make_solver(double step_size = 0.1, double inflation = 1,
                    EigenBackend<double> backend = {.seed = 1, .threads = 1}) {
-  return {kl(process.target(), Quadratic{}, LogisticLoss{}, inflation), Affine{},
+  return {kl(process.target(), Dual<Quadratic>{.inflation = inflation}), Affine{},
           Backward{.step_size = step_size}, backend};
 }
 // One type of observer for all of this: the step is compiled for each.
@@ -39,7 +39,13 @@ Gaussian exact(Gaussian p, int steps, double step_size = 0.1) {
 
 TEST_CASE("a Gaussian flow is the exact JKO iterate at every step") {
   const auto flow = run(make_solver(), Gaussian::isotropic(2, 1),
-                        {.steps = 4, .training = {.iterations = 200, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .common_random_numbers = true}});
+                        {.steps = 4,
+                         .training = {.iterations = 200,
+                                      .batch = 1000,
+                                      .map_rate = 2e-3,
+                                      .dual_rate = 2e-3,
+                                      .first_step = 4,
+                                      .common_random_numbers = true}});
   REQUIRE(flow.size() == 4);
   for (int k = 1; k <= 4; ++k) {
     INFO("step " << k);
@@ -52,7 +58,13 @@ TEST_CASE("a Gaussian flow is the exact JKO iterate at every step") {
 TEST_CASE("an inflated base does not move the answer, whether its samples are coupled or not") {
   for (const bool coupled : {true, false}) {
     const auto flow = run(make_solver(0.1, 1.2), Gaussian::isotropic(2, 1),
-                          {.steps = 2, .training = {.iterations = 300, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .common_random_numbers = coupled}});
+                          {.steps = 2,
+                           .training = {.iterations = 300,
+                                        .batch = 1000,
+                                        .map_rate = 2e-3,
+                                        .dual_rate = 2e-3,
+                                        .first_step = 4,
+                                        .common_random_numbers = coupled}});
     INFO((coupled ? "coupled" : "independent"));
     CHECK(sym_kl(flow.gaussian(), process.jko(2, 0.1)) < 1e-4);
   }
@@ -62,7 +74,13 @@ TEST_CASE("without whitening the answer is the same") {
   const Gaussian start =
       Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Constant(2, 0.5)), 1.3);
   const auto flow = run(make_solver(), start,
-                        {.steps = 2, .training = {.iterations = 300, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .whiten = false}});
+                        {.steps = 2,
+                         .training = {.iterations = 300,
+                                      .batch = 1000,
+                                      .map_rate = 2e-3,
+                                      .dual_rate = 2e-3,
+                                      .first_step = 4,
+                                      .whiten = false}});
   CHECK(flow.stages[0].frame.identity);
   CHECK(sym_kl(flow.gaussian(), exact(start, 2)) < 1e-4);
 }
@@ -72,7 +90,12 @@ TEST_CASE("what observers are told is the functional") {
   // known in closed form.
   std::vector<Progress> history;
   const auto flow = run(make_solver(), Gaussian::isotropic(2, 1),
-                        {.steps = 1, .training = {.iterations = 300, .batch = 5000, .map_rate = 3e-3, .dual_rate = 3e-3, .common_random_numbers = true}},
+                        {.steps = 1,
+                         .training = {.iterations = 300,
+                                      .batch = 5000,
+                                      .map_rate = 3e-3,
+                                      .dual_rate = 3e-3,
+                                      .common_random_numbers = true}},
                         [&](const Progress& p) { return history.push_back(p), true; });
   const Gaussian p = flow.gaussian(), &q = process.target();
   const Eigen::VectorXd shift = p.mean() - q.mean();
@@ -91,7 +114,13 @@ TEST_CASE("what observers are told is the functional") {
 
 TEST_CASE("three steps and two more are five") {
   const Solver solver = make_solver();
-  const RunOptions careful{.steps = 3, .training = {.iterations = 200, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .common_random_numbers = true}};
+  const RunOptions careful{.steps = 3,
+                           .training = {.iterations = 200,
+                                        .batch = 1000,
+                                        .map_rate = 2e-3,
+                                        .dual_rate = 2e-3,
+                                        .first_step = 4,
+                                        .common_random_numbers = true}};
   RunOptions more = careful;
   more.steps = 2;
   const auto five = run(solver, run(solver, Gaussian::isotropic(2, 1), careful), more);

@@ -30,7 +30,7 @@ const double nan_ = std::numeric_limits<double>::quiet_NaN(),
 double normal(const VectorXd& x) { return -0.5 * x.squaredNorm(); }
 VectorXd pull(const VectorXd& x) { return -x; }
 
-using Solver = JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Functions>>,
+using Solver = JkoSolver<Functional<Entropy<Dual<Quadratic>>, Potential<Functions>>,
                          ResidualMlp<16, 2>, Backward, EigenBackend<float>>;
 Solver solver(Functions target, int threads = 1) {
   return {
@@ -61,7 +61,9 @@ TEST_CASE(
   // 10 iterations of 20 points, a gradient a point: the 481st call is in step 3, iteration 5.
   const auto calls = std::make_shared<std::atomic<long>>(0);
   const auto broken = [calls] { return *calls > 480; };
-  const RunOptions options{.steps = 5, .training = {.iterations = 10, .batch = 20, .first_step = 1}, .population = {.size = 200}};
+  const RunOptions options{.steps = 5,
+                           .training = {.iterations = 10, .batch = 20, .first_step = 1},
+                           .population = {.size = 200}};
   const Failure f =
       failure(solver({[=](const VectorXd& x) { return broken() ? nan_ : normal(x); },
                       [=](const VectorXd& x) {
@@ -84,7 +86,8 @@ TEST_CASE(
 }
 
 TEST_CASE("the first step can fail: the flow is empty") {
-  const RunOptions options{.steps = 2, .training = {.iterations = 10, .batch = 500}, .population = {.size = 1000}};
+  const RunOptions options{
+      .steps = 2, .training = {.iterations = 10, .batch = 500}, .population = {.size = 1000}};
   for (const int threads : {1, 3}) {
     // Outside of a disc the target is zero, with a gradient that is NaN there.
     const auto outside = [](const VectorXd& x) { return x.norm() > 2; };
@@ -132,7 +135,8 @@ TEST_CASE("a step that failed leaves the state's flow as it was") {
   const Solver s = solver({normal, [=](const VectorXd& x) {
                              return *bad ? VectorXd(VectorXd::Constant(2, nan_)) : pull(x);
                            }});
-  auto state = s.start(start, {.training = {.iterations = 10, .batch = 20}, .population = {.size = 200}});
+  auto state =
+      s.start(start, {.training = {.iterations = 10, .batch = 20}, .population = {.size = 200}});
   REQUIRE(s.step(state));
   const Particles particles = state.particles();
   *bad = true;
@@ -150,7 +154,8 @@ TEST_CASE("gradients whose squares are no numbers fail the step, and nothing of 
   const auto size = std::make_shared<std::atomic<float>>(1.0f);
   const Solver s = solver(
       {normal, [=](const VectorXd& x) { return VectorXd(-static_cast<double>(*size) * x); }});
-  const RunOptions options{.training = {.iterations = 10, .batch = 20, .first_step = 1}, .population = {.size = 200}};
+  const RunOptions options{.training = {.iterations = 10, .batch = 20, .first_step = 1},
+                           .population = {.size = 200}};
   auto state = s.start(start, options);
   for (const float huge : {3e38f, 1e30f, 1e20f}) {
     *size = huge;
@@ -167,7 +172,8 @@ TEST_CASE("gradients whose squares are no numbers fail the step, and nothing of 
 }
 
 TEST_CASE("a log-density that is not finite where its gradient is stops the step too") {
-  const RunOptions options{.steps = 2, .training = {.iterations = 10, .batch = 200}, .population = {.size = 200}};
+  const RunOptions options{
+      .steps = 2, .training = {.iterations = 10, .batch = 200}, .population = {.size = 200}};
   const auto half = [](const VectorXd& x) { return x[0] > 0 ? normal(x) : nan_; };
   const Failure f = failure(solver({half, pull}), options);
   CHECK(f.step == 1);
@@ -186,7 +192,9 @@ TEST_CASE(
                       [=](const VectorXd& x) {
                         return ++*calls > 480 ? VectorXd(VectorXd::Constant(2, nan_)) : pull(x);
                       }}),
-              {.steps = 5, .training = {.iterations = 10, .batch = 20, .first_step = 1}, .population = {.size = 200}});
+              {.steps = 5,
+               .training = {.iterations = 10, .batch = 20, .first_step = 1},
+               .population = {.size = 200}});
   CHECK(f.message == "wgf::JkoSolver: step 3, iteration 5: outside the support");
   CHECK(f.size == 2);
 }
@@ -201,7 +209,13 @@ TEST_CASE("a gradient of another length is refused") {
 
 TEST_CASE("a map that explodes in a step's last update is not kept") {
   const Solver s = solver({normal, pull});
-  const RunOptions options{.steps = 1, .training = {.iterations = 1, .batch = 20, .map_rate = 1e38, .tail_average = 0, .first_step = 1}, .population = {.size = 200}};
+  const RunOptions options{.steps = 1,
+                           .training = {.iterations = 1,
+                                        .batch = 20,
+                                        .map_rate = 1e38,
+                                        .tail_average = 0,
+                                        .first_step = 1},
+                           .population = {.size = 200}};
   auto state = s.start(start, options);
   const Particles before = state.particles();
   CHECK(message_of<StepError>([&] { s.step(state); }) ==
@@ -217,7 +231,8 @@ TEST_CASE("whatever else is thrown leaves the flow as it was") {
                              if (*bad) throw 42;
                              return pull(x);
                            }});
-  auto state = s.start(start, {.training = {.iterations = 10, .batch = 20}, .population = {.size = 200}});
+  auto state =
+      s.start(start, {.training = {.iterations = 10, .batch = 20}, .population = {.size = 200}});
   REQUIRE(s.step(state));
   *bad = true;
   CHECK_THROWS_AS(s.step(state), int);
@@ -227,9 +242,10 @@ TEST_CASE("whatever else is thrown leaves the flow as it was") {
 }
 
 TEST_CASE("rates that blow the networks up are named as the cause") {
-  const Failure f =
-      failure(solver({normal, pull}),
-              {.steps = 2, .training = {.iterations = 200, .batch = 20, .map_rate = 1e150}, .population = {.size = 200}});
+  const Failure f = failure(solver({normal, pull}),
+                            {.steps = 2,
+                             .training = {.iterations = 200, .batch = 20, .map_rate = 1e150},
+                             .population = {.size = 200}});
   CHECK(f.step == 1);
   CHECK(f.size == 0);
   CHECK(f.message.find("the networks' parameters are no longer finite; a smaller map_rate or "
@@ -242,14 +258,16 @@ TEST_CASE("what a target throws ends the step with its reason") {
         solver({normal,
                 [](const VectorXd&) -> VectorXd { throw std::runtime_error("no gradient today"); }},
                threads);
-    CHECK(message_of<StepError>([&] { s.run(start, {.training = {.batch = 1000}, .population = {.size = 1000}}); }) ==
-          "wgf::JkoSolver: step 1, iteration 1: no gradient today");
+    CHECK(message_of<StepError>([&] {
+            s.run(start, {.training = {.batch = 1000}, .population = {.size = 1000}});
+          }) == "wgf::JkoSolver: step 1, iteration 1: no gradient today");
   }
 }
 
 TEST_CASE("a cloud without volume, or not finite, is named") {
   const Solver s = solver({normal, pull});
-  const RunOptions options{.steps = 1, .training = {.iterations = 2, .batch = 10}, .population = {.size = 20}};
+  const RunOptions options{
+      .steps = 1, .training = {.iterations = 2, .batch = 10}, .population = {.size = 20}};
   CHECK(message_of<StepError>([&] { s.run(Empirical(Particles::Ones(2, 5)), options); }) ==
         "wgf::JkoSolver: step 1, iteration 0: the cloud has collapsed: its covariance is not "
         "positive definite");

@@ -20,7 +20,13 @@ using wgf::test::message_of;
 namespace {
 const Barenblatt profile = Barenblatt::at(1, 2, 0.002);
 const EigenBackend<float> backend{.seed = 2, .threads = 2};
-const RunOptions brief{.steps = 2, .training = {.iterations = 200, .batch = 256, .map_rate = 2e-3, .dual_rate = 4e-3, .first_step = 3}, .population = {.size = 20'000, .stratified = true}};
+const RunOptions brief{.steps = 2,
+                       .training = {.iterations = 200,
+                                    .batch = 256,
+                                    .map_rate = 2e-3,
+                                    .dual_rate = 4e-3,
+                                    .first_step = 3},
+                       .population = {.size = 20'000, .stratified = true}};
 
 // ∫|p − q| where p is known at increasing points: by the trapezoid rule.
 template <class Q>
@@ -70,7 +76,10 @@ TEST_CASE(
 TEST_CASE("the dual network's density in the middle of a step, and where it would be another's") {
   // Heat: a step of size a takes σ to (σ + √(σ² + 4a))/2, here 1 to 2 to 2.732.
   const EigenBackend<double> precise{.seed = 1, .threads = 2};
-  const RunOptions options{.steps = 2, .training = {.iterations = 400, .batch = 400, .map_rate = 1e-2, .dual_rate = 1e-2}, .population = {.size = 20'000}};
+  const RunOptions options{
+      .steps = 2,
+      .training = {.iterations = 400, .batch = 400, .map_rate = 1e-2, .dual_rate = 1e-2},
+      .population = {.size = 20'000}};
   const JkoSolver solver{entropy(Quadratic{}), ResidualMlp<16, 2>{}, Backward{.step_size = 2},
                          precise};
   auto run = solver.start(Gaussian::isotropic(1, 1.0), options);
@@ -98,8 +107,8 @@ TEST_CASE(
   // A box around one point would have no volume.
   const JkoSolver solver{generalized_entropy(2, Mlp<16, 2>{}), Affine{},
                          Backward{.step_size = 0.01}, EigenBackend<double>{.seed = 1}};
-  const auto flow =
-      solver.run(Gaussian::isotropic(2, 1.0), {.steps = 1, .training = {.iterations = 5, .batch = 1}});
+  const auto flow = solver.run(Gaussian::isotropic(2, 1.0),
+                               {.steps = 1, .training = {.iterations = 5, .batch = 1}});
   CHECK(flow.gaussian().covariance().allFinite());
 }
 
@@ -160,7 +169,9 @@ TEST_CASE("a flow with forward halves in a file") {
   const JkoSolver solver{functional, ResidualMlp<16, 2>{}, ForwardBackward{.step_size = 0.1},
                          backend};
   const auto flow = solver.run(Gaussian::isotropic(2, 1.0),
-                               {.steps = 2, .training = {.iterations = 5}, .population = {.size = 1000, .forward_samples = 300}});
+                               {.steps = 2,
+                                .training = {.iterations = 5},
+                                .population = {.size = 1000, .forward_samples = 300}});
   CHECK(flow.stages[1].samples.cols() == 300);
   const auto file = std::filesystem::temp_directory_path() / "wgf_forward_flow_test.wgf";
   save(flow, file);

@@ -54,7 +54,9 @@ struct Ring {
     return x;
   }
 };
-const RunOptions brief{.steps = 2, .training = {.iterations = 30, .batch = 100, .first_step = 1}, .population = {.size = 1000}};
+const RunOptions brief{.steps = 2,
+                       .training = {.iterations = 30, .batch = 100, .first_step = 1},
+                       .population = {.size = 1000}};
 }  // namespace
 
 TEST_CASE("a target whose gradient is derived gives the run of the target that has it") {
@@ -73,7 +75,7 @@ TEST_CASE("a target whose gradient is derived gives the run of the target that h
 }
 
 namespace {
-using Solver = JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Analytic>>,
+using Solver = JkoSolver<Functional<Entropy<Dual<Quadratic>>, Potential<Analytic>>,
                          ResidualMlp<16, 2>, Backward, EigenBackend<double>>;
 const Solver solver{kl(Analytic{}, Quadratic{}), {}, {.step_size = 0.1}, {.seed = 2, .threads = 1}};
 }  // namespace
@@ -91,7 +93,8 @@ TEST_CASE("the state's particles are the pool, pushed through all maps") {
 
 TEST_CASE("samples drawn later are not the particles of the training") {
   const Particles pool = solver.start(Ring{}, brief).particles().leftCols(100);
-  const auto none = solver.run(Ring{}, {.steps = 0, .training = {.batch = 100}, .population = {.size = 100}});
+  const auto none =
+      solver.run(Ring{}, {.steps = 0, .training = {.batch = 100}, .population = {.size = 100}});
   const auto shared = [&](const Particles& x) {  // how many samples are particles of the pool
     long n = 0;
     for (Eigen::Index i = 0; i < x.cols(); ++i)
@@ -109,12 +112,16 @@ TEST_CASE("a measure made of one of the library's is drawn as its own sample() s
       return Gaussian::sample(n, seed).array() + 100;
     }
   };
-  CHECK(solver.run(Shifted{}, {.steps = 0, .training = {.batch = 10}, .population = {.size = 100}}).sample(100, 1).minCoeff() >
-        90);
+  CHECK(solver.run(Shifted{}, {.steps = 0, .training = {.batch = 10}, .population = {.size = 100}})
+            .sample(100, 1)
+            .minCoeff() > 90);
 }
 
 TEST_CASE("a refreshed pool changes the steps after it, and the flow still goes to the target") {
-  RunOptions options{.steps = 6, .training = {.iterations = 100, .batch = 100, .map_rate = 5e-3, .dual_rate = 5e-3}, .population = {.size = 2000}};
+  RunOptions options{
+      .steps = 6,
+      .training = {.iterations = 100, .batch = 100, .map_rate = 5e-3, .dual_rate = 5e-3},
+      .population = {.size = 2000}};
   const auto fixed = solver.run(Ring{}, options);
   options.population.refresh_every = 2;
   const auto refreshed = solver.run(Ring{}, options);
@@ -136,7 +143,8 @@ TEST_CASE("a run goes on from a flow whose P_0 is the user's") {
 }
 
 TEST_CASE("a flow of another map is not continued") {
-  const auto flow = solver.run(Ring{}, {.steps = 1, .training = {.iterations = 3}, .population = {.size = 200}});
+  const auto flow =
+      solver.run(Ring{}, {.steps = 1, .training = {.iterations = 3}, .population = {.size = 200}});
   const Solver scaled{kl(Analytic{}, Quadratic{}),
                       {.input_scale = 2},
                       {.step_size = 0.1},
@@ -151,7 +159,10 @@ TEST_CASE(
     "batches are windows of the pool, also where the pool is not a multiple of the batch, or one "
     "batch") {
   for (const long pool : {100L, 101L, 199L, 250L}) {
-    RunOptions options{.steps = 1, .training = {.iterations = 12, .batch = 100, .map_rate = 1e-300, .tail_average = 0}, .population = {.size = pool}};
+    RunOptions options{
+        .steps = 1,
+        .training = {.iterations = 12, .batch = 100, .map_rate = 1e-300, .tail_average = 0},
+        .population = {.size = pool}};
     // The map stays the identity, and so the target sees the particles themselves, in their order.
     const auto seen = std::make_shared<std::vector<VectorXd>>();
     const JkoSolver recording{kl(Recording{seen}, Quadratic{}), ResidualMlp<16, 2>{},

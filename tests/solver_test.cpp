@@ -13,12 +13,12 @@ using wgf::test::message_of;
 using Invalid = std::invalid_argument;
 
 namespace {
-using Solver = JkoSolver<Functional<Entropy<Quadratic, LogisticLoss>, Potential<Gaussian>>, Affine,
+using Solver = JkoSolver<Functional<Entropy<Dual<Quadratic>>, Potential<Gaussian>>, Affine,
                          Backward, EigenBackend<double>>;
 Solver make_solver(double step_size = 0.1, double inflation = 1,
                    EigenBackend<double> backend = {.seed = 1, .threads = 1}) {
-  return {kl(Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Ones(2)), 0.7), Quadratic{},
-             LogisticLoss{}, inflation),
+  return {kl(Gaussian::isotropic(Eigen::VectorXd(Eigen::VectorXd::Ones(2)), 0.7),
+             Dual<Quadratic>{.inflation = inflation}),
           Affine{}, Backward{.step_size = step_size}, backend};
 }
 // One type of observer for all of this: the step is compiled for each.
@@ -30,7 +30,9 @@ Solver::Flow run(const Solver& solver, const Initial& initial, const RunOptions&
   return solver.run(initial, options, observer);
 }
 
-const RunOptions brief{.steps = 3, .training = {.iterations = 20, .batch = 50, .first_step = 1}, .population = {.size = 500}};
+const RunOptions brief{.steps = 3,
+                       .training = {.iterations = 20, .batch = 50, .first_step = 1},
+                       .population = {.size = 500}};
 }  // namespace
 
 TEST_CASE("options that make no sense are named with their value") {
@@ -38,28 +40,35 @@ TEST_CASE("options that make no sense are named with their value") {
   const auto why = [&](const RunOptions& options) {
     return message_of<Invalid>([&] { run(make_solver(), start, options); });
   };
-  CHECK(why({.training = {.batch = 0}}) == "wgf::RunOptions: batch must be positive, got 0");
-  CHECK(why({.training = {.batch = -5}}) == "wgf::RunOptions: batch must be positive, got -5");
-  CHECK(why({.population = {.size = 0}}) == "wgf::RunOptions: pool must be positive, got 0");
+  CHECK(why({.training = {.batch = 0}}) == "wgf::RunOptions: training.batch must be positive and at most 10^12, got 0");
+  CHECK(why({.training = {.batch = -5}}) == "wgf::RunOptions: training.batch must be positive and at most 10^12, got -5");
+  CHECK(why({.population = {.size = 0}}) == "wgf::RunOptions: population.size must be positive and at most 10^12, got 0");
   CHECK(why({.training = {.iterations = 600'000'000, .first_step = 4}}) ==
         "wgf::RunOptions: a step must not have more than 10^9 iterations, got 2400000000.000000");
   CHECK(why({.steps = -1}) == "wgf::RunOptions: steps must not be negative, got -1");
-  CHECK(why({.training = {.iterations = 0}}) == "wgf::RunOptions: iterations must be positive, got 0");
-  CHECK(why({.training = {.dual_steps = 0}}) == "wgf::RunOptions: dual_steps must be positive, got 0");
-  CHECK(why({.training = {.map_rate = -1e-3}}) == "wgf::RunOptions: map_rate must be positive, got -0.001000");
-  CHECK(why({.training = {.dual_rate = 0}}) == "wgf::RunOptions: dual_rate must be positive, got 0.000000");
-  CHECK(why({.training = {.map_rate = std::nan("")}}).find("wgf::RunOptions: map_rate must be positive, got ") ==
-        0);
+  CHECK(why({.training = {.iterations = 0}}) ==
+        "wgf::RunOptions: training.iterations must be positive, got 0");
+  CHECK(why({.training = {.dual_steps = 0}}) ==
+        "wgf::RunOptions: training.dual_steps must be positive, got 0");
+  CHECK(why({.training = {.map_rate = -1e-3}}) ==
+        "wgf::RunOptions: training.map_rate must be positive, got -0.001000");
+  CHECK(why({.training = {.dual_rate = 0}}) ==
+        "wgf::RunOptions: training.dual_rate must be positive, got 0.000000");
+  CHECK(why({.training = {.map_rate = std::nan("")}})
+            .find("wgf::RunOptions: training.map_rate must be positive, got ") == 0);
   CHECK(why({.training = {.final_rate_fraction = 1.5}}) ==
-        "wgf::RunOptions: final_rate_fraction must be in (0, 1], got 1.500000");
-  CHECK(why({.training = {.tail_average = -0.5}}) == "wgf::RunOptions: average must be in [0, 1], got -0.500000");
-  CHECK(why({.training = {.first_step = 0}}) == "wgf::RunOptions: first_step must be positive, got 0.000000");
-  CHECK(why({}) == "wgf::RunOptions: beta1 must be in [0, 1), got 1.000000");
-  CHECK(why({}) == "wgf::RunOptions: beta2 must be in [0, 1), got -0.100000");
-  CHECK(why({.population = {.refresh_every = -1}}) == "wgf::RunOptions: refresh_pool must not be negative, got -1");
+        "wgf::RunOptions: training.final_rate_fraction must be in (0, 1], got 1.500000");
+  CHECK(why({.training = {.tail_average = -0.5}}) ==
+        "wgf::RunOptions: training.tail_average must be in [0, 1], got -0.500000");
+  CHECK(why({.training = {.first_step = 0}}) ==
+        "wgf::RunOptions: training.first_step must be positive, got 0.000000");
+  CHECK(why({}) == "wgf::Adam: beta1 must be in [0, 1), got 1.000000");
+  CHECK(why({}) == "wgf::Adam: beta2 must be in [0, 1), got -0.100000");
+  CHECK(why({.population = {.refresh_every = -1}}) ==
+        "wgf::RunOptions: population.refresh_every must not be negative, got -1");
   CHECK(why({.reports = 0}) == "wgf::RunOptions: reports must be positive, got 0");
   CHECK(why({.training = {.whiten = false, .common_random_numbers = true}}) ==
-        "wgf::RunOptions: common_random_numbers needs whiten");
+        "wgf::RunOptions: training.common_random_numbers needs training.whiten");
 
   CHECK(message_of<Invalid>([&] { run(make_solver(-0.1), start); }) ==
         "wgf::Backward: step_size must be positive, got -0.100000");
@@ -71,14 +80,18 @@ TEST_CASE("options that make no sense are named with their value") {
         "wgf::JkoSolver: the functional has dimension 2, P_0 has 3");
   // Only a flow that is not Gaussian has a pool.
   CHECK(message_of<Invalid>([&] {
-          run(make_solver(), UniformBox::cube(2, 1), {.training = {.batch = 100}, .population = {.size = 99}});
-        }) == "wgf::RunOptions: pool must hold at least a batch, got 99");
+          run(make_solver(), UniformBox::cube(2, 1),
+              {.training = {.batch = 100}, .population = {.size = 99}});
+        }) == "wgf::RunOptions: population.size must hold at least a batch, got 99");
   CHECK(run(make_solver(), start,
-            {.steps = 1, .training = {.iterations = 1, .batch = 100, .first_step = 1}, .population = {.size = 99}})
+            {.steps = 1,
+             .training = {.iterations = 1, .batch = 100, .first_step = 1},
+             .population = {.size = 99}})
             .size() == 1);
-  CHECK(message_of<Invalid>(
-            [&] { run(make_solver(), UniformBox::cube(2, 1), {.training = {.common_random_numbers = true}}); }) ==
-        "wgf::RunOptions: common_random_numbers needs a Gaussian flow: an affine map and a "
+  CHECK(message_of<Invalid>([&] {
+          run(make_solver(), UniformBox::cube(2, 1), {.training = {.common_random_numbers = true}});
+        }) ==
+        "wgf::RunOptions: training.common_random_numbers needs a Gaussian flow: an affine map and a "
         "Gaussian P_0");
 }
 
@@ -114,7 +127,7 @@ TEST_CASE("driving the loop by hand is run()") {
   }
   for (std::size_t k = 0; k < 3; ++k)
     CHECK(state.flow().stages[k].parameters == whole.stages[k].parameters);
-  CHECK(state.particles().cols() == brief.pool);
+  CHECK(state.particles().cols() == brief.population.size);
   // It may go on beyond what the options asked for.
   CHECK(solver.step(state, none));
   CHECK(state.flow().size() == 4);
@@ -142,7 +155,8 @@ TEST_CASE("a run goes on from a flow") {
 }
 
 TEST_CASE("a flow with another step size is not continued") {
-  const auto flow = run(make_solver(0.1), Gaussian::isotropic(2, 1), {.steps = 1, .training = {.iterations = 5}});
+  const auto flow =
+      run(make_solver(0.1), Gaussian::isotropic(2, 1), {.steps = 1, .training = {.iterations = 5}});
   CHECK(message_of<Invalid>([&] { run(make_solver(0.3), flow); }) ==
         "wgf::JkoSolver: the flow to continue has step size 0.100000, the scheme 0.300000");
 }
@@ -162,7 +176,8 @@ TEST_CASE("a map that explodes is a step that failed, with the flow so far") {
   // the points.
   const int iterations = GENERATE(1, 5);
   RunOptions options = brief;
-  options.training.map_rate = 1e200, options.training.iterations = iterations, options.training.tail_average = 0;
+  options.training.map_rate = 1e200, options.training.iterations = iterations,
+  options.training.tail_average = 0;
   bool caught = false;
   try {
     run(make_solver(), Gaussian::isotropic(2, 1), options);

@@ -55,7 +55,8 @@ auto timed_flow(const std::string& name, const Solver& solver, const Initial& in
 template <class Backend>
 void ornstein_uhlenbeck(const std::string& who, int dim, const Backend& backend, int steps) {
   const auto reference = wgf::OrnsteinUhlenbeck::random(dim, 1);
-  const wgf::RunOptions options{.training = {.iterations = 500, .dual_steps = 3, .batch = 1000, .first_step = 1}};
+  const wgf::RunOptions options{
+      .training = {.iterations = 500, .dual_steps = 3, .batch = 1000, .first_step = 1}};
   const wgf::JkoSolver solver{wgf::kl(reference.target(), wgf::Mlp<64, 3>{}),
                               wgf::DeepLinear<64, 3>{}, wgf::Backward{.step_size = 0.05}, backend};
   const std::string name = who + "_ou_d" + std::to_string(dim);
@@ -66,7 +67,12 @@ void ornstein_uhlenbeck(const std::string& who, int dim, const Backend& backend,
 template <class Backend>
 void two_moons(const std::string& who, const Backend& backend, int steps) {
   const auto target = examples::two_moons();
-  const wgf::RunOptions options{.training = {.iterations = 200, .batch = 1024, .map_rate = 1e-3, .dual_rate = 4e-3, .first_step = 4, .whiten = false}};
+  const wgf::RunOptions options{.training = {.iterations = 200,
+                                             .batch = 1024,
+                                             .map_rate = 1e-3,
+                                             .dual_rate = 4e-3,
+                                             .first_step = 4,
+                                             .whiten = false}};
   const wgf::JkoSolver solver{wgf::kl(target, wgf::Mlp<64, 4>{.input_scale = 3}),
                               wgf::ResidualMlp<64, 4, wgf::Silu>{.input_scale = 3},
                               wgf::Backward{.step_size = 0.3}, backend};

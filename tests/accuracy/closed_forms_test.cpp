@@ -19,7 +19,13 @@ namespace {
 const EigenBackend<float> backend{.seed = 1, .threads = 1};
 const Gaussian start((VectorXd(2) << 1, -0.5).finished(),
                      (MatrixXd(2, 2) << 1, 0.3, 0.3, 0.6).finished());
-const RunOptions careful{.steps = 6, .training = {.iterations = 300, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .final_rate_fraction = 0.01, .first_step = 4}};
+const RunOptions careful{.steps = 6,
+                         .training = {.iterations = 300,
+                                      .batch = 1000,
+                                      .map_rate = 2e-3,
+                                      .dual_rate = 2e-3,
+                                      .final_rate_fraction = 0.01,
+                                      .first_step = 4}};
 
 void check(const Gaussian& found, const Gaussian& exact) {
   const double size = std::sqrt(exact.covariance().trace());
@@ -71,7 +77,15 @@ double midpoint_error(int dim, int iterations, double rate) {
     const auto process = OrnsteinUhlenbeck::random(dim, i);
     const JkoSolver solver{kl(process.target(), Quadratic{}), Affine{}, Midpoint{.step_size = 0.05},
                            EigenBackend<float>{.seed = i, .threads = 1}};
-    const auto flow = solver.run(Gaussian::isotropic(dim, 1.0), {.steps = 18, .training = {.iterations = iterations, .batch = 1000, .map_rate = rate, .dual_rate = rate, .final_rate_fraction = 0.002, .first_step = 4, .common_random_numbers = true}});
+    const auto flow =
+        solver.run(Gaussian::isotropic(dim, 1.0), {.steps = 18,
+                                                   .training = {.iterations = iterations,
+                                                                .batch = 1000,
+                                                                .map_rate = rate,
+                                                                .dual_rate = rate,
+                                                                .final_rate_fraction = 0.002,
+                                                                .first_step = 4,
+                                                                .common_random_numbers = true}});
     total += sym_kl(flow.gaussian(), process.at(0.9)) / 5;
   }
   return total;

@@ -21,8 +21,14 @@ double mean_error(int dim, int iterations, bool coupled) {
         wgf::kl(process.target(), wgf::Quadratic{}), wgf::Affine{},
         wgf::Backward{.step_size = step_size},
         wgf::EigenBackend<float>{.seed = static_cast<std::uint64_t>(i), .threads = 1}};
-    const auto flow =
-        solver.run(wgf::Gaussian::isotropic(dim, 1.0), {.steps = steps, .training = {.iterations = iterations, .batch = 1000, .map_rate = 2e-3, .dual_rate = 2e-3, .first_step = 4, .common_random_numbers = coupled}});
+    const auto flow = solver.run(wgf::Gaussian::isotropic(dim, 1.0),
+                                 {.steps = steps,
+                                  .training = {.iterations = iterations,
+                                               .batch = 1000,
+                                               .map_rate = 2e-3,
+                                               .dual_rate = 2e-3,
+                                               .first_step = 4,
+                                               .common_random_numbers = coupled}});
     total += wgf::sym_kl(flow.gaussian(), process.jko(steps, step_size));
   }
   return total / targets;

@@ -16,7 +16,13 @@ const wgf::Gaussian target(VectorXd{{0.5, -1}}, Eigen::MatrixXd{{0.6, 0.2}, {0.2
 const wgf::JkoSolver solver{wgf::kl(target, wgf::Quadratic{}), wgf::Affine{},
                             wgf::Backward{.step_size = 1},
                             wgf::EigenBackend<double>{.seed = 1, .threads = 1}};
-const wgf::RunOptions options{.steps = 8, .training = {.iterations = 300, .batch = 1000, .map_rate = 3e-3, .dual_rate = 3e-3, .first_step = 4, .common_random_numbers = true}};
+const wgf::RunOptions options{.steps = 8,
+                              .training = {.iterations = 300,
+                                           .batch = 1000,
+                                           .map_rate = 3e-3,
+                                           .dual_rate = 3e-3,
+                                           .first_step = 4,
+                                           .common_random_numbers = true}};
 }  // namespace
 
 TEST_CASE("a flow that ends at its target is certified, and found out against another") {

@@ -29,7 +29,8 @@ TEST_CASE(
   const JkoSolver solver{kl(target, Quadratic{}), Affine{}, Backward{0.5},
                          EigenBackend<double>{.seed = 1, .threads = 1}};
   auto state = solver.start(
-      start, {.steps = 1, .training = {.iterations = 600, .batch = 1000, .map_rate = 5e-3, .dual_rate = 5e-3}});
+      start, {.steps = 1,
+              .training = {.iterations = 600, .batch = 1000, .map_rate = 5e-3, .dual_rate = 5e-3}});
   CHECK(message_of<std::logic_error>([&] { state.dual_gaps(); }) ==
         "wgf::JkoSolver: dual_gaps needs a step to be done");
   REQUIRE(solver.step(state));
@@ -46,10 +47,12 @@ TEST_CASE(
 
 TEST_CASE("a pool that the networks learn by heart shows as a gap, a large one does not") {
   const auto values = [](long pool) {
-    const JkoSolver solver{kl(target, Mlp<64, 3>{}, LogisticLoss{}), ResidualMlp<16, 2>{},
-                           Backward{0.2}, EigenBackend<float>{.seed = 1, .threads = 1}};
-    auto state = solver.start(
-        start, {.steps = 3, .training = {.iterations = 800, .batch = 100, .dual_rate = 3e-3}, .population = {.size = pool}});
+    const JkoSolver solver{kl(target, Mlp<64, 3>{}), ResidualMlp<16, 2>{}, Backward{0.2},
+                           EigenBackend<float>{.seed = 1, .threads = 1}};
+    auto state =
+        solver.start(start, {.steps = 3,
+                             .training = {.iterations = 800, .batch = 100, .dual_rate = 3e-3},
+                             .population = {.size = pool}});
     for (int k = 0; k < 3; ++k) solver.step(state);
     return state.dual_gaps(100).at(0);
   };

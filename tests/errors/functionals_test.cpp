@@ -32,15 +32,16 @@ TEST_CASE("errors of functionals") {
           (f + potential(Gaussian::isotropic(3, 1))).dim());
   REFUSED(std::invalid_argument,
           "wgf::entropy: the reference's inflation must be positive, got 0.000000",
-          entropy(Quadratic{}, LogisticLoss{}, 0));
-  REFUSED(std::invalid_argument, "wgf::entropy: the reference's inflation must be positive, got inf",
-          kl(normal, Quadratic{}, LogisticLoss{}, inf));
+          entropy(Dual<Quadratic>{.inflation = 0}));
+  REFUSED(std::invalid_argument,
+          "wgf::entropy: the reference's inflation must be positive, got inf",
+          kl(normal, Dual<Quadratic>{.inflation = inf}));
   REFUSED(std::invalid_argument,
           "wgf::generalized_entropy: the exponent must be greater than 1, got 1.000000",
           generalized_entropy(1));
   REFUSED(std::invalid_argument,
           "wgf::generalized_entropy: the box's margin must be at least 1, got 0.500000",
-          functional(GeneralizedEntropy<>{.margin = 0.5}));
+          generalized_entropy(2, Dual<>{.margin = 0.5}));
   REFUSED(std::invalid_argument, "wgf::divergence_to: the samples must be finite, and at least one",
           divergence_to(Particles(2, 0), KullbackLeibler{}));
   REFUSED(std::invalid_argument, "wgf::divergence_to: the samples must be finite, and at least one",

@@ -15,6 +15,8 @@ template <class Map = ResidualMlp<16, 2>, class Scheme = Backward>
 auto solver(Map map = {}, Scheme scheme = {}) {
   return JkoSolver{kl(normal, Quadratic{}), map, scheme, backend};
 }
-inline const RunOptions tiny{.steps = 1, .training = {.iterations = 1, .batch = 10, .first_step = 1}, .population = {.size = 20}};
+inline const RunOptions tiny{.steps = 1,
+                             .training = {.iterations = 1, .batch = 10, .first_step = 1},
+                             .population = {.size = 20}};
 
 }  // namespace wgf::test

@@ -32,7 +32,8 @@ auto boxed() {
 CustomMeasure custom(long rows) {
   return {2, [rows](long n, std::uint64_t) -> Particles { return Particles::Zero(rows, n); }};
 }
-const RunOptions small_pool{.training = {.batch = 10}, .population = {.size = 5}}, one{.training = {.batch = 1}, .population = {.size = 5}},
+const RunOptions small_pool{.training = {.batch = 10}, .population = {.size = 5}},
+    one{.training = {.batch = 1}, .population = {.size = 5}},
     coupled{.training = {.batch = 10, .common_random_numbers = true}},
     coupled_in_x{.training = {.batch = 10, .whiten = false, .common_random_numbers = true}};
 }  // namespace
@@ -54,19 +55,19 @@ TEST_CASE("errors of start and run") {
           "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign "
           "flow.initial, or push particles",
           solver().run(CustomMeasure{2, {}}, tiny));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: pool must hold at least a batch, got 5",
+  REFUSED(std::invalid_argument, "wgf::RunOptions: population.size must hold at least a batch, got 5",
           solver().run(normal, small_pool));
   REFUSED(std::invalid_argument,
           "wgf::interaction: a batch must have at least two particles, got 1",
           pairs().run(normal, one));
   REFUSED(std::invalid_argument,
-          "wgf::RunOptions: common_random_numbers needs a Gaussian flow: an affine map and a "
+          "wgf::RunOptions: training.common_random_numbers needs a Gaussian flow: an affine map and a "
           "Gaussian P_0",
           solver().run(normal, coupled));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: common_random_numbers needs whiten",
+  REFUSED(std::invalid_argument, "wgf::RunOptions: training.common_random_numbers needs training.whiten",
           solver(Affine{}).run(normal, coupled_in_x));
   REFUSED(std::invalid_argument,
-          "wgf::RunOptions: common_random_numbers needs Gaussian bases, as the entropy has",
+          "wgf::RunOptions: training.common_random_numbers needs Gaussian references, as the entropy has",
           boxed().run(normal, coupled));
 }
 

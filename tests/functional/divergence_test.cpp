@@ -94,7 +94,7 @@ TEST_CASE("the generalized entropy in both forms: derivatives, and the value at 
   for (const double m : {1.5, 2.0, 3.0}) {
     PowerOfLogRatio in_u{m};
     PowerOfPressure in_h{m};
-    in_u.enter(0.7), in_h.enter(0.7);
+    in_u.begin_step(0.7), in_h.begin_step(0.7);
     check_slopes(in_u, u);
     check_slopes(in_h, u);
     // At r = P·|Ω|: E_P A − E_Ω B = ∫P^m/(m − 1), here for P constant on a half of Ω.
@@ -128,11 +128,19 @@ double trained(Divergence divergence, Fit fit) {
   const Gaussian q(Eigen::VectorXd::Constant(1, 0.5), Eigen::MatrixXd::Constant(1, 1, 1.44));
   double value = 0;
   const std::function<void(const Progress&)> last = [&](const Progress& p) { value = p.dual; };
-  const JkoSolver solver{divergence_to(q.sample(200'000, 3), divergence, Quadratic{}, fit),
+  const JkoSolver solver{divergence_to(q.sample(200'000, 3), divergence,
+                                       Dual<Quadratic, std::remove_cvref_t<decltype(fit)>>{}),
                          ResidualMlp<16, 2>{}, Backward{.step_size = 0.1},
                          EigenBackend<double>{.seed = 2, .threads = 2}};
   solver.run(Gaussian::isotropic(1, 1),
-             {.steps = 1, .training = {.iterations = 60, .dual_steps = 5, .batch = 50'000, .map_rate = 1e-300, .dual_rate = 2e-2, .first_step = 1}, .population = {.stratified = true}},
+             {.steps = 1,
+              .training = {.iterations = 60,
+                           .dual_steps = 5,
+                           .batch = 50'000,
+                           .map_rate = 1e-300,
+                           .dual_rate = 2e-2,
+                           .first_step = 1},
+              .population = {.stratified = true}},
              last);
   return value;
 }
@@ -185,7 +193,14 @@ TEST_CASE(
     Watching::means.clear();
     JkoSolver{entropy(Quadratic{}, Watching{}), Affine{}, Backward{.step_size = 0.5},
               EigenBackend<double>{.seed = 2, .threads = 1}}
-        .run(Gaussian::isotropic(2, 1), {.steps = 1, .training = {.iterations = 5, .dual_steps = 2, .batch = 100, .map_rate = 0.1, .dual_rate = 0.1, .first_step = 1, .common_random_numbers = coupled}});
+        .run(Gaussian::isotropic(2, 1), {.steps = 1,
+                                         .training = {.iterations = 5,
+                                                      .dual_steps = 2,
+                                                      .batch = 100,
+                                                      .map_rate = 0.1,
+                                                      .dual_rate = 0.1,
+                                                      .first_step = 1,
+                                                      .common_random_numbers = coupled}});
     REQUIRE(Watching::means.size() == 10);
     for (const double mean : Watching::means) CHECK(mean == Approx(1).epsilon(1e-12));
   }
@@ -195,7 +210,7 @@ TEST_CASE("functionals of the paper refuse numbers that make no sense") {
   using Invalid = std::invalid_argument;
   CHECK(message_of<Invalid>([] { generalized_entropy(1.0); }) ==
         "wgf::generalized_entropy: the exponent must be greater than 1, got 1.000000");
-  CHECK(message_of<Invalid>([] { functional(GeneralizedEntropy<>{.margin = 0.5}); }) ==
+  CHECK(message_of<Invalid>([] { generalized_entropy(2, Dual<>{.margin = 0.5}); }) ==
         "wgf::generalized_entropy: the box's margin must be at least 1, got 0.500000");
   CHECK(message_of<Invalid>([] { divergence_to(Particles(2, 0), JensenShannon{}); }) ==
         "wgf::divergence_to: the samples must be finite, and at least one");

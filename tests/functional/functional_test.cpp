@@ -21,9 +21,9 @@ TEST_CASE(
   // GaussianReference adds + ∇ log μ, its log_density is log μ: the signature of a direct term.
   struct AsTerm {
     GaussianReference<DoubleRuntime> base;
-    void enter(const DoubleRuntime& r, const Frame& frame, const Cloud<DoubleRuntime>& c,
-               double weight) {
-      base.enter(r, frame, c, weight);
+    void begin_step(const DoubleRuntime& r, const StepContext<DoubleRuntime>& context,
+                    double weight) {
+      base.begin_step(r, context, weight);
     }
     void add_gradient(eigen::Slice s, const eigen::PointsView<double>& y,
                       eigen::PointsView<double>& g) {
@@ -135,9 +135,9 @@ TEST_CASE("functionals add and scale") {
   CHECK_THROWS_AS(0.0 * f, Invalid);
   CHECK_THROWS_AS(std::nan("") * f, Invalid);
   CHECK_THROWS_AS(HUGE_VAL * f, Invalid);
-  CHECK(message_of<Invalid>([&] { kl(q, Quadratic{}, VariationalBound{}, 0.0); }) ==
+  CHECK(message_of<Invalid>([&] { kl(q, Dual<Quadratic, VariationalBound>{.inflation = 0}); }) ==
         "wgf::entropy: the base's inflation must be positive, got 0.000000");
-  CHECK_THROWS_AS(entropy(Quadratic{}, VariationalBound{}, -1.5), Invalid);
+  CHECK_THROWS_AS((entropy(Dual<Quadratic, VariationalBound>{.inflation = -1.5})), Invalid);
 }
 
 TEST_CASE("half a functional has half the gradient") {
@@ -149,7 +149,8 @@ TEST_CASE("half a functional has half the gradient") {
     auto y = runtime.points(2, 50), g = runtime.points(2, 50);
     runtime.upload(points, y);
     hana::for_each(terms, [&](auto& t) {
-      t.term.enter(runtime, Frame::whitening(cloud), Cloud<DoubleRuntime>{cloud, y}, t.weight);
+      t.term.begin_step(
+          runtime, wgf::test::context<DoubleRuntime>(Frame::whitening(cloud), cloud, y), t.weight);
     });
     runtime.parallel(50, [&](eigen::Slice s) {
       each_direct<DoubleRuntime>(terms, [&](auto& term, double) { term.add_gradient(s, y, g); });
@@ -176,8 +177,9 @@ TEST_CASE("every dual of a sum has random numbers of its own") {
   std::vector<std::vector<double>> parameters;
   std::vector<Particles> samples;
   each_dual<DoubleRuntime>(terms, [&](auto& dual, double) {
-    dual.enter(runtime, Frame::whitening(cloud), Cloud<DoubleRuntime>{cloud, dual.reference_batch},
-               1);
+    dual.begin_step(
+        runtime,
+        wgf::test::context<DoubleRuntime>(Frame::whitening(cloud), cloud, dual.reference_batch), 1);
     runtime.parallel(
         50, [&](eigen::Slice s) { dual.sample_reference(runtime, s, dual.reference_batch(s), 3); });
     samples.push_back(runtime.download(dual.reference_batch));

@@ -7,6 +7,7 @@
 
 #include "../catch.hpp"
 #include "../support.hpp"
+#include "step_context.hpp"
 
 namespace wgf::test {
 
@@ -26,7 +27,7 @@ void check_direct(Bound& term, const DoubleRuntime& runtime, const Frame& frame,
   const int d = frame.dim();
   auto y = runtime.points(d, 1);
   auto g = runtime.points(d, 1);
-  term.enter(runtime, frame, Cloud<DoubleRuntime>{cloud, y}, weight);
+  term.begin_step(runtime, wgf::test::context<DoubleRuntime>(frame, cloud, y), weight);
   const eigen::Slice all{0, 1, 0, 0};
   for (std::uint64_t k = 0; k < 5; ++k) {
     const Eigen::VectorXd at = standard_normals(d, 1, k, 7);

@@ -16,10 +16,10 @@ struct Drift {
     VectorXd c;
     typename R::Constant zero, derivative;
     Frame frame;
-    void enter(const R& runtime, const Frame& f, const Cloud<R>&, double weight) {
-      frame = f;
+    void begin_step(const R& runtime, const StepContext<R>& context, double weight) {
+      frame = context.frame;
       zero = runtime.constant(Eigen::MatrixXd::Zero(c.size(), c.size()));
-      derivative = runtime.constant(weight * f.factor.transpose() * c);
+      derivative = runtime.constant(weight * frame.factor.transpose() * c);
     }
     void add_gradient(typename R::Slice s, const typename R::PointsView& y,
                       typename R::PointsView& g) {
@@ -45,7 +45,11 @@ TEST_CASE("a term of the user's own") {
   for (const double weight : {1.0, 2.0}) {
     const JkoSolver drifting{weight * functional(Drift{c}), Affine{}, Backward{.step_size = 0.1},
                              EigenBackend<double>{.seed = 2, .threads = 1}};
-    const auto flow = drifting.run(start, {.steps = 2, .training = {.iterations = 1000, .batch = 200, .map_rate = 1e-2, .final_rate_fraction = 1e-3}});
+    const auto flow = drifting.run(
+        start,
+        {.steps = 2,
+         .training = {
+             .iterations = 1000, .batch = 200, .map_rate = 1e-2, .final_rate_fraction = 1e-3}});
     CHECK((flow.gaussian().mean() - (start.mean() - 0.2 * weight * c)).norm() < 1e-4);
     CHECK((flow.gaussian().covariance() - start.covariance()).norm() < 1e-3);
   }

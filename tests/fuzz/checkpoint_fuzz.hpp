@@ -9,7 +9,11 @@
 namespace wgf::fuzz {
 
 inline const Gaussian normal = Gaussian::isotropic(1, 1);
-inline const RunOptions few{.steps = 2, .reports = 1, .training = {.iterations = 2, .dual_steps = 1, .batch = 4, .first_step = 1}, .population = {.size = 4}};
+inline const RunOptions few{
+    .steps = 2,
+    .reports = 1,
+    .training = {.iterations = 2, .dual_steps = 1, .batch = 4, .first_step = 1},
+    .population = {.size = 4}};
 inline auto residual() {
   return JkoSolver{kl(normal, Quadratic{}), ResidualMlp<16, 2>{}, Backward{},
                    EigenBackend<float>{.threads = 1}};

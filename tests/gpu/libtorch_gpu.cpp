@@ -37,7 +37,10 @@ void compare(const Spec& spec) {
 template <class Scalar, class Functional, class Map, class Scheme, class Initial>
 void compare_recorded(const Functional& functional, const Map& map, const Scheme& scheme,
                       const Initial& initial) {
-  RunOptions options{.steps = 2, .reports = 1, .training = {.iterations = 20, .batch = 250, .first_step = 1}, .population = {.size = 2000, .stratified = true}};
+  RunOptions options{.steps = 2,
+                     .reports = 1,
+                     .training = {.iterations = 20, .batch = 250, .first_step = 1},
+                     .population = {.size = 2000, .stratified = true}};
   const auto run = [&](bool record) {
     return JkoSolver{functional, map, scheme, on_gpu<Scalar>(record)}.run(initial, options);
   };
@@ -55,7 +58,9 @@ void compare_recorded(const Functional& functional, const Map& map, const Scheme
 template <class Backend>
 double ornstein_uhlenbeck_error(int dim, const Backend& backend) {
   const auto reference = OrnsteinUhlenbeck::random(dim, 3);
-  const RunOptions options{.steps = 3, .training = {.iterations = 300, .batch = 1000, .map_rate = 5e-3, .dual_rate = 5e-3}};
+  const RunOptions options{
+      .steps = 3,
+      .training = {.iterations = 300, .batch = 1000, .map_rate = 5e-3, .dual_rate = 5e-3}};
   const auto flow =
       JkoSolver{kl(reference.target(), Quadratic{}), Affine{}, Backward{.step_size = 0.05}, backend}
           .run(Gaussian::isotropic(dim, 1.0), options);
@@ -88,11 +93,11 @@ TEMPLATE_TEST_CASE("recorded iterations are the iterations", "", float, double) 
                              Midpoint{.step_size = 0.1}, Gaussian::isotropic(2, 1.5));
   compare_recorded<TestType>(
       3.0 * interaction(GaussianKernel{}) +
-          0.2 * generalized_entropy(3, Mlp<16, 2, Silu>{}, VariationalBound{}),
+          0.2 * generalized_entropy(3, Dual<Mlp<16, 2, Silu>, VariationalBound>{}),
       IcnnGradient<16, 1>{}, Backward{.step_size = 0.1}, square);
-  compare_recorded<TestType>(
-      divergence_to(mixture.sample(1000, 2), KullbackLeibler{}, Mlp<16, 2>{}, DonskerVaradhan{}),
-      ResidualMlp<16, 2>{}, Backward{.step_size = 0.1}, square);
+  compare_recorded<TestType>(divergence_to(mixture.sample(1000, 2), KullbackLeibler{},
+                                           Dual<Mlp<16, 2>, DonskerVaradhan>{}),
+                             ResidualMlp<16, 2>{}, Backward{.step_size = 0.1}, square);
 }
 
 TEST_CASE("an Ornstein-Uhlenbeck flow on a GPU, iterations recorded and not") {
@@ -112,7 +117,10 @@ TEST_CASE(
   const GaussianMixture mixture(
       {0.3, 0.7},
       {Gaussian::isotropic(2, 0.5), Gaussian(Eigen::Vector2d(1, -1), Eigen::Matrix2d::Identity())});
-  const RunOptions options{.steps = 2, .training = {.iterations = 20, .batch = 250}, .population = {.size = 2000, .stratified = true, .forward_samples = 500}};
+  const RunOptions options{
+      .steps = 2,
+      .training = {.iterations = 20, .batch = 250},
+      .population = {.size = 2000, .stratified = true, .forward_samples = 500}};
   const Particles x = standard_normals(2, 500, 1);
   const auto same_push = [&](const auto& flow) {
     using Map = typename std::remove_cvref_t<decltype(flow)>::MapType;
@@ -130,12 +138,12 @@ TEST_CASE(
       JkoSolver{kl(mixture, dual), ResidualMlp<16, 3>{}, Backward{.step_size = 0.2}, backend}.run(
           square, options));
   same_push(JkoSolver{3.0 * interaction(GaussianKernel{}) +
-                          0.2 * generalized_entropy(3, Mlp<16, 2, Silu>{}, VariationalBound{}),
+                          0.2 * generalized_entropy(3, Dual<Mlp<16, 2, Silu>, VariationalBound>{}),
                       IcnnGradient<16, 1>{}, ForwardBackward{.step_size = 0.1}, backend}
                 .run(square, options));
   same_push(JkoSolver{divergence_to(mixture.sample(1000, 1), JensenShannon{}, dual) +
-                          divergence_to(mixture.sample(1000, 2), KullbackLeibler{}, Mlp<16, 2>{},
-                                        DonskerVaradhan{}),
+                          divergence_to(mixture.sample(1000, 2), KullbackLeibler{},
+                                        Dual<Mlp<16, 2>, DonskerVaradhan>{}),
                       Affine{}, Backward{.step_size = 0.1}, backend}
                 .run(square, options));
 }
@@ -149,7 +157,9 @@ TEST_CASE("a GPU that is not there, and memory that it does not have") {
                          Backward{}, on_gpu<float>()};
   const std::string why = message_of<std::exception>([&] {
     solver.run(Gaussian::isotropic(2, 2.0),
-               RunOptions{.steps = 1, .training = {.iterations = 1, .batch = 100'000'000}, .population = {.size = 100'000'000}});
+               RunOptions{.steps = 1,
+                          .training = {.iterations = 1, .batch = 100'000'000},
+                          .population = {.size = 100'000'000}});
   });
   CHECK(why.find("out of memory") != std::string::npos);
 }

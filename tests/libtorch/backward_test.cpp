@@ -19,7 +19,11 @@ struct Banana {
   }
 };
 const Gaussian start = Gaussian::isotropic(2, 1.5);
-const RunOptions short_run{.steps = 2, .reports = 2, .training = {.iterations = 4, .dual_steps = 2, .batch = 250, .first_step = 1}, .population = {.size = 1000}};
+const RunOptions short_run{
+    .steps = 2,
+    .reports = 2,
+    .training = {.iterations = 4, .dual_steps = 2, .batch = 250, .first_step = 1},
+    .population = {.size = 1000}};
 }  // namespace
 
 TEMPLATE_TEST_CASE("a KL divergence to a mixture, by a residual map", "", float, double) {
@@ -27,7 +31,7 @@ TEMPLATE_TEST_CASE("a KL divergence to a mixture, by a residual map", "", float,
       {0.3, 0.7}, {Gaussian::isotropic(2, 0.5),
                    Gaussian(Eigen::Vector2d(1, -1), Eigen::Matrix2d{{1, 0.3}, {0.3, 0.5}})});
   RunOptions one = short_run;
-  one.steps = 1, one.iterations = 1;
+  one.steps = 1, one.training.iterations = 1;
   run_on_both<TestType>(kl(target, Mlp<16, 3>{.dropout = 0.2}), ResidualMlp<16, 3>{},
                         Backward{.step_size = 0.3}, start, one);
   run_on_both<double>(kl(target, Mlp<16, 3>{}), ResidualMlp<16, 3>{}, Backward{.step_size = 0.3},
@@ -46,7 +50,7 @@ TEST_CASE("a target of one's own, by the gradient of a convex network, and its d
 TEST_CASE("an Ornstein-Uhlenbeck flow by midpoint steps, in closed form") {
   const Gaussian target(Eigen::Vector2d(1, 2), Eigen::Matrix2d{{0.5, 0.1}, {0.1, 0.8}});
   const auto [eigen, torch] =
-      run_on_both<double>(kl(target, Quadratic{}, VariationalBound{}), Affine{},
+      run_on_both<double>(kl(target, Dual<Quadratic, VariationalBound>{}), Affine{},
                           Midpoint{.step_size = 0.2}, start, short_run);
   CHECK(difference(eigen.gaussian().covariance(), torch.gaussian().covariance()) < 1e-10);
   CHECK(difference(eigen.gaussian().mean(), torch.gaussian().mean()) < 1e-10);
@@ -60,7 +64,13 @@ TEST_CASE("a coupled Ornstein-Uhlenbeck flow against the exact JKO iterate") {
   const Gaussian target(Eigen::Vector2d(1, 2), Eigen::Matrix2d{{0.5, 0.1}, {0.1, 0.8}});
   const JkoSolver solver{kl(target, Quadratic{}), Affine{}, Backward{.step_size = 0.2},
                          on_torch<double>()};
-  const auto flow = solver.run(Gaussian::isotropic(2, 1.0), {.steps = 1, .training = {.iterations = 300, .batch = 500, .map_rate = 1e-2, .dual_rate = 1e-2, .common_random_numbers = true}});
+  const auto flow =
+      solver.run(Gaussian::isotropic(2, 1.0), {.steps = 1,
+                                               .training = {.iterations = 300,
+                                                            .batch = 500,
+                                                            .map_rate = 1e-2,
+                                                            .dual_rate = 1e-2,
+                                                            .common_random_numbers = true}});
   const OrnsteinUhlenbeck reference(target.precision(), target.mean());
   const Gaussian exact = reference.jko(1, 0.2);
   CHECK(sym_kl(flow.gaussian(), exact) < 1e-5);

@@ -9,7 +9,10 @@ using namespace wgf;
 using namespace wgf::test;
 
 namespace {
-const RunOptions small{.steps = 3, .reports = 3, .training = {.iterations = 12, .batch = 64, .first_step = 1.5}, .population = {.size = 200}};
+const RunOptions small{.steps = 3,
+                       .reports = 3,
+                       .training = {.iterations = 12, .batch = 64, .first_step = 1.5},
+                       .population = {.size = 200}};
 const Gaussian start = Gaussian::isotropic(2, 1.2);
 }  // namespace
 

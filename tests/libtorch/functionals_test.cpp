@@ -17,13 +17,17 @@ struct Anisotropic {
   }
 };
 const UniformBox square = UniformBox::cube(2, 1.0);
-const RunOptions short_run{.steps = 2, .reports = 1, .training = {.iterations = 3, .dual_steps = 2, .batch = 250, .first_step = 1}, .population = {.size = 600, .stratified = true, .forward_samples = 300}};
+const RunOptions short_run{
+    .steps = 2,
+    .reports = 1,
+    .training = {.iterations = 3, .dual_steps = 2, .batch = 250, .first_step = 1},
+    .population = {.size = 600, .stratified = true, .forward_samples = 300}};
 }  // namespace
 
 TEST_CASE(
     "aggregation and diffusion, forward-backward, with the density through the forward halves") {
   const auto energy = 3.0 * interaction(GaussianKernel{}) +
-                      0.2 * generalized_entropy(3, Mlp<16, 2, Silu>{}, VariationalBound{});
+                      0.2 * generalized_entropy(3, Dual<Mlp<16, 2, Silu>, VariationalBound>{});
   const auto [eigen, torch] = run_on_both<double>(
       energy, IcnnGradient<16, 1>{}, ForwardBackward{.step_size = 0.1}, square, short_run);
   const Particles x = 0.5 * square.sample(20, 3);
@@ -36,7 +40,7 @@ TEST_CASE("aggregation and diffusion, all backward, in float to its rounding") {
       3.0 * interaction(GaussianKernel{}) + 0.2 * generalized_entropy(2, Mlp<16, 2>{});
   run_on_both<double>(energy, ResidualMlp<16, 2>{}, Backward{.step_size = 0.1}, square, short_run);
   RunOptions one = short_run;
-  one.steps = 1, one.iterations = 1;
+  one.steps = 1, one.training.iterations = 1;
   run_on_both<float>(energy, ResidualMlp<16, 2>{}, Backward{.step_size = 0.1}, square, one);
 }
 
@@ -55,9 +59,10 @@ TEST_CASE("divergences to a law known by samples") {
   const Particles samples = Gaussian::isotropic(2, 0.5).sample(400, 1);
   run_on_both<double>(divergence_to(samples, JensenShannon{}, Mlp<16, 2>{}), Affine{},
                       Backward{.step_size = 0.2}, square, short_run);
-  run_on_both<double>(divergence_to(samples, ChiSquared{}, Mlp<16, 2>{}, VariationalBound{}) +
+  run_on_both<double>(divergence_to(samples, ChiSquared{}, Dual<Mlp<16, 2>, VariationalBound>{}) +
                           0.5 * divergence_to(samples, SquaredHellinger{}, Mlp<16, 2>{}),
                       Affine{}, Backward{.step_size = 0.2}, square, short_run);
-  run_on_both<double>(divergence_to(samples, KullbackLeibler{}, Mlp<16, 2>{}, DonskerVaradhan{}),
-                      Affine{}, Backward{.step_size = 0.2}, square, short_run);
+  run_on_both<double>(
+      divergence_to(samples, KullbackLeibler{}, Dual<Mlp<16, 2>, DonskerVaradhan>{}), Affine{},
+      Backward{.step_size = 0.2}, square, short_run);
 }

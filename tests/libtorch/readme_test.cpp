@@ -14,7 +14,8 @@ TEST_CASE("one policy changes, and the flow is computed by LibTorch") {
       wgf::LibTorchBackend<float>{
           .seed = 1, .device = device}};  // instead of wgf::EigenBackend<float>{.seed = 1}
   const auto flow =
-      solver.run(wgf::Gaussian::isotropic(2, 1.5), {.steps = 2, .training = {.iterations = 20}, .population = {.size = 2000}});
+      solver.run(wgf::Gaussian::isotropic(2, 1.5),
+                 {.steps = 2, .training = {.iterations = 20}, .population = {.size = 2000}});
   CHECK(flow.sample(100).allFinite());
   wgf::save(flow, "flow.wgf");
   const auto on_cpu =

@@ -57,7 +57,8 @@ TEST_CASE("sums over pairs by tensors are those of the host") {
   libtorch::each_block_of_pairs(
       a.all(), b.all(),
       [&](long first, long count, const at::Tensor& difference, const at::Tensor& q) {
-        out.window(first, count).all() = 2 * (kernel.derivative(q).unsqueeze(2) * difference).mean(1);
+        out.window(first, count).all() =
+            2 * (kernel.derivative(q).unsqueeze(2) * difference).mean(1);
         ++blocks;
       });
   CHECK(blocks > 1);

@@ -49,7 +49,13 @@ TEST_CASE("Ornstein–Uhlenbeck: the error that a step makes is the tolerance") 
             .step_size = 0.1, .tolerance = tolerance, .until = 1.5, .extrapolate = extrapolate},
         EigenBackend<double>{.seed = 2, .threads = 1}};
     return solver.run(Gaussian::isotropic(2, 1),
-                      {.steps = 200, .reports = 1, .training = {.iterations = 400, .batch = 500, .map_rate = 2e-3, .dual_rate = 2e-3, .common_random_numbers = true}},
+                      {.steps = 200,
+                       .reports = 1,
+                       .training = {.iterations = 400,
+                                    .batch = 500,
+                                    .map_rate = 2e-3,
+                                    .dual_rate = 2e-3,
+                                    .common_random_numbers = true}},
                       told);
   };
   const auto error = [](const auto& flow, int k) {
@@ -89,9 +95,13 @@ TEST_CASE("the porous medium equation: the error that a step makes is the tolera
                          EigenBackend<float>{.seed = 2, .threads = 1}};
   Recorder told;
   Barenblatt p = Barenblatt::at(1, 2, 0.002);
-  const auto flow = solver.run(p,
-                               {.steps = 50, .training = {.iterations = 300, .batch = 512, .map_rate = 2e-3, .dual_rate = 1e-2, .first_step = 4}, .population = {.stratified = true}},
-                               told);
+  const auto flow = solver.run(
+      p,
+      {.steps = 50,
+       .training =
+           {.iterations = 300, .batch = 512, .map_rate = 2e-3, .dual_rate = 1e-2, .first_step = 4},
+       .population = {.stratified = true}},
+      told);
   std::vector<double> estimates;
   for (const Progress& q : told.history)
     if (q.step_done) estimates.push_back(q.error);
@@ -117,9 +127,9 @@ TEST_CASE(
   const auto sizes = [](const Adaptive& scheme) {
     const JkoSolver solver{kl(target, Quadratic{}), Affine{}, scheme,
                            EigenBackend<double>{.seed = 2, .threads = 1}};
-    const auto flow =
-        solver.run(Gaussian::isotropic(2, 1),
-                   {.steps = 4, .training = {.iterations = 60, .batch = 200, .common_random_numbers = true}});
+    const auto flow = solver.run(
+        Gaussian::isotropic(2, 1),
+        {.steps = 4, .training = {.iterations = 60, .batch = 200, .common_random_numbers = true}});
     std::vector<double> all;
     for (int k = 0; k < flow.size(); ++k) all.push_back(flow.step_size_of(k));
     return all;
@@ -133,9 +143,9 @@ TEST_CASE(
   const Adaptive short_run{.step_size = 0.25, .tolerance = 10, .max_step = 0.25, .until = 0.5};
   const JkoSolver solver{kl(target, Quadratic{}), Affine{}, short_run,
                          EigenBackend<double>{.seed = 2, .threads = 1}};
-  auto state =
-      solver.start(Gaussian::isotropic(2, 1),
-                   {.steps = 9, .training = {.iterations = 60, .batch = 200, .common_random_numbers = true}});
+  auto state = solver.start(
+      Gaussian::isotropic(2, 1),
+      {.steps = 9, .training = {.iterations = 60, .batch = 200, .common_random_numbers = true}});
   while (!state.finished()) solver.step(state);
   CHECK(state.flow().time() == 0.5);
   solver.step(state);  // who asks for a step beyond the end gets one, uncut
@@ -146,9 +156,9 @@ TEST_CASE(
   CHECK(why({.step_size = -1}) == "wgf::Adaptive: step_size must be positive, got -1.000000");
   CHECK(why({.tolerance = 0}) == "wgf::Adaptive: tolerance must be positive, got 0.000000");
   CHECK(why({.step_size = 0.1, .min_step = 0.2}) ==
-        "wgf::Adaptive: least must be at most step_size, or 0 for a hundredth of it, got 0.200000");
+        "wgf::Adaptive: min_step must be at most step_size, or 0 for a hundredth of it, got 0.200000");
   CHECK(
       why({.step_size = 0.1, .max_step = 0.05}) ==
-      "wgf::Adaptive: most must be at least step_size, or 0 for a hundred times it, got 0.050000");
+      "wgf::Adaptive: max_step must be at least step_size, or 0 for a hundred times it, got 0.050000");
   CHECK(why({.until = -1}) == "wgf::Adaptive: until must be positive, got -1.000000");
 }

@@ -19,7 +19,13 @@ namespace {
 const EigenBackend<double> backend{.seed = 3, .threads = 1};
 const Gaussian start((VectorXd(2) << 1, -0.5).finished(),
                      (MatrixXd(2, 2) << 1, 0.3, 0.3, 0.6).finished());
-const RunOptions careful{.steps = 2, .training = {.iterations = 400, .batch = 500, .map_rate = 5e-3, .dual_rate = 5e-3, .final_rate_fraction = 1e-3, .first_step = 2}};
+const RunOptions careful{.steps = 2,
+                         .training = {.iterations = 400,
+                                      .batch = 500,
+                                      .map_rate = 5e-3,
+                                      .dual_rate = 5e-3,
+                                      .final_rate_fraction = 1e-3,
+                                      .first_step = 2}};
 }  // namespace
 
 TEST_CASE(
@@ -68,7 +74,8 @@ TEST_CASE(
   const auto check = [&](const auto& initial, const auto& policy, double tolerance) {
     const JkoSolver solver{interaction(LogarithmicKernel{}), Affine{}, Forward{.step_size = 0.01},
                            policy};
-    auto run = solver.start(initial, {.steps = 1, .training = {.batch = 10}, .population = {.size = 600}});
+    auto run =
+        solver.start(initial, {.steps = 1, .training = {.batch = 10}, .population = {.size = 600}});
     const Particles before = run.particles();
     CHECK(solver.step(run));
     const Particles after = run.particles();
@@ -84,7 +91,9 @@ TEST_CASE(
 TEST_CASE("a kernel of amplitude zero moves nothing") {
   const JkoSolver still{interaction(GaussianKernel{.amplitude = 0}), Affine{},
                         Forward{.step_size = 0.1}, EigenBackend<float>{.seed = 3}};
-  const auto flow = still.run(start, {.steps = 1, .training = {.batch = 10}, .population = {.size = 100, .forward_samples = 50}});
+  const auto flow = still.run(
+      start,
+      {.steps = 1, .training = {.batch = 10}, .population = {.size = 100, .forward_samples = 50}});
   const Particles x = start.sample(20, 5).cast<float>().cast<double>();
   CHECK(flow.push(x) == x);
 }
@@ -227,7 +236,10 @@ TEST_CASE("an extrapolation is looked at all over the cloud, sorted or not") {
   for (const bool stratified : {false, true}) {
     const auto flow =
         JkoSolver{potential(OneSided{}), ResidualMlp<16, 3>{}, Midpoint{.step_size = 0.1}, backend}
-            .run(Gaussian::isotropic(1, 1.0), {.steps = 1, .training = {.iterations = 300, .batch = 500, .map_rate = 1e-2}, .population = {.size = 5000, .stratified = stratified}});
+            .run(Gaussian::isotropic(1, 1.0),
+                 {.steps = 1,
+                  .training = {.iterations = 300, .batch = 500, .map_rate = 1e-2},
+                  .population = {.size = 5000, .stratified = stratified}});
     CHECK(flow.stages[0].extrapolation == 1);
   }
 }

@@ -74,9 +74,10 @@ class JkoSolver {
                 "wgf::JkoSolver: the map must be a specification of a network from points to "
                 "points, such as wgf::ResidualMlp<16, 5>; see "
                 "docs/architecture.md");
-  static_assert(SchemePolicy<Scheme>,
-                "wgf::JkoSolver: the scheme must have step_size, check() and solve(trainer, stage), "
-                "such as wgf::Backward; see docs/architecture.md");
+  static_assert(
+      SchemePolicy<Scheme>,
+      "wgf::JkoSolver: the scheme must have step_size, check() and solve(trainer, stage), "
+      "such as wgf::Backward; see docs/architecture.md");
   static_assert(BackendPolicy<Backend>,
                 "wgf::JkoSolver: the backend must have a seed and start(), such as "
                 "wgf::EigenBackend<float>; see docs/architecture.md");
