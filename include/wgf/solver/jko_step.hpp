@@ -13,6 +13,7 @@
 #include "../array.hpp"
 #include "../frame.hpp"
 #include "../functional/functional.hpp"
+#include "../training/adam.hpp"
 #include "options.hpp"
 
 namespace wgf {
@@ -25,6 +26,16 @@ struct StepState {
   Terms terms;
   typename R::Points y, g, difference;  // T(x), upstream gradient, T(x) − x
   Watched watched{};
+  using Optimiser =
+      decltype(std::declval<const R&>().optimiser(Adam{}, std::declval<const MapNetwork&>()));
+  std::vector<Optimiser> optimisers{};  // the map's, then those of the dual networks
+
+  /// f(network, optimiser) for every dual network.
+  template <class F>
+  void each_network(F&& f) {
+    std::size_t next = 1;
+    each_dual<R>(terms, [&](auto& dual, double) { f(dual.network, optimisers[next++]); });
+  }
 };
 
 /// Direct terms that are sums over pairs are shown the whole batch.
@@ -99,16 +110,6 @@ auto loop_of(const R& runtime, std::vector<double> shares) {
   if constexpr (requires { runtime.loop(shares); }) return runtime.loop(std::move(shares));
   else return PlainLoop(std::move(shares));
 }
-/// A step of Adam at a share of its rate, if the gradient is finite.
-template <class Network, class Share, class Finite>
-void descend(Network& network, Adam rule, const Share& share, const Finite& finite) {
-  if constexpr (requires { network.descend(rule, share, finite); }) {
-    network.descend(rule, share, finite);
-  } else if (finite) {
-    rule.rate *= share;
-    network.descend(rule);
-  }
-}
 
 /// Trains the step's map. The state's terms have entered the step.
 /// \param iterations of the whole training, of which those from `begin` on are run. \param
@@ -122,13 +123,14 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport,
               const RunOptions& options, int begin, int iterations, double rate_factor,
               std::uint32_t first_draw, Draw draw, Observe observe) {
   using Slice = typename R::Slice;
-  auto& [map, terms, y, g, difference, watched] = state;
+  auto& [map, terms, y, g, difference, watched, optimisers] = state;
   const long n = options.batch;
   const auto inverse_n = static_cast<typename R::Scalar>(1.0 / static_cast<double>(n));
   const int averaged_from =
       iterations - static_cast<int>(std::lround(options.tail_average * iterations));
-  const Adam map_rule{rate_factor * options.map_rate, options.beta1, options.beta2},
-      dual_rule{rate_factor * options.dual_rate, options.beta1, options.beta2};
+  const double map_rate = rate_factor * options.map_rate,
+               dual_rate = rate_factor * options.dual_rate;
+  auto& map_optimiser = optimisers[0];
   auto loop = loop_of(runtime, options.shares(begin, iterations));
 
   for (int k = begin; k < iterations; ++k) {
@@ -142,7 +144,9 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport,
       });  // T stays fixed while the duals ascend
       show_batch(runtime, terms, y);
 
+      std::size_t next = 1;
       each_dual<R>(terms, [&](auto& dual, double) {
+        auto& optimiser = optimisers[next++];
         auto& z = dual.reference_batch;
         for (int j = 0; j < options.dual_steps; ++j) {
           bool drawn = j > 0;
@@ -172,7 +176,7 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport,
             const auto v = dual.network.forward_train(s, z(s), pass + 1);
             dual.network.accumulate_vjp(s, z(s), dual.fit_derivative_reference(v) * inverse_n);
           });
-          descend(dual.network, dual_rule, share, true);
+          optimiser.descend(dual.network, dual_rate, share, true);
         }
       });
 
@@ -190,9 +194,9 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport,
         map.accumulate_vjp(s, x(s), g(s));
       });
       const auto finite = total.finite();
-      descend(map, map_rule, share, finite);
+      map_optimiser.descend(map, map_rate, share, finite);
       known_finite = loop.known(finite);
-      if (averages && known_finite) map.accumulate_average();
+      if (averages && known_finite) map_optimiser.accumulate_average(map);
     });
 
     const auto estimates = [&] {
@@ -224,7 +228,7 @@ bool jko_step(const R& runtime, State& state, const Transport<R>& transport,
     };
     if (!observe(k, known_finite, estimates)) return false;
   }
-  map.use_average();
+  map_optimiser.use_average(map);
   return true;
 }
 

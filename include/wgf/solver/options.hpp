@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "../network/adam.hpp"
 #include "../network/network.hpp"
 
 namespace wgf {

@@ -330,12 +330,19 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
       throw std::invalid_argument("wgf::JkoSolver: the functional has dimension " +
                                   std::to_string(asked) + ", P_0 has " + std::to_string(d));
     const long n = options_.batch;
-    return {runtime_.network(flow_.map, d, n, detail::map_stream, Keep::batch),
-            functional_.bind(runtime_, d, n, detail::dual_stream),
-            runtime_.points(d, n),
-            runtime_.points(d, n),
-            runtime_.points(d, n),
-            detail::watched_of(flow_.forward).bind(runtime_, d, n, detail::dual_stream)};
+    StepState<R, MapNetwork, Terms, Watched> state{
+        runtime_.network(flow_.map, d, n, detail::map_stream, Keep::batch),
+        functional_.bind(runtime_, d, n, detail::dual_stream),
+        runtime_.points(d, n),
+        runtime_.points(d, n),
+        runtime_.points(d, n),
+        detail::watched_of(flow_.forward).bind(runtime_, d, n, detail::dual_stream)};
+    const Adam rule{options_.beta1, options_.beta2};
+    state.optimisers.push_back(runtime_.optimiser(rule, state.map));
+    each_dual<R>(state.terms, [&](auto& dual, double) {
+      state.optimisers.push_back(runtime_.optimiser(rule, dual.network));
+    });
+    return state;
   }
   /// Draws the pool from P_0 and pushes it through all maps.
   void refresh_pool() {
@@ -457,11 +464,13 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
   void forget() {
     if (step_count_ == 0) return;
     if (!options_.carry_optimiser) {
-      memory_.map.reset_optimiser();
-      each_dual<R>(memory_.terms, [](auto& dual, double) { dual.network.reset_optimiser(); });
+      for (auto& optimiser : memory_.optimisers) optimiser.reset();
     }
     if (!options_.carry_dual)
-      each_dual<R>(memory_.terms, [&](auto& dual, double) { dual.network.restart(); });
+      memory_.each_network([](auto& network, auto& optimiser) {
+        optimiser.reset();
+        network.restart();
+      });
   }
   /// Solves the step: one training, or two where the scheme extrapolates, or as many as it takes to
   /// meet a tolerance. \returns whether it was finished.
@@ -755,9 +764,10 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
 
   /// All networks' training states, the map's first.
   std::vector<std::vector<double>> networks() const {
-    std::vector<std::vector<double>> all{memory_.map.training_state()};
-    each_dual<R>(memory_.terms,
-                 [&](const auto& dual, double) { all.push_back(dual.network.training_state()); });
+    std::vector<std::vector<double>> all{memory_.optimisers[0].state(memory_.map)};
+    each_dual<R>(memory_.terms, [&](const auto& dual, double) {
+      all.push_back(memory_.optimisers[all.size()].state(dual.network));
+    });
     return all;
   }
   /// \throws std::invalid_argument for states of other networks.
@@ -766,7 +776,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
     const auto set = [&](auto& network) {
       if (next == states.size())
         throw std::invalid_argument("there are fewer networks than the functional has");
-      network.set_training_state(states[next++]);
+      memory_.optimisers[next].set_state(network, states[next]);
+      ++next;
       network.clear_gradient();
     };
     set(memory_.map);
@@ -782,11 +793,10 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
   /// After a step that the observer stopped in its course: the map is as before, the dual networks
   /// go on from where they are.
   void give_up() {
-    memory_.map.set_training_state(before_.front());
-    memory_.map.clear_gradient(), memory_.map.reset_optimiser();
-    each_dual<R>(memory_.terms, [](auto& dual, double) {
-      dual.network.clear_gradient(), dual.network.reset_optimiser();
-    });
+    memory_.optimisers[0].set_state(memory_.map, before_.front());
+    memory_.map.clear_gradient();
+    each_dual<R>(memory_.terms, [](auto& dual, double) { dual.network.clear_gradient(); });
+    for (auto& optimiser : memory_.optimisers) optimiser.reset();
     course_ = {};
   }
   void need_duals(const std::string& who) const {
