@@ -6,13 +6,20 @@
 // at compile time.
 #include <concepts>
 #include <cstdint>
+#include <span>
+#include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <Eigen/Core>
 
-#include "network/adam.hpp"
+#include <boost/hana.hpp>
+
+#include "array.hpp"
 #include "network/network.hpp"
 #include "particles.hpp"
+#include "training/update_rule.hpp"
 
 namespace wgf {
 
@@ -39,58 +46,20 @@ concept DifferentiatedTarget = requires(const T& t, const Eigen::VectorXd& x) {
 
 // ---- the contract between text and backend
 
-/// Runtime: a backend at work. It owns memory, threads, random numbers and the arithmetic of
-/// networks. The text runs on slices of a batch (tiles on a CPU, the whole batch on a GPU).
-/// Per-point arithmetic is unqualified (exp(u), u * v, ones_like(u)) on whatever a network's
-/// forward returned; what mixes coordinates or points is vocabulary, found by argument-dependent
-/// lookup: set_affine, add_affine, add_pointwise, sum_pointwise.
-template <class R>
-concept Runtime = requires(const R& r, const typename R::PointsView& x, typename R::Slice s, long n,
-                           int d, const Eigen::MatrixXd& a, const Particles& host,
-                           std::uint32_t stream, std::uint32_t index) {
-  typename R::Scalar;
-  { r.points(d, n) } -> std::same_as<typename R::Points>;  // zeroed memory for n points
-  r.upload(host, x);                                       // from the host, and back
-  { r.download(x) } -> std::same_as<Particles>;
-  {
-    r.constant(a)
-  } -> std::same_as<typename R::Constant>;  // a matrix or a vector for set_affine and add_affine
-  { r.moments(x) } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::MatrixXd>>;
-  r.normals(s, x(s), stream, index);  // counter-based: a function of (seed, stream, index, point)
-  r.uniforms(s, x(s), stream, index);
-  r.lattice(s, x(s), n, stream,
-            index);  // n points that fill the unit cube evenly, shifted at random
-  r.draw_from(x, s, x(s), stream, index);  // points drawn from others, with replacement
-  r.draw_strata(x, s, x(s), n, stream,
-                index);  // one point from each of n equal shares of others, in their order
-  {
-    r.bounds(x)
-  } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::VectorXd>>;  // least and greatest coordinates
-  r.parallel(n, [](typename R::Slice) {});  // returns when every slice is done
-  r.sum().value();                          // accumulator over slices in a fixed order
-  r.sum().finite();                         // true or false, or a number on a device that says so
-  r.sum().log_mean(n);                      // log(sum/n), likewise
-  // The network of a specification, for batches of n; all that a runtime makes of specifications
-  // satisfies Network.
-  r.network(Affine{}, d, n, stream, Keep::tile);
-};
-
 /// Network of a runtime: forward keeps what one pullback on the same slice needs. dy has the shape
 /// of forward's result.
 template <class N, class R>
 concept Network =
-    requires(N& net, typename R::Slice s, typename R::PointsView& x, const Adam& adam) {
+    std::movable<std::remove_cvref_t<N>> &&
+    requires(N& net, const N& constant, typename R::Slice s, typename R::PointsView& x) {
       net.forward(s, x(s));                               // numbers or points on this slice
       net.accumulate_vjp(s, x(s), net.forward(s, x(s)));  // adds Σ dy·∂/∂parameters to the gradient
       net.input_vjp(s, x(s), net.forward(s, x(s)));  // returns dy·∂/∂x
-      net.descend(adam);                     // one Adam step; the gradient is zero afterwards
-      net.accumulate_average();              // adds the parameters to a running average,
-      net.use_average();                     // which becomes the parameters
-      net.reset_optimiser();                 // forgets Adam's moments
-      net.set_parameters(net.parameters());  // to and from the host, in the specification's order
-      net.clear_gradient();                  // of a step that is given up
-      net.set_training_state(net.training_state());  // all that training has left, bit for bit: see
-                                                     // network/training_state.hpp
+      // To and from the host, in the specification's order.
+      { constant.parameters() } -> std::same_as<std::vector<typename R::Scalar>>;
+      net.set_parameters(std::span<const typename R::Scalar>());
+      { net.gradient() } -> std::same_as<std::vector<typename R::Scalar>>;
+      net.clear_gradient();
     };
 
 /// Dual network: it is fitted with dropout, a function of the draw, where it has any, and can go
@@ -101,6 +70,131 @@ concept DualNetwork = Network<N, R> && requires(N& net, typename R::Slice s,
   net.forward_train(s, x(s), draw);
   net.restart();
 };
+
+/// Optimiser of a network: what it follows its gradient by, with the memory of an update rule and
+/// of an average of the iterates. It is of no use to another network than the one that it was made
+/// for.
+template <class O, class R, class N>
+concept Optimiser =
+    std::movable<O> && requires(O& optimiser, const O& constant, N& net, const N& constant_net,
+                                const R& r, double rate, std::span<const double> state) {
+      optimiser.descend(net, rate);  // one step; the gradient is zero afterwards
+      // The same at a share of the rate, if the gradient is finite. Where a runtime has a loop of
+      // its own, the share is what the loop hands out.
+      optimiser.descend(net, rate, 1.0, true);
+      optimiser.descend(net, rate, 1.0, r.sum().finite());
+      optimiser.accumulate_average(net);  // adds the parameters to an average of the iterates,
+      optimiser.use_average(net);         // which becomes the parameters
+      optimiser.reset();                  // forgets the rule's moments
+      // All that training has left in the network and the optimiser, bit for bit, to and from the
+      // host: see training/optimiser_state.hpp.
+      { constant.state(constant_net) } -> std::same_as<std::vector<double>>;
+      optimiser.set_state(net, state);
+    };
+
+namespace detail {
+/// What the text does with numbers, one a point, of a runtime.
+template <class U>
+concept PointNumbers = requires(const U& u) {
+  exp(u), log(u), sqrt(u), pow(u, 2.0), clamp_max(u, 1.0), ones_like(u);
+  u + u, u - u, u *u, u / u, 0.5 * u, 1.0 - u, -u;
+  evaluated(u), as_points(u), u.square(), u.sum();
+};
+/// A kernel and an update rule with nothing but what their concepts ask.
+struct SomeKernel {
+  double value(const Eigen::VectorXd&) const { return 0; }
+  Eigen::VectorXd gradient(const Eigen::VectorXd& x) const { return 0 * x; }
+  Eigen::MatrixXd hessian(const Eigen::VectorXd& x) const { return 0 * x * x.transpose(); }
+};
+struct SomeRule {
+  static constexpr int moments = 0;
+  static std::string name() { return ""; }
+  static constexpr auto fields() { return boost::hana::make_tuple(); }
+  void check() const {}
+  template <class P, class G, class Steps, class Rate>
+  void update(P& p, const G& g, const Steps&, const Rate& rate) const {
+    p -= rate * g;
+  }
+};
+}  // namespace detail
+
+/// Runtime: a backend at work. It owns memory, threads, random numbers and the arithmetic of
+/// networks. The text runs on slices of a batch (tiles on a CPU, the whole batch on a GPU).
+/// Per-point arithmetic is unqualified (exp(u), u * v, ones_like(u)) on whatever a network's
+/// forward returned; what mixes coordinates or points is vocabulary, found by argument-dependent
+/// lookup: set_affine, add_affine, add_pointwise, sum_pointwise.
+template <class R>
+concept Runtime =
+    std::movable<R> &&
+    requires(const R& r, const typename R::PointsView& x, typename R::Slice s, long n, int d,
+             const Eigen::MatrixXd& a, const Particles& host, std::uint32_t stream,
+             std::uint32_t index) {
+      // ---- memory
+      typename R::Scalar;
+      { r.points(d, n) } -> std::same_as<typename R::Points>;  // zeroed, for n points
+      requires std::derived_from<typename R::Points, typename R::PointsView>;
+      { x.window(n, n) } -> std::same_as<typename R::PointsView>;
+      { x.dim() } -> std::convertible_to<int>;
+      { x.count() } -> std::convertible_to<long>;
+      r.upload(host, x);  // from the host, and back
+      { r.download(x) } -> std::same_as<Particles>;
+      // A matrix or a vector for set_affine and add_affine.
+      { r.constant(a) } -> std::same_as<typename R::Constant>;
+
+      // ---- random numbers, each a function of (seed, stream, index, point)
+      r.normals(s, x(s), stream, index);
+      r.uniforms(s, x(s), stream, index);
+      // n points that fill the unit cube evenly, shifted at random.
+      r.lattice(s, x(s), n, stream, index);
+      // Points drawn from others, with replacement; one from each of n equal shares of others.
+      r.draw_from(x, s, x(s), stream, index);
+      r.draw_strata(x, s, x(s), n, stream, index);
+
+      // ---- the points of a cloud
+      { r.moments(x) } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::MatrixXd>>;
+      // Least and greatest coordinates.
+      { r.bounds(x) } -> std::same_as<std::pair<Eigen::VectorXd, Eigen::VectorXd>>;
+      r.sort_along_curve(x);  // reorders them so that neighbours are close
+
+      // ---- work
+      r.parallel(n, [](typename R::Slice) {});  // on every slice; returns when all are done
+      r.each(n, [](long) {});                   // work of the host
+      r.sum().add(s, 1.0);                      // accumulator over slices in a fixed order
+      { r.sum().value() } -> std::convertible_to<double>;
+      r.sum().finite();     // true or false, or a number on a device that says so
+      r.sum().log_mean(n);  // log(sum/n), likewise
+
+      // ---- vocabulary
+      set_affine(r.constant(a), r.constant(a), x(s), x(s));  // z = A y + b
+      add_affine(r.constant(a), r.constant(a), x(s), x(s));  // z += A y + b
+      add_pointwise(s, x(s), x(s), 1.0, [](const Eigen::VectorXd& y) { return y; });
+      {
+        sum_pointwise(s, x(s), [](const Eigen::VectorXd& y) { return y.sum(); })
+      } -> std::convertible_to<double>;
+    } &&
+    // ---- sums over pairs of an interaction kernel W
+    requires(const R& r, const typename R::PointsView& x, typename R::Slice s, int d,
+             const Particles& host, const detail::SomeKernel& kernel) {
+      // For the batch of an iteration, of which the slice holds the points from `own` on: out +=
+      // weight · the mean over j ≠ i of ∇W(x_i − y_j), and the sum of W's mean.
+      r.pairs(kernel, d).add_gradient(s, x(s), x, x(s), 1.0, 0L);
+      { r.pairs(kernel, d).value(s, x(s), x, 0L) } -> std::convertible_to<double>;
+      r.pair_gradients(kernel, x, x, x);  // out_i = mean_j ∇W(x_i − y_j)
+      r.self_gradients(kernel, x, x);     // out_i = mean over j ≠ i of ∇W(x_i − x_j)
+      // mean_j ∇²W(x_i − y_j), on the host.
+      { r.pair_hessians(kernel, host, x) } -> std::same_as<std::vector<Eigen::MatrixXd>>;
+    } &&
+    // ---- networks and what trains them, for batches of n
+    requires(const R& r, typename R::Slice s, typename R::PointsView& x, int d, long n,
+             std::uint32_t stream, decltype(r.network(Affine{}, d, n, stream, Keep::tile))& map,
+             decltype(r.network(Quadratic{}, d, n, stream, Keep::tile))& dual) {
+      { r.network(Affine{}, d, n, stream, Keep::tile) } -> Network<R>;
+      { r.network(Quadratic{}, d, n, stream, Keep::tile) } -> DualNetwork<R>;
+      { dual.forward(s, x(s)) } -> detail::PointNumbers;
+      {
+        r.optimiser(detail::SomeRule{}, map)
+      } -> Optimiser<R, std::remove_reference_t<decltype(map)>>;
+    };
 
 /// Direct term of a functional, bound to a runtime: its gradient and value at the points of a
 /// slice, given the whole batch.

@@ -3,6 +3,7 @@
 // its Hessian above the bound, the cone.
 #include <wgf/backend/eigen/icnn.hpp>
 #include <wgf/concepts.hpp>
+#include <wgf/training/adam.hpp>
 
 #include <Eigen/Cholesky>
 
@@ -99,10 +100,12 @@ struct Net {
   static constexpr long n = 700;
   eigen::EigenRuntime<Scalar> runtime;
   eigen::IcnnNetwork<Spec, Scalar> net;
+  eigen::Optimiser<Adam, Scalar> optimiser;
   eigen::Points<Scalar> x, dy;
   Net(const Spec& spec, int dim, int threads)
       : runtime(EigenBackend<Scalar>{.threads = threads}.start()),
         net(runtime.network(spec, dim, n, 5, Keep::batch)),
+        optimiser(runtime.optimiser(Adam{}, net)),
         x(runtime.points(dim, n)),
         dy(runtime.points(dim, n)) {
     set(1);
@@ -118,8 +121,8 @@ struct Net {
   void train(std::uint32_t steps, bool averaging = false) {
     for (std::uint32_t k = 1; k <= steps; ++k) {
       set(k), pull();
-      net.descend({.rate = 0.05});
-      if (averaging) net.accumulate_average();
+      optimiser.descend(net, 0.05);
+      if (averaging) optimiser.accumulate_average(net);
     }
   }
   Eigen::MatrixXd forward() {
@@ -304,7 +307,7 @@ TEST_CASE("IcnnGradient stays in the cone") {
     a.train(1, true);
     sum += test::vector(a.net.parameters());
   }
-  a.net.use_average();
+  a.optimiser.use_average(a.net);
   CHECK(a.in_cone(spec));
   CHECK((test::vector(a.net.parameters()) - sum / 5).norm() < 1e-14 * sum.norm());
   check_hessians(a.hessians(), spec.strong_convexity);
@@ -330,7 +333,7 @@ TEST_CASE("IcnnGradient's gradient adds up, can be read, is used up by a descent
   a.pull(), a.net.clear_gradient(), a.pull(), a.net.gradient();
   b.pull();
   const double rate = 1e-3;
-  a.net.descend({.rate = rate}), b.net.descend({.rate = rate});
+  a.optimiser.descend(a.net, rate), b.optimiser.descend(b.net, rate);
   CHECK(a.net.parameters() == b.net.parameters());
   CHECK(test::vector(a.net.gradient()).isZero(0));
   // Adam's first step is as long as its rate, against the sign of the gradient.

@@ -78,7 +78,7 @@ TEMPLATE_TEST_CASE("a GPU's networks are those of Eigen", "", float, double) {
 }
 
 TEMPLATE_TEST_CASE("Adam with its numbers on the GPU is Adam", "", float, double) {
-  const auto [host, device] = parameters_by_host_and_device(on_gpu<TestType>());
+  const auto [host, device] = parameters_by_host_and_device(Adam{}, on_gpu<TestType>());
   CHECK(difference(host, device) < tolerance<TestType>);
 }
 

@@ -57,16 +57,17 @@ NetworkResults network_results(const Backend& backend, const Spec& spec) {
     net.accumulate_vjp(s, x(s), upstream(s, y));
   });
   r.gradient = list(net.gradient());
-  net.descend(Adam{.rate = 0.01});
+  auto optimiser = runtime.optimiser(Adam{}, net);
+  optimiser.descend(net, 0.01);
   for (int k = 0; k < 2; ++k) {
     runtime.parallel(batch, [&](Slice s) {
       const auto y = net.forward(s, x(s));
       net.accumulate_vjp(s, x(s), upstream(s, y));
     });
-    net.descend(Adam{.rate = 0.01});
-    net.accumulate_average();
+    optimiser.descend(net, 0.01);
+    optimiser.accumulate_average(net);
   }
-  net.use_average();
+  optimiser.use_average(net);
   r.after = list(net.parameters());
   if constexpr (requires { net.restart(); }) {
     runtime.parallel(batch, [&](Slice s) {
@@ -81,11 +82,11 @@ NetworkResults network_results(const Backend& backend, const Spec& spec) {
   return r;
 }
 
-/// The parameters after steps of Adam, one of them without a finite gradient: where the host knows
-/// the share of the rate, the number of the step and whether the gradient is finite, and where
-/// these are on the device, as a recorded iteration has them.
-template <class Scalar>
-auto parameters_by_host_and_device(const LibTorchBackend<Scalar>& backend) {
+/// The parameters after steps of a rule, one of them without a finite gradient: where the host
+/// knows the share of the rate, the number of the step and whether the gradient is finite, and
+/// where these are on the device, as a recorded iteration has them.
+template <class Rule, class Scalar>
+auto parameters_by_host_and_device(const Rule& rule, const LibTorchBackend<Scalar>& backend) {
   constexpr int dim = 3;
   constexpr long batch = 300;
   const auto runtime = backend.start();
@@ -95,20 +96,21 @@ auto parameters_by_host_and_device(const LibTorchBackend<Scalar>& backend) {
   runtime.upload(standard_normals(dim, batch, 5), x);
   const auto options = x.all().options();
   const libtorch::Slice s{0, batch};
-  const Adam rule{.rate = 0.01};
+  auto by_host = runtime.optimiser(rule, host), by_device = runtime.optimiser(rule, device);
   for (int k = 0; k < 6; ++k) {
     const double share = 1 - 0.1 * k;
     const bool finite = k != 2;
     for (auto* net : {&host, &device}) {
       const at::Tensor u = net->forward(s, x(s));
-      net->accumulate_vjp(s, x(s), finite ? u : u / 0.0);
+      net->accumulate_vjp(s, x(s), u / (finite ? static_cast<double>(batch) : 0.0));
     }
-    host.descend(rule, share, finite);
+    by_host.descend(host, 0.01, share, finite);
     if (!finite) host.clear_gradient();
     if (k < 4)
-      device.descend(rule, at::full({1}, share, options),
-                     at::full({}, finite, options.dtype(at::kBool)));
-    else device.descend(rule, at::full({1}, share, options), true);  // as dual networks do
+      by_device.descend(device, 0.01, at::full({1}, share, options),
+                        at::full({}, finite, options.dtype(at::kBool)));
+    else
+      by_device.descend(device, 0.01, at::full({1}, share, options), true);  // as dual networks do
   }
   return std::pair{host.parameters(), device.parameters()};
 }

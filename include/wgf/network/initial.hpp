@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // Where networks start: their first parameters, a function of the specification, the seed and a
-// stream, the same on every backend.
+// stream, the same on every backend. For a specification of one's own: a function of this name in
+// its namespace.
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -22,12 +23,11 @@ void append(std::vector<double>& values, const Random& random, std::uint32_t str
 }
 }  // namespace detail
 
+namespace detail {
 /// Weights and biases uniform on ±1/√inputs, a learnt slope ¼; the last layer zero for a map (the
 /// identity at the start), a tenth of that for a dual network.
 template <class Spec>
-  requires requires { typename Spec::activation; }
-std::vector<double> initial_parameters(const Spec& /*spec*/, int dim, const Random& random,
-                                       std::uint32_t stream) {
+std::vector<double> initial_layers(int dim, const Random& random, std::uint32_t stream) {
   constexpr int last = Spec::depth - 1;
   constexpr bool scalar = Spec::output == Output::scalar;
   std::vector<double> values;
@@ -39,6 +39,18 @@ std::vector<double> initial_parameters(const Spec& /*spec*/, int dim, const Rand
     if (l < last && Spec::activation::slopes > 0) values.push_back(0.25);
   }
   return values;
+}
+}  // namespace detail
+
+template <int W, int D, class Activation>
+std::vector<double> initial_parameters(const Mlp<W, D, Activation>&, int dim, const Random& random,
+                                       std::uint32_t stream) {
+  return detail::initial_layers<Mlp<W, D, Activation>>(dim, random, stream);
+}
+template <int W, int D, class Activation>
+std::vector<double> initial_parameters(const ResidualMlp<W, D, Activation>&, int dim,
+                                       const Random& random, std::uint32_t stream) {
+  return detail::initial_layers<ResidualMlp<W, D, Activation>>(dim, random, stream);
 }
 
 /// A_l uniform on ±1/√d; b_l such that the kinks of the units lie across a cloud of size one, after

@@ -18,6 +18,14 @@ namespace wgf {
 
 namespace hana = boost::hana;
 
+namespace detail {
+/// For a backend's complaint of a specification that it has no network for, and in the network's
+/// place, so that the compiler says no more than that.
+template <class Spec>
+inline constexpr bool no_network = false;
+struct NoNetwork {};
+}  // namespace detail
+
 /// What the network returns for a point: a number (the dual network u) or a point (the map T).
 enum class Output { scalar, point };
 /// How long a network keeps its activations: until the pullback on the same tile, or through the

@@ -2,12 +2,11 @@
 #pragma once
 // The parameters of two networks that are summed, on any backend.
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <span>
 #include <utility>
 #include <vector>
-
-#include "adam.hpp"
-#include "training_state.hpp"
 
 namespace wgf {
 
@@ -16,18 +15,6 @@ namespace wgf {
 template <class First, class Second, class Scalar>
 class NetworkPair {
  public:
-  void descend(const Adam& rule) { first_.descend(rule), second_.descend(rule); }
-  /// On a device: the rate's share and whether the gradient was finite are the device's to read.
-  template <class Share, class Finite>
-    requires requires(First& network, const Adam& rule, const Share& share, const Finite& finite) {
-      network.descend(rule, share, finite);
-    }
-  void descend(const Adam& rule, const Share& share, const Finite& finite) {
-    first_.descend(rule, share, finite), second_.descend(rule, share, finite);
-  }
-  void accumulate_average() { first_.accumulate_average(), second_.accumulate_average(); }
-  void use_average() { first_.use_average(), second_.use_average(); }
-  void reset_optimiser() { first_.reset_optimiser(), second_.reset_optimiser(); }
   void restart() { first_.restart(), second_.restart(); }
   std::vector<Scalar> parameters() const {
     return joined(first_.parameters(), second_.parameters());
@@ -37,17 +24,15 @@ class NetworkPair {
     first_.set_parameters(values.first(n));
     second_.set_parameters(values.subspan(n));
   }
-  std::vector<double> training_state() const {
-    return joined(first_.training_state(), second_.training_state());
-  }
-  void set_training_state(std::span<const double> state) {
-    const std::size_t n =
-        std::min(detail::training_state_size(first_.parameters().size()), state.size());
-    first_.set_training_state(state.first(n));
-    second_.set_training_state(state.subspan(n));
-  }
   std::vector<Scalar> gradient() { return joined(first_.gradient(), second_.gradient()); }
   void clear_gradient() { first_.clear_gradient(), second_.clear_gradient(); }
+
+  // ---- for an optimiser: the blocks of both
+
+  auto blocks() { return joined(first_.blocks(), second_.blocks()); }
+  auto blocks() const { return joined(first_.blocks(), second_.blocks()); }
+  void complete_gradient() { first_.complete_gradient(), second_.complete_gradient(); }
+  void blocks_changed() { first_.blocks_changed(), second_.blocks_changed(); }
 
  protected:
   NetworkPair(First first, Second second) : first_(std::move(first)), second_(std::move(second)) {}
@@ -59,6 +44,13 @@ class NetworkPair {
   static std::vector<T> joined(std::vector<T> a, const std::vector<T>& b) {
     a.insert(a.end(), b.begin(), b.end());
     return a;
+  }
+  template <class T, std::size_t m, std::size_t n>
+  static std::array<T, m + n> joined(const std::array<T, m>& a, const std::array<T, n>& b) {
+    std::array<T, m + n> both;
+    std::copy(a.begin(), a.end(), both.begin());
+    std::copy(b.begin(), b.end(), both.begin() + m);
+    return both;
   }
 };
 

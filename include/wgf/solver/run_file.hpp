@@ -102,7 +102,7 @@ Header run_identity(const Implicit& implicit, const Flow& flow, const Scheme& sc
   Header header{{"functional",
                  type_name<Implicit>() + (Flow::has_forward ? " and " + type_name<Forward>() : "")},
                 {"scheme", type_name<Scheme>() + " of step size " + shortest(scheme.step_size)},
-                {"method", type_name<Method>()},
+                {"method", method.describe()},
                 {"backend", type_name<Backend>()},
                 {"seed", std::to_string(backend.seed)},
                 {"map", describe(flow.map)},
@@ -116,7 +116,7 @@ Header run_identity(const Implicit& implicit, const Flow& flow, const Scheme& sc
     });
   };
   describe_terms(implicit.terms), describe_terms(flow.forward);
-  put_settings(scheme, header), put_settings(method, header);
+  put_settings(scheme, header);
   put_options(options.training, "training.", header);
   put_options(options.population, "population.", header);
   return header;

@@ -18,10 +18,11 @@
 #include "../options/options.hpp"
 #include "../population/population.hpp"
 #include "../step_context.hpp"
+#include "adam.hpp"
 #include "estimates.hpp"
 #include "iteration_loop.hpp"
-#include "optimiser.hpp"
 #include "transport_cost.hpp"
+#include "update_rule.hpp"
 
 namespace wgf {
 
@@ -46,6 +47,9 @@ template <Runtime R, class MapNetwork, class Terms, class Monitored, UpdateRule 
 class MinMaxTraining {
   using Slice = typename R::Slice;
   using View = typename R::PointsView;
+  using MapOptimiser = decltype(std::declval<const R&>().optimiser(
+      std::declval<const Rule&>(),
+      std::declval<const MapNetwork&>()));  // the same for all networks
   using Loop = decltype(iteration_loop(std::declval<const R&>(), std::vector<double>()));
 
  public:
@@ -59,9 +63,9 @@ class MinMaxTraining {
         y_(runtime.points(dim, options.batch)),
         g_(runtime.points(dim, options.batch)),
         difference_(runtime.points(dim, options.batch)),
-        map_optimiser_(optimiser_of(runtime, rule, map)) {
+        map_optimiser_(runtime.optimiser(rule, map)) {
     each_dual<R>(terms, [&](auto& dual, double) {
-      dual_optimisers_.push_back(optimiser_of(runtime, rule, dual.network));
+      dual_optimisers_.push_back(runtime.optimiser(rule, dual.network));
     });
   }
 
@@ -177,12 +181,12 @@ class MinMaxTraining {
   /// Forgets what does not carry over from step to step.
   void reset_carryover() {
     if (!options_.carry_optimiser) {
-      map_optimiser_.reset(map);
-      each_network([](auto& network, auto& optimiser) { optimiser.reset(network); });
+      map_optimiser_.reset();
+      each_network([](auto&, auto& optimiser) { optimiser.reset(); });
     }
     if (!options_.carry_dual)
       each_network([](auto& network, auto& optimiser) {
-        optimiser.reset(network);
+        optimiser.reset();
         network.restart();
       });
   }
@@ -190,10 +194,10 @@ class MinMaxTraining {
   /// are, and no optimiser remembers it.
   void abandon(const std::vector<double>& map_state) {
     map_optimiser_.set_state(map, map_state);
-    map.clear_gradient(), map_optimiser_.reset(map);
+    map.clear_gradient(), map_optimiser_.reset();
     each_network([](auto& network, auto& optimiser) {
       network.clear_gradient();
-      optimiser.reset(network);
+      optimiser.reset();
     });
   }
   /// f(network, optimiser) for each dual network.
@@ -290,8 +294,8 @@ class MinMaxTraining {
   TrainingTask task_{};
   Population<R>* population_ = nullptr;
   typename R::Points y_, g_, difference_;  // T(x), upstream gradient, T(x) − x
-  OptimiserOf<R, Rule, MapNetwork> map_optimiser_;
-  std::vector<OptimiserOf<R, Rule, MapNetwork>> dual_optimisers_;
+  MapOptimiser map_optimiser_;
+  std::vector<MapOptimiser> dual_optimisers_;
   std::optional<TransportCost<R>> transport_;
   std::optional<Loop> loop_;
   View x_;  // the last batch
@@ -307,7 +311,15 @@ struct MinMax {
   Rule rule{};
 
   void check() const { rule.check(); }
-  static std::string name() { return "MinMax<" + Rule::name() + ">"; }
+  /// "MinMax: Adam{beta1 = 0.5, …}": what two runs must share for one to continue the other.
+  std::string describe() const {
+    std::string text;
+    hana::for_each(Rule::fields(), [&](const auto& field) {
+      text += (text.empty() ? "" : ", ") + std::string(hana::first(field)) + " = " +
+              detail::shortest(rule.*hana::second(field));
+    });
+    return "MinMax: " + Rule::name() + "{" + text + "}";
+  }
   template <class R, class MapNetwork, class Terms, class Monitored>
   MinMaxTraining<R, MapNetwork, Terms, Monitored, Rule> training(const R& runtime, int dim,
                                                                  const TrainingOptions& options,

@@ -56,7 +56,6 @@ class Trainer {
   using View = typename R::PointsView;
   using MapNetwork = decltype(std::declval<const R&>().network(std::declval<const Map&>(), 1, 1L,
                                                                0u, Keep::batch));
-  using Monitored = Functional<>;
   static auto monitored_of(const ForwardTerms& terms) {
     return hana::unpack(terms, [](const auto&... t) {
       return Functional<std::remove_cvref_t<decltype(t.term)>...>{

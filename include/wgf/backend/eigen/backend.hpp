@@ -18,6 +18,7 @@
 #include "icnn.hpp"
 #include "mixture.hpp"
 #include "mlp.hpp"
+#include "optimiser.hpp"
 #include "pair_grid.hpp"
 #include "pair_sum.hpp"
 #include "quadratic.hpp"
@@ -82,9 +83,22 @@ double sum_pointwise(Slice, const Y& y, const F& f) {
   return total;
 }
 
+/// The network of a specification. For a specification of one's own: a specialisation of this
+/// template, anywhere before it is used.
 template <class Spec, class Scalar>
 struct NetworkFor {
-  using type = MlpNetwork<Spec, Scalar>;
+  static_assert(wgf::detail::no_network<Spec>,
+                "wgf: the Eigen backend has no network of this specification: docs/backends.md "
+                "says how to write one");
+  using type = wgf::detail::NoNetwork;
+};
+template <int W, int D, class Activation, class Scalar>
+struct NetworkFor<Mlp<W, D, Activation>, Scalar> {
+  using type = MlpNetwork<Mlp<W, D, Activation>, Scalar>;
+};
+template <int W, int D, class Activation, class Scalar>
+struct NetworkFor<ResidualMlp<W, D, Activation>, Scalar> {
+  using type = MlpNetwork<ResidualMlp<W, D, Activation>, Scalar>;
 };
 template <int W, int D, class Scalar>
 struct NetworkFor<ResidualMlp<W, D, Identity>, Scalar> {
@@ -215,6 +229,11 @@ class EigenRuntime {
   Network<Spec> network(const Spec& spec, int dim, long batch, std::uint32_t stream,
                         Keep keep) const {
     return {*team_, spec, dim, batch, stream, keep};
+  }
+  /// What lets a network of this runtime descend by an update rule.
+  template <UpdateRule Rule, class Net>
+  Optimiser<Rule, S> optimiser(const Rule& rule, const Net& network) const {
+    return {*team_, rule, network};
   }
   MixtureKernel<S> mixture(const GaussianMixture& m) const { return {m, team_->workers.count()}; }
   /// Sums over pairs of a kernel, for the tiles of a batch.

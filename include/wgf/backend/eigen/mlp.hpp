@@ -122,10 +122,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     return {dx_.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
   /// As it was made.
-  void restart() {
-    this->reset_optimiser();
-    initialise();
-  }
+  void restart() { initialise(); }
 
  private:
   double dropout() const {

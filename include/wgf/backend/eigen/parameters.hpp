@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // A network's parameters: padded memory for the kernels, a compact list for the host, gradients by
-// chunk, Adam's moments, the average.
+// chunk.
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "../../network/adam.hpp"
-#include "../../network/training_state.hpp"
 #include "tiles.hpp"
 
 namespace wgf::eigen {
@@ -29,58 +28,18 @@ class Parameters {
     return at;
   }
   void allocate(int chunks) {
-    for (auto* b : {&value_, &first_, &second_, &average_}) *b = Buffer<Scalar>(size_);
+    value_ = Buffer<Scalar>(size_);
     for (int k = 0; k < chunks; ++k) gradient_.emplace_back(size_);
   }
 
   const Scalar* data() const { return value_.data(); }
   Scalar* data() { return value_.data(); }
+  /// Numbers in the array, those between rows included: they are zero, and their gradients too.
+  std::size_t size() const { return size_; }
   Scalar* gradient(int chunk) const { return gradient_[chunk].data(); }
-
-  /// One Adam step on the sum of the chunks' gradients (in order: the same bits on any number of
-  /// threads), which are then cleared.
-  void descend(ThreadTeam& team, const Adam& adam) {
-    ++time_;
-    team.share(size_, size_ * gradient_.size(), simd::lanes<Scalar>,
-               [&](std::size_t begin, std::size_t end) {
-                 constexpr std::size_t piece =
-                     512;  // stays in the first-level cache through the sum and the update
-                 for (std::size_t i = begin; i < end; i += piece) {
-                   const auto n = static_cast<long>(std::min(piece, end - i));
-                   const auto at = [&](const Buffer<Scalar>& b) {
-                     return Values<Scalar>(b.data() + i, n);
-                   };
-                   auto g = at(gradient_[0]), p = at(value_), m = at(first_), v = at(second_);
-                   for (std::size_t k = 1; k < gradient_.size(); ++k) {
-                     auto gk = at(gradient_[k]);
-                     g += gk;
-                     gk.setZero();
-                   }
-                   adam.update(p, m, v, g, time_);
-                   g.setZero();
-                 }
-               });
-  }
+  int chunks() const { return static_cast<int>(gradient_.size()); }
   void clear_gradient() {
     for (auto& g : gradient_) std::fill_n(g.data(), size_, Scalar(0));
-  }
-  /// Forgets Adam's moments.
-  void reset_optimiser() {
-    time_ = 0;
-    for (auto* b : {&first_, &second_}) std::fill_n(b->data(), size_, Scalar(0));
-  }
-
-  /// Uniform average of the iterates: `accumulate` adds the present parameters to it, `use_average`
-  /// makes it the parameters.
-  void accumulate() {
-    const long n = static_cast<long>(size_);
-    Values<Scalar> mean(average_.data(), n);
-    if (averaged_++ == 0) mean = Values<Scalar>(value_.data(), n);
-    else mean += (Values<Scalar>(value_.data(), n) - mean) / static_cast<Scalar>(averaged_);
-  }
-  void use_average() {
-    if (averaged_ > 0) std::copy_n(average_.data(), size_, value_.data());
-    averaged_ = 0;
   }
 
   std::size_t count() const { return count_; }
@@ -90,23 +49,10 @@ class Parameters {
       throw std::invalid_argument("wgf: a network of " + std::to_string(count_) +
                                   " parameters was given " + std::to_string(values.size()));
     visit([&](std::size_t i, std::size_t at) { value_.data()[at] = values[i]; });
-    averaged_ = 0;  // an average under way was of other iterates
+    ++times_set_;
   }
-  /// All that training has left here: the number of Adam's steps, that of the iterates in the
-  /// average, and four lists in the host's order: the parameters, Adam's moments, the average.
-  std::vector<double> training_state() const {
-    std::vector<double> state{static_cast<double>(time_), static_cast<double>(averaged_)};
-    for (const auto* b : {&value_, &first_, &second_, &average_})
-      visit([&](std::size_t, std::size_t at) { state.push_back(b->data()[at]); });
-    return state;
-  }
-  void set_training_state(std::span<const double> state) {
-    wgf::detail::check_training_state(count_, state);
-    time_ = static_cast<long>(state[0]), averaged_ = static_cast<long>(state[1]);
-    const double* next = state.data() + 2;
-    for (auto* b : {&value_, &first_, &second_, &average_})
-      visit([&](std::size_t, std::size_t at) { b->data()[at] = static_cast<Scalar>(*next++); });
-  }
+  /// How often the parameters were set: an average of earlier iterates is then void.
+  long times_set() const { return times_set_; }
   std::vector<Scalar> gradient_values() const {
     std::vector<Scalar> total(count_);
     for (const auto& g : gradient_) {
@@ -115,12 +61,7 @@ class Parameters {
     }
     return total;
   }
-
- private:
-  struct Block {
-    std::size_t at;
-    int rows, cols, stride;
-  };
+  /// f(i, at) for all parameters: number in the host's order, place in the array.
   template <class F>
   void visit(F f) const {
     std::size_t i = 0;
@@ -128,6 +69,12 @@ class Parameters {
       for (int r = 0; r < b.rows; ++r)
         for (int c = 0; c < b.cols; ++c) f(i++, b.at + static_cast<std::size_t>(r) * b.stride + c);
   }
+
+ private:
+  struct Block {
+    std::size_t at;
+    int rows, cols, stride;
+  };
   std::vector<Scalar> read(const Buffer<Scalar>& b) const {
     std::vector<Scalar> values(count_);
     visit([&](std::size_t i, std::size_t at) { values[i] = b.data()[at]; });
@@ -136,8 +83,8 @@ class Parameters {
 
   std::vector<Block> blocks_;
   std::size_t size_ = 0, count_ = 0;
-  long time_ = 0, averaged_ = 0;
-  Buffer<Scalar> value_, first_, second_, average_;
+  long times_set_ = 0;
+  Buffer<Scalar> value_;
   std::vector<Buffer<Scalar>> gradient_;
 };
 
@@ -147,35 +94,29 @@ class Parameters {
 template <class Derived, class Scalar>
 class ParametricNetwork {
  public:
-  void descend(const Adam& adam) {
-    chained();
-    parameters_.descend(*team_, adam);
-    refresh();
-  }
-  void accumulate_average() { parameters_.accumulate(); }
-  void use_average() {
-    parameters_.use_average();
-    refresh();
-  }
-  void reset_optimiser() { parameters_.reset_optimiser(); }
   std::vector<Scalar> parameters() const { return parameters_.values(); }
   void set_parameters(std::span<const Scalar> values) {
     parameters_.set_values(values);
     refresh();
   }
-  std::vector<double> training_state() const { return parameters_.training_state(); }
-  void set_training_state(std::span<const double> state) {
-    parameters_.set_training_state(state);
-    refresh();
-  }
   std::vector<Scalar> gradient() {
-    chained();
+    complete_gradient();
     return parameters_.gradient_values();
   }
   void clear_gradient() {
-    chained();
+    complete_gradient();
     parameters_.clear_gradient();
   }
+
+  // ---- for an optimiser, which writes to the blocks between complete_gradient() and
+  // blocks_changed()
+
+  std::array<Parameters<Scalar>*, 1> blocks() { return {&parameters_}; }
+  std::array<const Parameters<Scalar>*, 1> blocks() const { return {&parameters_}; }
+  /// Brings all that pullbacks have left to the blocks' gradients.
+  void complete_gradient() { static_cast<Derived*>(this)->chain(); }
+  /// Renews what the network keeps of the parameters.
+  void blocks_changed() { refresh(); }
 
  protected:
   explicit ParametricNetwork(ThreadTeam& team) : team_(&team) {}
@@ -185,7 +126,6 @@ class ParametricNetwork {
 
  private:
   void refresh() { static_cast<Derived*>(this)->refresh(); }
-  void chained() { static_cast<Derived*>(this)->chain(); }
 };
 
 }  // namespace wgf::eigen

@@ -84,10 +84,8 @@ class QuadraticNetwork : public ParametricNetwork<QuadraticNetwork<Scalar>, Scal
       }
     return {sx, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
-  void restart() {
-    this->reset_optimiser();
-    this->set_parameters(std::vector<Scalar>(parameters_.count()));
-  }
+  /// As it was made.
+  void restart() { this->set_parameters(std::vector<Scalar>(parameters_.count())); }
 
  private:
   Scalar* at(const Buffer<Scalar>& b, Slice s) const { return b.data() + row_(s) * padded_; }

@@ -23,6 +23,7 @@
 #include "../eigen/backend.hpp"
 #include "mixture.hpp"
 #include "network.hpp"
+#include "optimiser.hpp"
 #include "pairs.hpp"
 #ifdef WGF_TORCH_HAS_CUDA
 #include "cuda_graph.hpp"
@@ -142,6 +143,11 @@ class Runtime {
   typename NetworkFor<Spec, S>::type network(const Spec& spec, int dim, long /*batch*/,
                                              std::uint32_t stream, Keep) const {
     return {device_, spec, dim, stream};
+  }
+  /// What lets a network of this runtime descend by an update rule.
+  template <UpdateRule Rule, class Net>
+  Optimiser<Rule, S> optimiser(const Rule& rule, const Net& network) const {
+    return {device_, rule, network};
   }
   MixtureKernel mixture(const GaussianMixture& m) const { return {m, device_.options}; }
   template <class Kernel>

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // Networks over tensors: a specification's formula, of which LibTorch's autograd makes the
-// pullbacks; parameters in one flat tensor, in the order of the specification, with Adam's moments
-// and the average of the iterates beside it.
+// pullbacks; parameters in one flat tensor, in the order of the specification.
 #include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -16,14 +18,8 @@
 #include <ATen/core/ivalue.h>  // first: see tensor.hpp
 #include <torch/csrc/autograd/autograd.h>
 
-#ifdef WGF_TORCH_HAS_CUDA
-#include <ATen/ops/_fused_adam.h>
-#endif
-
-#include "../../network/adam.hpp"
 #include "../../network/initial.hpp"
 #include "../../network/network_pair.hpp"
-#include "../../network/training_state.hpp"
 #include "tensor.hpp"
 
 namespace wgf::libtorch {
@@ -49,7 +45,8 @@ class Pieces {
 };
 
 // ---- the networks' formulas. `evaluate(specification, parameters, x, drop)`: x is n × d, the
-// result n numbers or n × d points; `drop` is applied to hidden units.
+// result n numbers or n × d points; `drop` is applied to hidden units. For a specification of one's
+// own: a function of this name in its namespace.
 
 template <class Activation>
 Tensor activated(const Tensor& z, Pieces& p) {
@@ -60,9 +57,9 @@ Tensor activated(const Tensor& z, Pieces& p) {
   else return z;
 }
 
+/// The output of the layers of an Mlp or a ResidualMlp.
 template <class Spec, class Drop>
-  requires requires { typename Spec::activation; }
-Tensor evaluate(const Spec& spec, Pieces& p, const Tensor& x, Drop&& drop) {
+Tensor layers(const Spec& spec, Pieces& p, const Tensor& x, Drop&& drop) {
   constexpr int last = Spec::depth - 1;
   constexpr bool scalar = Spec::output == Output::scalar;
   Tensor h = spec.input_scale == 1 ? x : x * spec.input_scale;
@@ -72,8 +69,16 @@ Tensor evaluate(const Spec& spec, Pieces& p, const Tensor& x, Drop&& drop) {
     h = at::addmm(bias, h, weight);
     if (l < last) h = drop(activated<typename Spec::activation>(h, p));
   }
-  if constexpr (scalar) return h.squeeze(1);
-  else return x + h;
+  return h;
+}
+template <int W, int D, class Activation, class Drop>
+Tensor evaluate(const Mlp<W, D, Activation>& spec, Pieces& p, const Tensor& x, Drop&& drop) {
+  return layers(spec, p, x, drop).squeeze(1);
+}
+template <int W, int D, class Activation, class Drop>
+Tensor evaluate(const ResidualMlp<W, D, Activation>& spec, Pieces& p, const Tensor& x,
+                Drop&& drop) {
+  return x + layers(spec, p, x, drop);
 }
 template <class Drop>
 Tensor evaluate(const Affine&, Pieces& p, const Tensor& x, Drop&&) {
@@ -137,23 +142,19 @@ struct Device {
   bool draws() const { return generator.defined(); }
 };
 
-/// Adam in one kernel, where LibTorch has it for the device: on GPUs, in float. \param failed 1
-/// where the step must not be made, undefined if it must. \returns whether it was done.
-inline bool fused_step([[maybe_unused]] const Tensor& value,
-                       [[maybe_unused]] const Tensor& gradient,
-                       [[maybe_unused]] const Tensor& first, [[maybe_unused]] const Tensor& second,
-                       [[maybe_unused]] const Tensor& steps, [[maybe_unused]] const Tensor& rate,
-                       [[maybe_unused]] const Tensor& failed, [[maybe_unused]] const Adam& rule) {
-#ifdef WGF_TORCH_HAS_CUDA
-  if (value.is_cuda() && value.scalar_type() == at::kFloat) {
-    const auto found = failed.defined() ? std::optional<Tensor>(failed) : std::nullopt;
-    at::_fused_adam_({value}, {gradient}, {first}, {second}, {}, {steps}, rate, rule.beta1,
-                     rule.beta2, 0, rule.epsilon, false, false, {}, found);
-    return true;
-  }
-#endif
-  return false;
-}
+/// A network's parameters and gradient, each one flat tensor in the order of the specification.
+struct Parameters {
+  Tensor value, gradient;
+  long times_set = 0;  ///< how often they were set: an average of earlier iterates is then void
+  std::size_t count() const { return static_cast<std::size_t>(value.numel()); }
+};
+
+template <class Spec>
+concept HasFormula = requires(const Spec& spec, Pieces& p, const Tensor& x) {
+  {
+    evaluate(spec, p, x, [](const Tensor& h) { return h; })
+  } -> std::convertible_to<Tensor>;
+};
 
 /// A network of a specification. `forward` keeps what one pullback needs; the pullback uses it up.
 template <class Spec, class Scalar>
@@ -167,11 +168,8 @@ class Network {
         positive_(nonnegative(spec, dim)) {
     if constexpr (requires { spec.check(); }) spec.check();
     const auto start = initial_parameters(spec_, dim_, device_.random, stream_);
-    count_ = static_cast<long>(start.size());
-    for (Tensor* t : {&value_, &gradient_, &first_, &second_, &average_})
-      *t = at::zeros({count_}, device_.options);
-    steps_ = at::zeros({1}, device_.options.dtype(at::kFloat)),
-    averaged_ = at::zeros({1}, device_.options);
+    for (Tensor* t : {&block_.value, &block_.gradient})
+      *t = at::zeros({static_cast<long>(start.size())}, device_.options);
     set_parameters(std::vector<Scalar>(start.begin(), start.end()));
   }
 
@@ -198,97 +196,41 @@ class Network {
     std::vector<Tensor> sums;
     long at = 0;
     for (const Tensor& piece : pulled) {
-      sums.push_back(gradient_.narrow(0, at, piece.numel()).view(piece.sizes()));
+      sums.push_back(block_.gradient.narrow(0, at, piece.numel()).view(piece.sizes()));
       at += piece.numel();
     }
     at::_foreach_add_(sums, pulled);
   }
   Tensor input_vjp(Slice, const Tensor&, const Tensor& dy) { return pullback({input_}, dy)[0]; }
 
-  /// One Adam step at a share of the rate, unless the gradient is known not to be finite.
-  void descend(Adam rule, double share, bool finite) {
-    if (!finite) return;
-    rule.rate *= share;
-    rule.update(value_, first_, second_, gradient_, ++time_);
-    gradient_.zero_();
-    project();
-  }
-  void descend(const Adam& rule, double share, const Tensor& finite) {
-    descend(rule, share, finite.template item<bool>());
-  }
-  void descend(const Adam& rule) { descend(rule, 1, true); }
-  /// The same where the host knows neither the share, nor the number of the step, nor whether the
-  /// gradient is finite: all are on the device, and the step can be recorded and repeated.
-  void descend(const Adam& rule, const Tensor& share, bool /*finite*/) {
-    descend(rule, share, Tensor());
-  }
-  void descend(const Adam& rule, const Tensor& share, const Tensor& finite) {
-    const Tensor failed = finite.defined() ? finite.logical_not().to(at::kFloat) : Tensor();
-    if (failed.defined()) steps_.add_(1 - failed);
-    else steps_.add_(1);
-    const Tensor rate = share.to(at::kFloat) * rule.rate;
-    if (fused_step(value_, gradient_, first_, second_, steps_, rate, failed, rule)) {
-      // done in one kernel
-    } else {
-      const Tensor go =
-          failed.defined() ? (1 - failed).to(value_.scalar_type()) : at::ones_like(share);
-      const Tensor g = failed.defined()
-                           ? at::where(failed == 0, gradient_, at::zeros({}, value_.options()))
-                           : gradient_;
-      const Tensor correction1 = 1 - at::pow(rule.beta1, steps_.to(at::kDouble)),
-                   correction2 = 1 - at::pow(rule.beta2, steps_.to(at::kDouble));
-      first_.add_(go * (1 - rule.beta1) * (g - first_));
-      second_.add_(go * (1 - rule.beta2) * (g * g - second_));
-      value_.sub_(go * (share * rule.rate / correction1).to(value_.scalar_type()) * first_ /
-                  (at::sqrt(second_ / correction2.to(value_.scalar_type())) + rule.epsilon));
-    }
-    gradient_.zero_();
-    project();
-  }
-  void accumulate_average() { average_ += value_, averaged_ += 1; }
-  void use_average() {
-    if (averaged_.template item<double>() > 0) value_.copy_(average_ / averaged_);
-    clear_average();
-  }
-  void reset_optimiser() {
-    time_ = 0;
-    for (Tensor* t : {&first_, &second_, &steps_}) t->zero_();
-  }
   /// As it was made.
   void restart() {
     const auto start = initial_parameters(spec_, dim_, device_.random, stream_);
-    reset_optimiser();
     set_parameters(std::vector<Scalar>(start.begin(), start.end()));
   }
-  std::vector<Scalar> parameters() const { return list(value_); }
-  std::vector<Scalar> gradient() const { return list(gradient_); }
-  void clear_gradient() { gradient_.zero_(); }
-  /// See network/training_state.hpp. A device that draws its own numbers counts Adam's steps too.
-  std::vector<double> training_state() const {
-    const double steps =
-        device_.draws() ? steps_.template item<double>() : static_cast<double>(time_);
-    std::vector<double> state{steps, averaged_.template item<double>()};
-    for (const Tensor* t : {&value_, &first_, &second_, &average_}) {
-      const auto values = list(*t);
-      state.insert(state.end(), values.begin(), values.end());
-    }
-    return state;
-  }
-  void set_training_state(std::span<const double> state) {
-    wgf::detail::check_training_state(static_cast<std::size_t>(count_), state);
-    time_ = static_cast<long>(state[0]), steps_.fill_(state[0]), averaged_.fill_(state[1]);
-    const double* next = state.data() + 2;
-    for (Tensor* t : {&value_, &first_, &second_, &average_}) {
-      t->copy_(at::from_blob(const_cast<double*>(next), {count_}, at::kDouble));
-      next += count_;
-    }
-  }
+  std::vector<Scalar> parameters() const { return list(block_.value); }
+  std::vector<Scalar> gradient() const { return list(block_.gradient); }
+  void clear_gradient() { block_.gradient.zero_(); }
   void set_parameters(std::span<const Scalar> values) {
-    if (static_cast<long>(values.size()) != count_)
-      throw std::invalid_argument("wgf: a network of " + std::to_string(count_) +
+    if (values.size() != block_.count())
+      throw std::invalid_argument("wgf: a network of " + std::to_string(block_.count()) +
                                   " parameters was given " + std::to_string(values.size()));
-    value_.copy_(at::from_blob(const_cast<Scalar*>(values.data()), {count_}, scalar_type));
-    project(), clear_average();
+    block_.value.copy_(at::from_blob(const_cast<Scalar*>(values.data()),
+                                     {static_cast<long>(values.size())}, scalar_type));
+    ++block_.times_set;
+    blocks_changed();
+  }
+
+  // ---- for an optimiser, which writes to the blocks between complete_gradient() and
+  // blocks_changed()
+
+  std::array<Parameters*, 1> blocks() { return {&block_}; }
+  std::array<const Parameters*, 1> blocks() const { return {&block_}; }
+  void complete_gradient() {}
+  /// Sets to zero what must not be negative and is.
+  void blocks_changed() {
+    for (const auto& [begin, end] : positive_)
+      block_.value.narrow(0, begin, end - begin).clamp_min_(0);
   }
 
  private:
@@ -296,7 +238,7 @@ class Network {
   template <class Drop>
   Tensor forward(Slice, const Tensor& x, Drop drop) {
     const at::AutoGradMode record(true);
-    Pieces pieces(value_);
+    Pieces pieces(block_.value);
     input_ = x.detach().requires_grad_(true);
     output_ = evaluate(spec_, pieces, input_, drop);
     parameters_ = pieces.all();
@@ -326,13 +268,9 @@ class Network {
         });
     return masks.to(device_.options);
   }
-  void project() {
-    for (const auto& [begin, end] : positive_) value_.narrow(0, begin, end - begin).clamp_min_(0);
-  }
-  void clear_average() { average_.zero_(), averaged_.zero_(); }
   std::vector<Scalar> list(const Tensor& t) const {
     const Tensor host = t.to(at::kCPU).contiguous();
-    return {host.template data_ptr<Scalar>(), host.template data_ptr<Scalar>() + count_};
+    return {host.template data_ptr<Scalar>(), host.template data_ptr<Scalar>() + host.numel()};
   }
 
   Device device_;
@@ -340,8 +278,7 @@ class Network {
   int dim_;
   std::uint32_t stream_;
   std::vector<std::pair<long, long>> positive_;
-  long count_ = 0, time_ = 0;
-  Tensor value_, gradient_, first_, second_, average_, steps_, averaged_;
+  Parameters block_;
   Tensor input_, output_;  // of the last forward pass
   std::vector<Tensor> parameters_;
 };
@@ -371,6 +308,13 @@ class SumNetwork : public NetworkPair<First, Second, Scalar> {
 
 template <class Spec, class Scalar>
 struct NetworkFor {
+  static_assert(wgf::detail::no_network<Spec>,
+                "wgf: the LibTorch backend has no network of this specification: docs/backends.md "
+                "says how to write one");
+  using type = wgf::detail::NoNetwork;
+};
+template <HasFormula Spec, class Scalar>
+struct NetworkFor<Spec, Scalar> {
   using type = Network<Spec, Scalar>;
 };
 template <class First, class Second, class Scalar>

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Descent of networks over tensors by an update rule, and the average of the iterates. On a GPU all
+// that differs from one step to the next is on the device, so that a step can be recorded and
+// repeated.
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/ivalue.h>  // first: see tensor.hpp
+
+#ifdef WGF_TORCH_HAS_CUDA
+#include <ATen/ops/_fused_adam.h>
+#endif
+
+#include "../../training/adam.hpp"
+#include "../../training/optimiser_state.hpp"
+#include "../../training/update_rule.hpp"
+#include "network.hpp"
+
+namespace wgf::libtorch {
+
+/// Adam in one kernel, where LibTorch has it for the device: on GPUs, in float. \param failed 1
+/// where the step must not be made, undefined if it must. \returns whether it was done.
+inline bool fused_adam([[maybe_unused]] const Tensor& value,
+                       [[maybe_unused]] const Tensor& gradient,
+                       [[maybe_unused]] const Tensor& first, [[maybe_unused]] const Tensor& second,
+                       [[maybe_unused]] const Tensor& steps, [[maybe_unused]] const Tensor& rate,
+                       [[maybe_unused]] const Tensor& failed, [[maybe_unused]] const Adam& rule) {
+#ifdef WGF_TORCH_HAS_CUDA
+  if (value.is_cuda() && value.scalar_type() == at::kFloat) {
+    const auto found = failed.defined() ? std::optional<Tensor>(failed) : std::nullopt;
+    at::_fused_adam_({value}, {gradient}, {first}, {second}, {}, {steps}, rate, rule.beta1,
+                     rule.beta2, 0, rule.epsilon, false, false, {}, found);
+    return true;
+  }
+#endif
+  return false;
+}
+
+/// Lets one network descend by an update rule. It holds the rule's moments and the average of the
+/// network's iterates; parameters and gradients are the network's own.
+template <UpdateRule Rule, class Scalar>
+class Optimiser {
+  static_assert(updates<Rule, View, long, double>,
+                "wgf: this update rule is written for arrays and not for tensors; see "
+                "wgf::UpdateRule");
+  /// Whether the rule takes the number of the step and the rate as tensors. If it does not, the
+  /// host waits for them, and iterations are not recorded.
+  static constexpr bool runs_on_device = updates<Rule, View, Tensor, Tensor>;
+
+ public:
+  template <class Network>
+  Optimiser(const Device& device, const Rule& rule, const Network& network)
+      : device_(device), rule_(rule) {
+    rule.check();
+    for (const Parameters* block : network.blocks()) memory_.emplace_back(*block);
+  }
+
+  /// One step; the gradient is zero afterwards.
+  template <class Network>
+  void descend(Network& network, double rate) {
+    if (device_.draws()) descend(network, rate, at::ones({}, device_.options), true);
+    else descend(network, rate, 1.0, true);
+  }
+  /// The same at a share of the rate, if the gradient is finite.
+  template <class Network>
+  void descend(Network& network, double rate, double rate_factor, bool finite) {
+    if (!finite) return;
+    each(network, [&](Parameters& block, Memory& memory) {
+      update(block, memory, ++memory.steps, rate * rate_factor);
+      block.gradient.zero_();
+    });
+    network.blocks_changed();
+  }
+  template <class Network>
+  void descend(Network& network, double rate, double rate_factor, const Tensor& finite) {
+    descend(network, rate, rate_factor, finite.template item<bool>());
+  }
+  /// The same where the host knows neither the share, nor the number of the step, nor whether the
+  /// gradient is finite: all are on the device.
+  template <class Network>
+  void descend(Network& network, double rate, const Tensor& rate_factor, bool /*finite*/) {
+    descend(network, rate, rate_factor, Tensor());
+  }
+  template <class Network>
+  void descend(Network& network, double rate, const Tensor& rate_factor, const Tensor& finite) {
+    if constexpr (runs_on_device) {
+      const Tensor failed = finite.defined() ? finite.logical_not() : Tensor();
+      each(network, [&](Parameters& block, Memory& memory) {
+        step_on_device(block, memory, rate, rate_factor, failed);
+        block.gradient.zero_();
+      });
+      network.blocks_changed();
+    } else {
+      ++host_visits;
+      descend(network, rate, rate_factor.template item<double>(),
+              !finite.defined() || finite.template item<bool>());
+      network.clear_gradient();
+    }
+  }
+
+  /// Adds the parameters to a uniform average of iterates.
+  template <class Network>
+  void accumulate_average(Network& network) {
+    each(network, [](Parameters& block, Memory& memory) {
+      forget_old_average(block, memory);
+      memory.sum += block.value, memory.averaged += 1;
+    });
+  }
+  /// The average, if there is one, becomes the parameters; the next one begins.
+  template <class Network>
+  void use_average(Network& network) {
+    each(network, [](Parameters& block, Memory& memory) {
+      forget_old_average(block, memory);
+      if (memory.averaged.template item<double>() > 0)
+        block.value.copy_(memory.sum / memory.averaged);
+      memory.sum.zero_(), memory.averaged.zero_();
+    });
+    network.blocks_changed();
+  }
+  /// Forgets the moments and the number of steps.
+  void reset() {
+    for (Memory& memory : memory_) {
+      memory.steps = 0, memory.device_steps.zero_();
+      for (Tensor& m : memory.moments) m.zero_();
+    }
+  }
+
+  /// All that training has left in the network and here: see training/optimiser_state.hpp.
+  template <class Network>
+  std::vector<double> state(const Network& network) const {
+    const auto blocks = network.blocks();
+    std::vector<double> state;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const Memory& memory = memory_[i];
+      const bool current = memory.times_set == blocks[i]->times_set;
+      state.push_back(counts_on_device() ? memory.device_steps.template item<double>()
+                                         : static_cast<double>(memory.steps));
+      state.push_back(current ? memory.averaged.template item<double>() : 0);
+      memory.each_list(blocks[i]->value, [&](const Tensor& list) {
+        const Tensor host = list.to(at::kCPU, at::kDouble).contiguous();
+        const double* values = host.template data_ptr<double>();
+        state.insert(state.end(), values, values + host.numel());
+      });
+    }
+    return state;
+  }
+  /// \throws std::invalid_argument for a state of another network, or of another rule.
+  template <class Network>
+  void set_state(Network& network, std::span<const double> state) {
+    std::size_t size = 0;
+    for (const Parameters* block : network.blocks())
+      size += wgf::detail::optimiser_state_size(block->count(), Rule::moments);
+    wgf::detail::StateReader in(state, size);
+    each(network, [&](Parameters& block, Memory& memory) {
+      memory.steps = in.count(), memory.times_set = block.times_set;
+      memory.device_steps.fill_(static_cast<double>(memory.steps));
+      const long averaged = in.count();
+      memory.averaged.fill_(static_cast<double>(averaged));
+      memory.each_list(block.value, [&](Tensor list) {
+        const auto values = in.next(block.count());
+        list.copy_(at::from_blob(const_cast<double*>(values.data()),
+                                 {static_cast<long>(values.size())}, at::kDouble));
+      });
+      if (averaged == 0) memory.sum.zero_();
+    });
+    network.blocks_changed();
+  }
+
+ private:
+  /// What belongs to a block of parameters.
+  struct Memory {
+    explicit Memory(const Parameters& block)
+        : sum(at::zeros_like(block.value)),
+          averaged(at::zeros({1}, block.value.options())),
+          device_steps(at::zeros({1}, block.value.options().dtype(at::kFloat))) {
+      for (Tensor& m : moments) m = at::zeros_like(block.value);
+    }
+    template <class F>
+    void each_list(const Tensor& value, F f) const {
+      f(value);
+      for (const Tensor& m : moments) f(m);
+      f(sum);
+    }
+    std::array<Tensor, Rule::moments> moments;
+    Tensor sum, averaged;  // of the iterates in the average, and their number
+    Tensor device_steps;   // number of steps, where it is on the device
+    long steps = 0;        // where it is not
+    long times_set = 0;    // of the block, when its iterates were averaged last
+  };
+  template <class Network, class F>
+  void each(Network& network, F f) {
+    const auto blocks = network.blocks();
+    for (std::size_t i = 0; i < blocks.size(); ++i) f(*blocks[i], memory_[i]);
+  }
+  bool counts_on_device() const { return runs_on_device && device_.draws(); }
+  static void forget_old_average(const Parameters& block, Memory& memory) {
+    if (memory.times_set == block.times_set) return;
+    memory.times_set = block.times_set;
+    memory.sum.zero_(), memory.averaged.zero_();
+  }
+  template <class Steps, class Rate>
+  void update(Parameters& block, Memory& memory, const Steps& t, const Rate& rate) const {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      // Views: what the rule assigns to them is written to the memory that a record knows.
+      View p(block.value), g(block.gradient);
+      [[maybe_unused]] std::array<View, Rule::moments> m{View(memory.moments[I])...};
+      rule_.update(p, m[I]..., g, t, rate);
+    }(std::make_index_sequence<Rule::moments>());
+  }
+  void step_on_device(Parameters& block, Memory& memory, double rate, const Tensor& rate_factor,
+                      const Tensor& failed) const {
+    forget_old_average(block, memory);  // here, because no record begins before a step was made
+    if (failed.defined()) memory.device_steps.add_(failed.logical_not());
+    else memory.device_steps.add_(1);
+    if constexpr (std::is_same_v<Rule, Adam>)
+      if (fused_adam(block.value, block.gradient, memory.moments[0], memory.moments[1],
+                     memory.device_steps, rate_factor.to(at::kFloat) * rate,
+                     failed.defined() ? failed.to(at::kFloat) : Tensor(), rule_))
+        return;
+    // Numbers rather than lists of one, so that they leave the lists' precision as it is.
+    const Tensor t = memory.device_steps.reshape({}).to(at::kDouble),
+                 now = rate_factor.reshape({}).to(at::kDouble) * rate;
+    if (!failed.defined()) return update(block, memory, t, now);
+    // The step is made in any case, and where it must not be, all is put back.
+    const Tensor value = block.value.clone();
+    std::array<Tensor, Rule::moments> moments;
+    for (std::size_t i = 0; i < moments.size(); ++i) moments[i] = memory.moments[i].clone();
+    update(block, memory, t, now);
+    block.value.copy_(at::where(failed, value, block.value));
+    for (std::size_t i = 0; i < moments.size(); ++i)
+      memory.moments[i].copy_(at::where(failed, moments[i], memory.moments[i]));
+  }
+
+  Device device_;
+  Rule rule_;
+  std::vector<Memory> memory_;  // by block
+};
+
+}  // namespace wgf::libtorch
