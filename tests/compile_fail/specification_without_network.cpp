@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// expect: wgf: the Eigen backend has no network of this specification: docs/backends.md says how to write one
+// expect: wgf: EigenBackend has no network of this specification: see docs/backends.md to write one
 #include <wgf/backend/eigen/backend.hpp>
 #include <wgf/solver/jko_solver.hpp>
 
