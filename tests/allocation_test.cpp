@@ -60,6 +60,7 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
   hana::for_each(state.terms, [&](auto& t) {
     t.term.enter(runtime, frame, Cloud<R>{cloud, state.y}, t.weight);
   });
+  state.make_optimisers(runtime, {});
   const Transport<R> transport(runtime, frame, 0.1);
   const auto x = runtime.points(d, n);
   allocations = 0;

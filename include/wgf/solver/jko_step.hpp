@@ -30,6 +30,12 @@ struct StepState {
       decltype(std::declval<const R&>().optimiser(Adam{}, std::declval<const MapNetwork&>()));
   std::vector<Optimiser> optimisers{};  // the map's, then those of the dual networks
 
+  void make_optimisers(const R& runtime, const Adam& rule) {
+    optimisers.push_back(runtime.optimiser(rule, map));
+    each_dual<R>(terms, [&](auto& dual, double) {
+      optimisers.push_back(runtime.optimiser(rule, dual.network));
+    });
+  }
   /// f(network, optimiser) for every dual network.
   template <class F>
   void each_network(F&& f) {

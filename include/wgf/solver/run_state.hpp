@@ -337,11 +337,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend>::State : public Run {
         runtime_.points(d, n),
         runtime_.points(d, n),
         detail::watched_of(flow_.forward).bind(runtime_, d, n, detail::dual_stream)};
-    const Adam rule{options_.beta1, options_.beta2};
-    state.optimisers.push_back(runtime_.optimiser(rule, state.map));
-    each_dual<R>(state.terms, [&](auto& dual, double) {
-      state.optimisers.push_back(runtime_.optimiser(rule, dual.network));
-    });
+    state.make_optimisers(runtime_, Adam{options_.beta1, options_.beta2});
     return state;
   }
   /// Draws the pool from P_0 and pushes it through all maps.
