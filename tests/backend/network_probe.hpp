@@ -46,23 +46,25 @@ struct ProbeOptions {
   std::optional<std::uint32_t> draw{};  ///< forward with the dropout of this draw
 };
 
-template <Keep keep, class Scalar, class Spec>
-Probe probe(const Spec& spec, int dim, long batch, ProbeOptions options = {}) {
-  using Runtime = eigen::EigenRuntime<Scalar>;
+template <Keep keep, class Backend, class Spec>
+Probe probe_on(const Backend& backend, const Spec& spec, int dim, long batch,
+               std::optional<std::uint32_t> draw = {}) {
+  using Runtime = decltype(backend.start());
   using Slice = typename Runtime::Slice;
+  using Scalar = typename Runtime::Scalar;
   struct State {
-    State(const Spec& s, int d, long n, int threads)
-        : runtime(EigenBackend<Scalar>{.seed = 3, .threads = threads}.start()),
+    State(const Backend& b, const Spec& s, int d, long n)
+        : runtime(b.start()),
           net(runtime.network(s, d, n, 5, keep)),
           x(runtime.points(d, n)),
           dy(runtime.points(d, n)) {}
     Runtime runtime;
-    typename Runtime::template Network<Spec> net;
+    decltype(std::declval<Runtime>().network(std::declval<Spec>(), 1, 1L, 0u, keep)) net;
     typename Runtime::Points x, dy;
     std::optional<std::uint32_t> draw;
   };
-  auto state = std::make_shared<State>(spec, dim, batch, options.threads);
-  state->draw = options.draw;
+  auto state = std::make_shared<State>(backend, spec, dim, batch);
+  state->draw = draw;
   constexpr bool number = Spec::output == Output::scalar;
   const auto forward_on = [state](Slice s) {
     if constexpr (requires { state->net.forward_train(s, state->x(s), 0u); })
@@ -127,6 +129,12 @@ Probe probe(const Spec& spec, int dim, long batch, ProbeOptions options = {}) {
     return dx;
   };
   return p;
+}
+
+template <Keep keep, class Scalar, class Spec>
+Probe probe(const Spec& spec, int dim, long batch, ProbeOptions options = {}) {
+  return probe_on<keep>(EigenBackend<Scalar>{.seed = 3, .threads = options.threads}, spec, dim,
+                        batch, options.draw);
 }
 
 /// Whether g is dL/dt at 0. A smooth L: central differences of fourth order. An L that is piecewise

@@ -88,8 +88,8 @@ double sum_pointwise(Slice, const Y& y, const F& f) {
 template <class Spec, class Scalar>
 struct NetworkFor {
   static_assert(wgf::detail::no_network<Spec>,
-                "wgf: the Eigen backend has no network of this specification: docs/backends.md "
-                "says how to write one");
+                "wgf: EigenBackend has no network of this specification: see "
+                "docs/backends.md to write one");
   using type = wgf::detail::NoNetwork;
 };
 template <int W, int D, class Activation, class Scalar>

@@ -309,8 +309,8 @@ class SumNetwork : public NetworkPair<First, Second, Scalar> {
 template <class Spec, class Scalar>
 struct NetworkFor {
   static_assert(wgf::detail::no_network<Spec>,
-                "wgf: the LibTorch backend has no network of this specification: docs/backends.md "
-                "says how to write one");
+                "wgf: LibTorchBackend has no network of this specification: see "
+                "docs/backends.md to write one");
   using type = wgf::detail::NoNetwork;
 };
 template <HasFormula Spec, class Scalar>
