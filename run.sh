@@ -10,7 +10,8 @@ set -euo pipefail
 
 list() {  # name and first comment line of every example
   local file
-  for file in "$root"/examples/*.cpp; do
+  for file in "$root"/examples/{,basics/,experiments/}*.cpp; do
+    [[ -f $file ]] || continue
     awk -v name="$(basename "$file" .cpp)" '
       /SPDX/ {next}
       /^\/\/ / {sub(/^\/\/ */, ""); text = $0; exit}
@@ -24,7 +25,7 @@ case ${1:-} in
 esac
 name=${1:-two_moons}
 shift $(($# > 0))
-if [[ $name == */* || ! -f $root/examples/$name.cpp ]]; then
+if ! list | awk -v name="$name" '$1 == name {found = 1} END {exit !found}'; then
   say "there is no example '$name'; ./run.sh --list names them" >&2
   exit 2
 fi
