@@ -28,10 +28,8 @@ class AffineKernel : Kernels<Scalar> {
   Columns<Scalar> forward(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* matrix,
                           const Scalar* offset) {
     Scalar* out = output_.data() + row_(s) * padded_;
-    product<0, Scalar>(
-        s.size, padded_, dim_, {x, ldx, 1}, matrix, padded_,
-        [&](int r, int c) { return load(offset + c) + load(x + r * ldx + c); },
-        [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
+    product<0, Scalar>(s.size, padded_, dim_, {x, ldx, 1}, matrix, padded_,
+                       FromSum<Scalar>{offset, x, ldx}, To<Scalar>{out, padded_});
     return columns(output_, s);
   }
   void accumulate_vjp(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* dy,
@@ -41,10 +39,8 @@ class AffineKernel : Kernels<Scalar> {
   }
   Columns<Scalar> input_vjp(Slice s, const Scalar* dy) {
     Scalar* to = dx_.data() + row_(s) * padded_;
-    product<0, Scalar>(
-        s.size, padded_, dim_, {dy, padded_, 1}, transposed_.data(), padded_,
-        [&](int r, int c) { return load(dy + r * padded_ + c); },
-        [&](int r, int c, Vec<Scalar> v) { store(to + r * padded_ + c, v); });
+    product<0, Scalar>(s.size, padded_, dim_, {dy, padded_, 1}, transposed_.data(), padded_,
+                       From<Scalar>{dy, padded_}, To<Scalar>{to, padded_});
     return columns(dx_, s);
   }
   void refresh(const Scalar* matrix) {

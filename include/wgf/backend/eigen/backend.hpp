@@ -35,14 +35,12 @@ template <bool add, class Scalar>
 void affine_rows(const Constant<Scalar>& a, const Constant<Scalar>& b, int points,
                  simd::Strided<Scalar> y, Scalar* z, std::ptrdiff_t ldz) {
   const auto& m = a.transposed;
-  simd::product<0, Scalar>(
-      points, static_cast<int>(m.rows()), static_cast<int>(m.cols()), y, m.data(), m.rows(),
-      [&](int r, int c) {
-        const auto start = simd::load(b.transposed.data() + c);
-        if constexpr (add) return start + simd::load(z + r * ldz + c);
-        else return start;
-      },
-      [&](int r, int c, simd::Vec<Scalar> v) { simd::store(z + r * ldz + c, v); });
+  const auto set = [&](auto start) {
+    simd::product<0, Scalar>(points, static_cast<int>(m.rows()), static_cast<int>(m.cols()), y,
+                             m.data(), m.rows(), start, simd::To<Scalar>{z, ldz});
+  };
+  if constexpr (add) set(simd::FromSum<Scalar>{b.transposed.data(), z, ldz});
+  else set(simd::From<Scalar>{b.transposed.data(), 0});
 }
 /// z = A·y + b.
 template <class Scalar, class Y, class Z>

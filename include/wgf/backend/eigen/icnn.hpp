@@ -33,6 +33,35 @@ struct SoftplusPair {
   }
 };
 
+/// to = slope⊙v, or to += slope⊙v, rows of both at the same distance.
+template <class Scalar, bool add>
+struct ThroughSlope {
+  Scalar* to;
+  const Scalar* slope;
+  std::ptrdiff_t row;
+  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) const {
+    Scalar* const q = to + r * row + c;
+    const Vec<Scalar> p = load(slope + r * row + c);
+    if constexpr (add) store(q, fma(p, v, load(q)));
+    else store(q, v * p);
+  }
+};
+/// From ḣ the tangent ż = p⊙ḣ and the start of η, δ⊙(1 − p)⊙ḣ.
+template <class Scalar>
+struct ToTangent {
+  Scalar* tangent;
+  std::ptrdiff_t tangent_row;
+  Scalar* eta;
+  const Scalar *slope, *delta;
+  std::ptrdiff_t row;
+  WGF_INLINE void operator()(int r, int c, Vec<Scalar> h) const {
+    const std::ptrdiff_t at = r * row + c;
+    const Vec<Scalar> d = load(slope + at);
+    store(tangent + r * tangent_row + c, d * h);
+    store(eta + at, load(delta + at) * (broadcast(Scalar(1)) - d) * h);
+  }
+};
+
 /// `forward` keeps what pullbacks on the same slice need; they leave it as it is, so that several
 /// may follow one forward pass.
 template <class Spec, class Scalar>
@@ -141,9 +170,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
                 back_to_x_.data() + static_cast<std::ptrdiff_t>(l) * W * padded_, padded_);
     const Scalar *c = p + factor_, rest = Scalar(1 - spec_.strong_convexity);
     Scalar* q = quadratic_.data();
-    product<0, Scalar>(
-        dim_, padded_, dim_, {c, 1, padded_}, c, padded_, [](int, int) { return Vec<Scalar>{}; },
-        [&](int r, int k, Vec<Scalar> v) { store(q + r * padded_ + k, v); });
+    product<0, Scalar>(dim_, padded_, dim_, {c, 1, padded_}, c, padded_, FromZero<Scalar>{},
+                       To<Scalar>{q, padded_});
     for (int r = 0; r < dim_; ++r)
       for (int k = 0; k <= r; ++k) {
         Scalar &lower = q[r * padded_ + k], &upper = q[k * padded_ + r];
@@ -162,13 +190,9 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     for (int r = 0; r < dim_; ++r)
       for (int k = 0; k < dim_; ++k)
         both[r * padded_ + k] = sum[r * padded_ + k] + sum[k * padded_ + r];
-    const Vec<Scalar> rest = broadcast(Scalar(1 - spec_.strong_convexity));
-    product<0, Scalar>(
-        dim_, padded_, dim_, {parameters_.data() + factor_, padded_, 1}, both, padded_,
-        [&](int r, int k) { return load(both + r * padded_ + k); },
-        [&](int r, int k, Vec<Scalar> v) {
-          store(g + r * padded_ + k, fma(rest, v, load(g + r * padded_ + k)));
-        });
+    product<0, Scalar>(dim_, padded_, dim_, {parameters_.data() + factor_, padded_, 1}, both,
+                       padded_, From<Scalar>{both, padded_},
+                       ToScaledPlus<Scalar>{g, padded_, Scalar(1 - spec_.strong_convexity), g});
     std::fill_n(sum, size, Scalar(0));
   }
 
@@ -184,26 +208,18 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   void set_points(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* offset, Scalar scale,
                   const Scalar* rows, const Buffer<Scalar>& to) const {
     Scalar* out = to.data() + row_(s) * padded_;
-    const Vec<Scalar> factor = broadcast(scale);
-    product<0, Scalar>(
-        s.size, padded_, dim_, {x, ldx, 1}, quadratic_.data(), padded_,
-        [&](int r, int c) { return load(offset + c) + load(x + r * ldx + c); },
-        [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
-    product<0, Scalar>(
-        s.size, padded_, units, {rows, units, 1}, back_to_x_.data(), padded_,
-        [](int, int) { return Vec<Scalar>{}; },
-        [&](int r, int c, Vec<Scalar> v) {
-          store(out + r * padded_ + c, fma(factor, v, load(out + r * padded_ + c)));
-        });
+    product<0, Scalar>(s.size, padded_, dim_, {x, ldx, 1}, quadratic_.data(), padded_,
+                       FromSum<Scalar>{offset, x, ldx}, To<Scalar>{out, padded_});
+    product<0, Scalar>(s.size, padded_, units, {rows, units, 1}, back_to_x_.data(), padded_,
+                       FromZero<Scalar>{}, ToScaledPlus<Scalar>{out, padded_, scale, out});
   }
-  /// rows_{l−1} = finish(W_lᵀ rows_l).
-  template <class Finish>
-  void back_to_z(int l, int n, const Scalar* rows, Finish finish) const {
-    product<W, Scalar>(
-        n, W, W, {rows + l * W, units, 1}, back_to_z_.data() + (l - 1) * W * W, W,
-        [](int, int) { return Vec<Scalar>{}; },
-        [&](int r, int c, Vec<Scalar> v)
-            WGF_LAMBDA_INLINE { finish(r * units + (l - 1) * W + c, v); });
+  /// rows_{l−1} = p_{l−1}⊙(W_lᵀ rows_l), or is added to them.
+  template <bool add>
+  void back_to_z(int l, int n, Scalar* rows, const Scalar* slope) const {
+    const int below_it = (l - 1) * W;
+    product<W, Scalar>(n, W, W, {rows + l * W, units, 1}, back_to_z_.data() + below_it * W, W,
+                       FromZero<Scalar>{},
+                       ThroughSlope<Scalar, add>{rows + below_it, slope + below_it, units});
   }
 
   void forward_tile(Slice s, const Scalar* x, std::ptrdiff_t ldx) {
@@ -212,10 +228,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     for (int l = 0; l < depth; ++l) {
       Scalar *u = input(l, s), *above = l < last ? input(l + 1, s) : nullptr;
       set_scaled(Scalar(spec_.input_scale), x, ldx, s.size, u + below(l), stride(l));
-      product<W, Scalar>(
-          s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W,
-          [&](int, int c) { return load(p + bias_ + l * W + c); },
-          [&](int r, int c, Vec<Scalar> h) { store(slope + r * units + l * W + c, h); });
+      product<W, Scalar>(s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W,
+                         From<Scalar>{p + bias_ + l * W, 0}, To<Scalar>{slope + l * W, units});
       for (int r = 0; r < s.size; ++r)
         for (int c = 0; c < W; c += lanes<Scalar>) {
           const int at = r * units + l * W + c;
@@ -225,10 +239,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
           store(slope + at, z.slope);
         }
     }
-    for (int l = last; l > 0; --l)
-      back_to_z(l, s.size, delta, [&](int at, Vec<Scalar> v) WGF_LAMBDA_INLINE {
-        store(delta + at, v * load(slope + at));
-      });
+    for (int l = last; l > 0; --l) back_to_z<false>(l, s.size, delta, slope);
     set_points(s, x, ldx, p + shift_, Scalar(1), delta, output_);
   }
   /// The tangents u̇_l and ż_D along v, and η.
@@ -236,26 +247,16 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     const Scalar *p = parameters_.data(), *slope = slope_.data() + row_(s) * units,
                  *delta = delta_.data() + row_(s) * units;
     Scalar* eta = eta_.data() + tile_row_(s) * units;
-    const Vec<Scalar> one = broadcast(Scalar(1));
     for (int l = 0; l < depth; ++l) {
       Scalar *u = tangent(l, s),
              *above = l < last ? tangent(l + 1, s) : top_tangent_.data() + tile_row_(s) * W;
       const int ld = l < last ? stride(l + 1) : W;
       set_scaled(Scalar(1), v, padded_, s.size, u + below(l), stride(l));
       product<W, Scalar>(
-          s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W,
-          [](int, int) { return Vec<Scalar>{}; },
-          [&](int r, int c, Vec<Scalar> h) WGF_LAMBDA_INLINE {
-            const int at = r * units + l * W + c;
-            const Vec<Scalar> d = load(slope + at);
-            store(above + r * ld + c, d * h);
-            store(eta + at, load(delta + at) * (one - d) * h);
-          });
+          s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W, FromZero<Scalar>{},
+          ToTangent<Scalar>{above, ld, eta + l * W, slope + l * W, delta + l * W, units});
     }
-    for (int l = last; l > 0; --l)
-      back_to_z(l, s.size, eta, [&](int at, Vec<Scalar> r) WGF_LAMBDA_INLINE {
-        store(eta + at, fma(load(slope + at), r, load(eta + at)));
-      });
+    for (int l = last; l > 0; --l) back_to_z<true>(l, s.size, eta, slope);
   }
   void add_gradient(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* v) {
     Scalar* g = parameters_.gradient(s.chunk);
@@ -264,10 +265,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     for (int l = 0; l < depth; ++l)
       for (const auto& [u, rows] : {std::pair{tangent(l, s), delta}, std::pair{input(l, s), eta}}) {
         Scalar* w = g + weight_[l];
-        product<W, Scalar>(
-            inputs(l), W, s.size, {u, 1, stride(l)}, rows + l * W, units,
-            [&](int r, int c) { return load(w + r * W + c); },
-            [&](int r, int c, Vec<Scalar> sum) { store(w + r * W + c, sum); });
+        product<W, Scalar>(inputs(l), W, s.size, {u, 1, stride(l)}, rows + l * W, units,
+                           From<Scalar>{w, W}, To<Scalar>{w, W});
       }
     this->add_rows(eta, units, s.size, g + bias_);
     this->add_rows(top_tangent_.data() + tile_row_(s) * W, W, s.size, g + top_);

@@ -80,7 +80,7 @@ class MixtureKernel {
   };
   /// offset = x − mean, solved = precision · offset.
   template <class X, class O>
-  void solve(const Component& c, const X& x, O& offset, O& solved) const {
+  [[gnu::noinline]] void solve(const Component& c, const X& x, O& offset, O& solved) const {
     for (int i = 0; i < dim_; ++i) offset.col(i) = x.col(i) - c.mean[i];
     for (int i = 0; i < dim_; ++i)
       if (c.isotropic) {

@@ -20,15 +20,13 @@ template <class Scalar>
 struct Kernels {
   /// dW += xᵀ dy with x (n × in), dy (n × out), dW (in × out); `out` a multiple of lanes.
   template <int Out>
-  static WGF_INLINE void add_weights(const Scalar* x, std::ptrdiff_t ldx, int in, const Scalar* dy,
-                                     int out, int n, Scalar* gradient) {
-    product<Out, Scalar>(
-        in, out, n, {x, 1, ldx}, dy, out,
-        [&](int r, int c) { return load(gradient + r * out + c); },
-        [&](int r, int c, Vec<Scalar> v) { store(gradient + r * out + c, v); });
+  static void add_weights(const Scalar* x, std::ptrdiff_t ldx, int in, const Scalar* dy, int out,
+                          int n, Scalar* gradient) {
+    product<Out, Scalar>(in, out, n, {x, 1, ldx}, dy, out, From<Scalar>{gradient, out},
+                         To<Scalar>{gradient, out});
   }
   /// db += Σ dy.
-  static WGF_INLINE void add_rows(const Scalar* dy, int out, int n, Scalar* gradient) {
+  [[gnu::noinline]] static void add_rows(const Scalar* dy, int out, int n, Scalar* gradient) {
     for (int c = 0; c < out; c += lanes<Scalar>) {
       constexpr int chains = 4;  // that do not wait for each other's additions
       Vec<Scalar> total[chains] = {load(gradient + c), {}, {}, {}};
@@ -38,6 +36,59 @@ struct Kernels {
       for (; r < n; ++r) total[0] += load(dy + r * out + c);
       store(gradient + c, (total[0] + total[1]) + (total[2] + total[3]));
     }
+  }
+  /// out = h·w + bias, rows of h being W long.
+  template <int W>
+  [[gnu::noinline]] static void dot_rows(const Scalar* h, int n, const Scalar* w, Scalar bias,
+                                         Scalar* out) {
+    const auto product_of_row = [&](int r) WGF_LAMBDA_INLINE {
+      Vec<Scalar> d = load(h + r * W) * load(w);
+      for (int c = lanes<Scalar>; c < W; c += lanes<Scalar>)
+        d = fma(load(h + r * W + c), load(w + c), d);
+      return d;
+    };
+    int r = 0;
+    for (; r + lanes<Scalar> <= n; r += lanes<Scalar>) {
+      Vec<Scalar> d[lanes<Scalar>];
+      WGF_UNROLL for (int i = 0; i < lanes<Scalar>; ++i) d[i] = product_of_row(r + i);
+      store(out + r, sums(d) + broadcast(bias));
+    }
+    for (; r < n; ++r) out[r] = bias + sum(product_of_row(r));
+  }
+};
+
+/// The activation of a hidden layer's z, rows of which are `row` long: what follows from it goes to
+/// y and kept.
+template <class Act, class Scalar>
+struct Activate {
+  Scalar *y, *kept;
+  const Scalar* mask;  // of dropout, or null
+  Vec<Scalar> slope;
+  std::ptrdiff_t row;
+  WGF_INLINE void operator()(int r, int c, Vec<Scalar> z) const { at(r * row + c, z); }
+  WGF_INLINE void at(std::ptrdiff_t i, Vec<Scalar> z) const {
+    Vec<Scalar> keeping;
+    Vec<Scalar> v = Act::forward(z, slope, keeping);
+    if constexpr (Act::keeps) store(kept + i, keeping);
+    if (mask) v *= load(mask + i);
+    store(y + i, v);
+  }
+  /// The first `count` numbers of y, in place.
+  [[gnu::noinline]] void all(int count) const {
+    for (int i = 0; i < count; i += lanes<Scalar>) at(i, load(y + i));
+  }
+};
+/// Back through an activation: kept becomes dz, and the slope's gradient is gathered.
+template <class Act, class Scalar>
+struct Deactivate {
+  Scalar* kept;
+  const Scalar* mask;
+  Vec<Scalar> slope, dslope;
+  std::ptrdiff_t row;
+  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) {
+    Scalar* q = kept + r * row + c;
+    if (mask) v *= load(mask + r * row + c);
+    store(q, Act::backward(v, load(q), slope, dslope));
   }
 };
 
@@ -177,50 +228,27 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     for (int l = 0; l < last; ++l) {
       const Layer& a = layer_[l];
       const Vec<Scalar> slope = broadcast(Act::learned ? p[a.slope] : Scalar(0));
-      Scalar *kl = kept(l, s), *yl = y(l, s);
       const Scalar* mask = dropping ? mask_[l].data() + row_(s) * W : nullptr;
-      const auto start = [&](int, int c) { return load(p + a.bias + c); };
-      const auto activate = [&](int at, Vec<Scalar> z) WGF_LAMBDA_INLINE {
-        Vec<Scalar> keeping;
-        Vec<Scalar> v = Act::forward(z, slope, keeping);
-        if constexpr (Act::keeps) store(kl + at, keeping);
-        if (mask) v *= load(mask + at);
-        store(yl + at, v);
-      };
-      const auto finish = [&](int r, int c, Vec<Scalar> z) WGF_LAMBDA_INLINE {
-        if constexpr (Act::fused) activate(r * W + c, z);
-        else store(yl + r * W + c, z);
-      };
-      if (l == 0)
-        product<W, Scalar>(s.size, W, dim_, {first, spec_.input_scale != 1 ? padded_ : ldx, 1},
-                           p + a.weight, W, start, finish);
-      else product<W, Scalar>(s.size, W, W, {y(l - 1, s), W, 1}, p + a.weight, W, start, finish);
-      if constexpr (!Act::fused)
-        for (int at = 0; at < s.size * W; at += lanes<Scalar>) activate(at, load(yl + at));
+      const Activate<Act, Scalar> activate{y(l, s), kept(l, s), mask, slope, W};
+      const From<Scalar> bias{p + a.bias, 0};
+      const Scalar* in = l == 0 ? first : y(l - 1, s);
+      const std::ptrdiff_t ld = l > 0 ? W : spec_.input_scale != 1 ? padded_ : ldx;
+      if constexpr (Act::fused) {
+        product<W, Scalar>(s.size, W, a.in, {in, ld, 1}, p + a.weight, W, bias, activate);
+      } else {
+        product<W, Scalar>(s.size, W, a.in, {in, ld, 1}, p + a.weight, W, bias,
+                           To<Scalar>{y(l, s), W});
+        activate.all(s.size * W);
+      }
     }
     const Layer& a = layer_[last];
     const Scalar *h = y(last - 1, s), *w = p + a.weight;
     if constexpr (scalar) {
-      Scalar* out = output_.data() + row_(s);
-      const auto product_of_row = [&](int r) WGF_LAMBDA_INLINE {
-        Vec<Scalar> d = load(h + r * W) * load(w);
-        for (int c = lanes<Scalar>; c < W; c += lanes<Scalar>)
-          d = fma(load(h + r * W + c), load(w + c), d);
-        return d;
-      };
-      int r = 0;
-      for (; r + lanes<Scalar> <= s.size; r += lanes<Scalar>) {
-        Vec<Scalar> d[lanes<Scalar>];
-        WGF_UNROLL for (int i = 0; i < lanes<Scalar>; ++i) d[i] = product_of_row(r + i);
-        store(out + r, sums(d) + broadcast(p[a.bias]));
-      }
-      for (; r < s.size; ++r) out[r] = p[a.bias] + sum(product_of_row(r));
+      this->template dot_rows<W>(h, s.size, w, p[a.bias], output_.data() + row_(s));
     } else {
-      Scalar* out = output_.data() + row_(s) * padded_;
-      product<0, Scalar>(
-          s.size, padded_, W, {h, W, 1}, w, padded_,
-          [&](int r, int c) { return load(p + a.bias + c) + load(x + r * ldx + c); },
-          [&](int r, int c, Vec<Scalar> v) { store(out + r * padded_ + c, v); });
+      product<0, Scalar>(s.size, padded_, W, {h, W, 1}, w, padded_,
+                         FromSum<Scalar>{p + a.bias, x, ldx},
+                         To<Scalar>{output_.data() + row_(s) * padded_, padded_});
     }
   }
   const Scalar* scaled(Slice s, const Scalar* x, std::ptrdiff_t ldx) {
@@ -237,7 +265,6 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   void pull_tile(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* dy) {
     const Scalar* p = parameters_.data();
     Scalar* g = Parameters ? parameters_.gradient(s.chunk) : nullptr;
-    const auto zero = [](int, int) { return Vec<Scalar>{}; };
     const auto slope_of = [&](int l) {
       return broadcast(Act::learned ? p[layer_[l].slope] : Scalar(0));
     };
@@ -248,10 +275,14 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     const Layer& end = layer_[last];
     Scalar* dz = kept(last - 1, s);
     const Scalar *h = y(last - 1, s), *mask = mask_of(last - 1);
-    const auto finish = [&](int r, int c, Vec<Scalar> v) {
-      Scalar* q = dz + r * W + c;
-      if (mask) v *= load(mask + r * W + c);
-      store(q, Act::backward(v, load(q), slope, dslope));
+    // dz = what comes back through a layer, its weights' transpose at `weight`, and the
+    /// activation.
+    const auto pull = [&](const Scalar* above, std::ptrdiff_t ld, int depth_of,
+                          std::size_t weight) {
+      dslope = product<W, Scalar>(s.size, W, depth_of, {above, ld, 1}, transposed_.data() + weight,
+                                  W, FromZero<Scalar>{},
+                                  Deactivate<Act, Scalar>{dz, mask, slope, Vec<Scalar>{}, W})
+                   .dslope;
     };
     if constexpr (scalar) {  // an outer product and a weighted sum: no product needed
       constexpr int V = W / lanes<Scalar>;
@@ -286,8 +317,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
         this->template add_weights<0>(h, W, W, dy, padded_, s.size, g + end.weight);
         this->add_rows(dy, padded_, s.size, g + end.bias);
       }
-      product<W, Scalar>(s.size, W, dim_, {dy, padded_, 1}, transposed_.data() + end.transposed, W,
-                         zero, finish);
+      pull(dy, padded_, dim_, end.transposed);
       if constexpr (Parameters) this->add_rows(dz, W, s.size, g + layer_[last - 1].bias);
     }
     if constexpr (Parameters && Act::learned) g[layer_[last - 1].slope] += sum(dslope);
@@ -295,9 +325,8 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       const Scalar* above = dz;
       if constexpr (Parameters)
         this->template add_weights<W>(y(l - 1, s), W, W, above, W, s.size, g + layer_[l].weight);
-      slope = slope_of(l - 1), dslope = Vec<Scalar>{}, dz = kept(l - 1, s), mask = mask_of(l - 1);
-      product<W, Scalar>(s.size, W, W, {above, W, 1}, transposed_.data() + layer_[l].transposed, W,
-                         zero, finish);
+      slope = slope_of(l - 1), dz = kept(l - 1, s), mask = mask_of(l - 1);
+      pull(above, W, W, layer_[l].transposed);
       if constexpr (Parameters) {
         this->add_rows(dz, W, s.size, g + layer_[l - 1].bias);
         if constexpr (Act::learned) g[layer_[l - 1].slope] += sum(dslope);
@@ -310,14 +339,14 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
                                     g + layer_[0].weight);
     if constexpr (Input) {
       Scalar* to = dx_.data() + row_(s) * padded_;
-      const Vec<Scalar> scale = broadcast(Scalar(spec_.input_scale));
-      product<0, Scalar>(s.size, padded_, W, {dz, W, 1}, transposed_.data() + layer_[0].transposed,
-                         padded_, zero, [&](int r, int c, Vec<Scalar> v) {
-                           if constexpr (scalar) store(to + r * padded_ + c, scale * v);
-                           else
-                             store(to + r * padded_ + c,
-                                   fma(scale, v, load(dy + r * padded_ + c)));  // T(x) = x + …
-                         });
+      const auto scale = Scalar(spec_.input_scale);
+      const auto set = [&](auto finish) {
+        product<0, Scalar>(s.size, padded_, W, {dz, W, 1},
+                           transposed_.data() + layer_[0].transposed, padded_, FromZero<Scalar>{},
+                           finish);
+      };
+      if constexpr (scalar) set(ToScaled<Scalar>{to, padded_, scale});
+      else set(ToScaledPlus<Scalar>{to, padded_, scale, dy});  // T(x) = x + …
     }
   }
 

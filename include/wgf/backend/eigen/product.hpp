@@ -17,6 +17,59 @@ struct Strided {
   WGF_INLINE Scalar operator()(int r, int k) const { return data[r * row + k * step]; }
 };
 
+// ---- where the sums of a product start, and what becomes of them. These are types of their own
+// and not lambdas of the callers: every network then uses the same few products, each compiled
+// once.
+
+template <class Scalar>
+struct FromZero {
+  WGF_INLINE Vec<Scalar> operator()(int, int) const { return Vec<Scalar>{}; }
+};
+/// What stands in the rows of a matrix; with row = 0 the same for all, a bias.
+template <class Scalar>
+struct From {
+  const Scalar* data;
+  std::ptrdiff_t row;
+  WGF_INLINE Vec<Scalar> operator()(int r, int c) const { return load(data + r * row + c); }
+};
+/// A bias plus the rows of a matrix.
+template <class Scalar>
+struct FromSum {
+  const Scalar *bias, *data;
+  std::ptrdiff_t row;
+  WGF_INLINE Vec<Scalar> operator()(int r, int c) const {
+    return load(bias + c) + load(data + r * row + c);
+  }
+};
+
+template <class Scalar>
+struct To {
+  Scalar* data;
+  std::ptrdiff_t row;
+  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) const { store(data + r * row + c, v); }
+};
+/// data = factor·(start + A·B).
+template <class Scalar>
+struct ToScaled {
+  Scalar* data;
+  std::ptrdiff_t row;
+  Scalar factor;
+  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) const {
+    store(data + r * row + c, broadcast(factor) * v);
+  }
+};
+/// data = other + factor·(start + A·B); `other` may be `data` itself.
+template <class Scalar>
+struct ToScaledPlus {
+  Scalar* data;
+  std::ptrdiff_t row;
+  Scalar factor;
+  const Scalar* other;
+  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) const {
+    store(data + r * row + c, fma(broadcast(factor), v, load(other + r * row + c)));
+  }
+};
+
 /// A tile of fewer than eight accumulators would wait for each multiply-add's latency: it sums the
 /// odd and even (…) k apart.
 template <int R, int V>
@@ -26,7 +79,7 @@ inline constexpr int chains_of_tile = R * V >= 8   ? 1
 
 template <int R, int V, class Scalar, class Start, class Finish>
 WGF_INLINE void register_tile(int row, int col, int depth, Strided<Scalar> a, const Scalar* b,
-                              std::ptrdiff_t ldb, Start start, Finish finish) {
+                              std::ptrdiff_t ldb, const Start& start, Finish& finish) {
   constexpr int chains = chains_of_tile<R, V>;
   Vec<Scalar> c[chains][R][V];
   WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) {
@@ -63,7 +116,7 @@ inline constexpr int rows_of_tile = V == 1                 ? 12
 /// The rows [r, rows) in tiles of R rows, what is left in smaller ones.
 template <int R, int V, class Scalar, class Start, class Finish>
 WGF_INLINE void row_blocks(int r, int rows, int col, int depth, Strided<Scalar> a, const Scalar* b,
-                           std::ptrdiff_t ldb, Start start, Finish finish) {
+                           std::ptrdiff_t ldb, const Start& start, Finish& finish) {
   for (; r + R <= rows; r += R) register_tile<R, V>(r, col, depth, a, b, ldb, start, finish);
   if constexpr (R > 1) {
     constexpr int smaller = R > 4 ? 4 : 1;
@@ -77,21 +130,22 @@ WGF_INLINE void row_blocks(int r, int rows, int col, int depth, Strided<Scalar> 
 /// loss: a kernel for each would multiply the code that every call has to compile.) \param start
 /// start(row, column) gives the register from which the sum starts (a bias, zero, or what is
 /// already there). \param finish finish(row, column, register) stores a finished register (and
-/// applies what follows the product).
+/// applies what follows the product). \returns finish, with what it has gathered.
 template <int Cols, class Scalar, class Start, class Finish>
-WGF_INLINE void product(int rows, int cols, int depth, Strided<Scalar> a, const Scalar* b,
-                        std::ptrdiff_t ldb, Start start, Finish finish) {
+[[gnu::noinline]] Finish product(int rows, int cols, int depth, Strided<Scalar> a, const Scalar* b,
+                                 std::ptrdiff_t ldb, Start start, Finish finish) {
   constexpr int registers = Cols / lanes<Scalar>, widest = register_count == 32 ? 4 : 2;
   constexpr int V = Cols == 0 ? 1 : registers % widest == 0 ? widest : registers % 2 == 0 ? 2 : 1;
   for (int c = 0; c < (Cols == 0 ? cols : Cols); c += V * lanes<Scalar>)
     row_blocks<rows_of_tile<V>, V>(0, rows, c, depth, a, b, ldb, start, finish);
+  return finish;
 }
 
 /// t (cols × rows, leading dimension ldt) = aᵀ for a row-major rows × cols matrix with leading
 /// dimension lda.
 template <class Scalar>
-void transpose(const Scalar* a, std::ptrdiff_t lda, int rows, int cols, Scalar* t,
-               std::ptrdiff_t ldt) {
+[[gnu::noinline]] void transpose(const Scalar* a, std::ptrdiff_t lda, int rows, int cols, Scalar* t,
+                                 std::ptrdiff_t ldt) {
   using Stride = Eigen::OuterStride<>;
   using Matrix =
       Eigen::Matrix<Scalar, Eigen::Dynamic,

@@ -37,10 +37,8 @@ class QuadraticNetwork : public ParametricNetwork<QuadraticNetwork<Scalar>, Scal
     const Scalar *p = parameters_.data(), *in = x.data();
     const std::ptrdiff_t ldx = x.outerStride();
     Scalar *sx = at(sx_, s), *out = output_.data() + row_(s);
-    product<0, Scalar>(
-        s.size, padded_, dim_, {in, ldx, 1}, symmetric_.data(), padded_,
-        [](int, int) { return Vec<Scalar>{}; },
-        [&](int r, int c, Vec<Scalar> v) { store(sx + r * padded_ + c, v); });
+    product<0, Scalar>(s.size, padded_, dim_, {in, ldx, 1}, symmetric_.data(), padded_,
+                       FromZero<Scalar>{}, To<Scalar>{sx, padded_});
     const Vec<Scalar> half = broadcast(Scalar(0.5));
     for (int r = 0; r < s.size; ++r) {
       Vec<Scalar> u{};

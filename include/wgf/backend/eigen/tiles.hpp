@@ -25,7 +25,7 @@ template <class Scalar>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t n) : size_(n) {
+  [[gnu::noinline]] explicit Buffer(std::size_t n) : size_(n) {
     if (n > most) throw std::bad_alloc();  // or the bytes would be counted modulo 2^64
     const std::size_t bytes = (n * sizeof(Scalar) + 2 * line - 1) / line * line;
     data_.reset(static_cast<Scalar*>(std::aligned_alloc(line, bytes)));

@@ -41,14 +41,22 @@ class Workers {
   /// \param tasks fewer than 65536.
   template <class F>
   void run(int tasks, F&& f) {
+    run(tasks, const_cast<void*>(static_cast<const void*>(&f)), [](void* p, int task, int worker) {
+      (*static_cast<std::remove_reference_t<F>*>(p))(task, worker);
+    });
+  }
+
+ private:
+  using Call = void (*)(void*, int, int);
+  static constexpr int spins = 2000;
+
+  [[gnu::noinline]] void run(int tasks, void* job, Call call) {
     if (count_ == 1 || tasks == 1) {
-      for (int t = 0; t < tasks; ++t) f(t, 0);
+      for (int t = 0; t < tasks; ++t) call(job, t, 0);
       return;
     }
-    job_.store(const_cast<void*>(static_cast<const void*>(&f)), std::memory_order_relaxed);
-    call_.store([](void* p, int task,
-                   int worker) { (*static_cast<std::remove_reference_t<F>*>(p))(task, worker); },
-                std::memory_order_relaxed);
+    job_.store(job, std::memory_order_relaxed);
+    call_.store(call, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
     ticket_.store(pack(round, 0, static_cast<unsigned>(tasks)), std::memory_order_release);
@@ -62,9 +70,6 @@ class Workers {
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
- private:
-  using Call = void (*)(void*, int, int);
-  static constexpr int spins = 2000;
   static void relax() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
