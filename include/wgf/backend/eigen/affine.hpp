@@ -28,7 +28,7 @@ class AffineKernel : Kernels<Scalar> {
   Columns<Scalar> forward(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* matrix,
                           const Scalar* offset) {
     Scalar* out = output_.data() + row_(s) * padded_;
-    product<0, Scalar>(s.size, padded_, dim_, {x, ldx, 1}, matrix, padded_,
+    product<0, Scalar>(s.size, padded_, dim_, RowMajor<Scalar>{x, ldx}, matrix, padded_,
                        FromSum<Scalar>{offset, x, ldx}, To<Scalar>{out, padded_});
     return columns(output_, s);
   }
@@ -39,8 +39,8 @@ class AffineKernel : Kernels<Scalar> {
   }
   Columns<Scalar> input_vjp(Slice s, const Scalar* dy) {
     Scalar* to = dx_.data() + row_(s) * padded_;
-    product<0, Scalar>(s.size, padded_, dim_, {dy, padded_, 1}, transposed_.data(), padded_,
-                       From<Scalar>{dy, padded_}, To<Scalar>{to, padded_});
+    product<0, Scalar>(s.size, padded_, dim_, RowMajor<Scalar>{dy, padded_}, transposed_.data(),
+                       padded_, From<Scalar>{dy, padded_}, To<Scalar>{to, padded_});
     return columns(dx_, s);
   }
   void refresh(const Scalar* matrix) {

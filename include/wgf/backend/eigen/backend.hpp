@@ -33,26 +33,26 @@ namespace eigen {
 /// The rows of z (points, leading dimension ldz) become, or grow by, A·y + b.
 template <bool add, class Scalar>
 void affine_rows(const Constant<Scalar>& a, const Constant<Scalar>& b, int points,
-                 simd::Strided<Scalar> y, Scalar* z, std::ptrdiff_t ldz) {
+                 simd::RowMajor<Scalar> y, Scalar* z, std::ptrdiff_t ldz) {
   const auto& m = a.transposed;
   const auto set = [&](auto start) {
     simd::product<0, Scalar>(points, static_cast<int>(m.rows()), static_cast<int>(m.cols()), y,
                              m.data(), m.rows(), start, simd::To<Scalar>{z, ldz});
   };
   if constexpr (add) set(simd::FromSum<Scalar>{b.transposed.data(), z, ldz});
-  else set(simd::From<Scalar>{b.transposed.data(), 0});
+  else set(simd::Bias<Scalar>{b.transposed.data()});
 }
 /// z = A·y + b.
 template <class Scalar, class Y, class Z>
 void set_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
-  affine_rows<false>(a, b, static_cast<int>(y.cols()), {y.data(), y.outerStride(), 1}, z.data(),
-                     z.outerStride());
+  affine_rows<false>(a, b, static_cast<int>(y.cols()),
+                     simd::RowMajor<Scalar>{y.data(), y.outerStride()}, z.data(), z.outerStride());
 }
 /// z += A·y + b.
 template <class Scalar, class Y, class Z>
 void add_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y, Z&& z) {
-  affine_rows<true>(a, b, static_cast<int>(y.cols()), {y.data(), y.outerStride(), 1}, z.data(),
-                    z.outerStride());
+  affine_rows<true>(a, b, static_cast<int>(y.cols()),
+                    simd::RowMajor<Scalar>{y.data(), y.outerStride()}, z.data(), z.outerStride());
 }
 /// z_i += weight·f(y_i), f from points to points in double precision, such as a gradient written by
 /// a user.

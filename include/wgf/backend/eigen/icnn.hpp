@@ -34,28 +34,26 @@ struct SoftplusPair {
 };
 
 /// to = slope⊙v, or to += slope⊙v, rows of both at the same distance.
-template <class Scalar, bool add>
+template <class Scalar, int Row, bool add>
 struct ThroughSlope {
   Scalar* to;
   const Scalar* slope;
-  std::ptrdiff_t row;
-  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) const {
-    Scalar* const q = to + r * row + c;
-    const Vec<Scalar> p = load(slope + r * row + c);
+  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> v) const {
+    Scalar* const q = to + r * Row + c;
+    const Vec<Scalar> p = load(slope + r * Row + c);
     if constexpr (add) store(q, fma(p, v, load(q)));
     else store(q, v * p);
   }
 };
 /// From ḣ the tangent ż = p⊙ḣ and the start of η, δ⊙(1 − p)⊙ḣ.
-template <class Scalar>
+template <class Scalar, int Row>
 struct ToTangent {
   Scalar* tangent;
   std::ptrdiff_t tangent_row;
   Scalar* eta;
   const Scalar *slope, *delta;
-  std::ptrdiff_t row;
-  WGF_INLINE void operator()(int r, int c, Vec<Scalar> h) const {
-    const std::ptrdiff_t at = r * row + c;
+  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> h) const {
+    const std::ptrdiff_t at = r * Row + c;
     const Vec<Scalar> d = load(slope + at);
     store(tangent + r * tangent_row + c, d * h);
     store(eta + at, load(delta + at) * (broadcast(Scalar(1)) - d) * h);
@@ -170,8 +168,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
                 back_to_x_.data() + static_cast<std::ptrdiff_t>(l) * W * padded_, padded_);
     const Scalar *c = p + factor_, rest = Scalar(1 - spec_.strong_convexity);
     Scalar* q = quadratic_.data();
-    product<0, Scalar>(dim_, padded_, dim_, {c, 1, padded_}, c, padded_, FromZero<Scalar>{},
-                       To<Scalar>{q, padded_});
+    product<0, Scalar>(dim_, padded_, dim_, Transposed<Scalar>{c, padded_}, c, padded_,
+                       FromZero<Scalar>{}, To<Scalar>{q, padded_});
     for (int r = 0; r < dim_; ++r)
       for (int k = 0; k <= r; ++k) {
         Scalar &lower = q[r * padded_ + k], &upper = q[k * padded_ + r];
@@ -190,8 +188,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     for (int r = 0; r < dim_; ++r)
       for (int k = 0; k < dim_; ++k)
         both[r * padded_ + k] = sum[r * padded_ + k] + sum[k * padded_ + r];
-    product<0, Scalar>(dim_, padded_, dim_, {parameters_.data() + factor_, padded_, 1}, both,
-                       padded_, From<Scalar>{both, padded_},
+    product<0, Scalar>(dim_, padded_, dim_, RowMajor<Scalar>{parameters_.data() + factor_, padded_},
+                       both, padded_, From<Scalar>{both, padded_},
                        ToScaledPlus<Scalar>{g, padded_, Scalar(1 - spec_.strong_convexity), g});
     std::fill_n(sum, size, Scalar(0));
   }
@@ -208,18 +206,18 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   void set_points(Slice s, const Scalar* x, std::ptrdiff_t ldx, const Scalar* offset, Scalar scale,
                   const Scalar* rows, const Buffer<Scalar>& to) const {
     Scalar* out = to.data() + row_(s) * padded_;
-    product<0, Scalar>(s.size, padded_, dim_, {x, ldx, 1}, quadratic_.data(), padded_,
+    product<0, Scalar>(s.size, padded_, dim_, RowMajor<Scalar>{x, ldx}, quadratic_.data(), padded_,
                        FromSum<Scalar>{offset, x, ldx}, To<Scalar>{out, padded_});
-    product<0, Scalar>(s.size, padded_, units, {rows, units, 1}, back_to_x_.data(), padded_,
-                       FromZero<Scalar>{}, ToScaledPlus<Scalar>{out, padded_, scale, out});
+    product<0, Scalar>(s.size, padded_, units, RowMajor<Scalar, units>{rows}, back_to_x_.data(),
+                       padded_, FromZero<Scalar>{}, ToScaledPlus<Scalar>{out, padded_, scale, out});
   }
   /// rows_{l−1} = p_{l−1}⊙(W_lᵀ rows_l), or is added to them.
   template <bool add>
   void back_to_z(int l, int n, Scalar* rows, const Scalar* slope) const {
     const int below_it = (l - 1) * W;
-    product<W, Scalar>(n, W, W, {rows + l * W, units, 1}, back_to_z_.data() + below_it * W, W,
-                       FromZero<Scalar>{},
-                       ThroughSlope<Scalar, add>{rows + below_it, slope + below_it, units});
+    product<W, Scalar>(n, W, W, RowMajor<Scalar, units>{rows + l * W},
+                       back_to_z_.data() + below_it * W, W, FromZero<Scalar>{},
+                       ThroughSlope<Scalar, units, add>{rows + below_it, slope + below_it});
   }
 
   void forward_tile(Slice s, const Scalar* x, std::ptrdiff_t ldx) {
@@ -228,8 +226,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     for (int l = 0; l < depth; ++l) {
       Scalar *u = input(l, s), *above = l < last ? input(l + 1, s) : nullptr;
       set_scaled(Scalar(spec_.input_scale), x, ldx, s.size, u + below(l), stride(l));
-      product<W, Scalar>(s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W,
-                         From<Scalar>{p + bias_ + l * W, 0}, To<Scalar>{slope + l * W, units});
+      product<W, Scalar>(s.size, W, inputs(l), RowMajor<Scalar>{u, stride(l)}, p + weight_[l], W,
+                         Bias<Scalar>{p + bias_ + l * W}, To<Scalar, units>{slope + l * W});
       for (int r = 0; r < s.size; ++r)
         for (int c = 0; c < W; c += lanes<Scalar>) {
           const int at = r * units + l * W + c;
@@ -253,8 +251,9 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
       const int ld = l < last ? stride(l + 1) : W;
       set_scaled(Scalar(1), v, padded_, s.size, u + below(l), stride(l));
       product<W, Scalar>(
-          s.size, W, inputs(l), {u, stride(l), 1}, p + weight_[l], W, FromZero<Scalar>{},
-          ToTangent<Scalar>{above, ld, eta + l * W, slope + l * W, delta + l * W, units});
+          s.size, W, inputs(l), RowMajor<Scalar>{u, stride(l)}, p + weight_[l], W,
+          FromZero<Scalar>{},
+          ToTangent<Scalar, units>{above, ld, eta + l * W, slope + l * W, delta + l * W});
     }
     for (int l = last; l > 0; --l) back_to_z<true>(l, s.size, eta, slope);
   }
@@ -265,8 +264,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     for (int l = 0; l < depth; ++l)
       for (const auto& [u, rows] : {std::pair{tangent(l, s), delta}, std::pair{input(l, s), eta}}) {
         Scalar* w = g + weight_[l];
-        product<W, Scalar>(inputs(l), W, s.size, {u, 1, stride(l)}, rows + l * W, units,
-                           From<Scalar>{w, W}, To<Scalar>{w, W});
+        product<W, Scalar>(inputs(l), W, s.size, Transposed<Scalar>{u, stride(l)}, rows + l * W,
+                           units, From<Scalar, W>{w}, To<Scalar, W>{w});
       }
     this->add_rows(eta, units, s.size, g + bias_);
     this->add_rows(top_tangent_.data() + tile_row_(s) * W, W, s.size, g + top_);

@@ -19,14 +19,15 @@ namespace wgf::eigen {
 template <class Scalar>
 struct Kernels {
   /// dW += xᵀ dy with x (n × in), dy (n × out), dW (in × out); `out` a multiple of lanes.
-  template <int Out>
+  /// \tparam In the distance of x's rows where it is known at compile time, 0 where it is ldx.
+  template <int Out, int In = 0>
   static void add_weights(const Scalar* x, std::ptrdiff_t ldx, int in, const Scalar* dy, int out,
                           int n, Scalar* gradient) {
-    product<Out, Scalar>(in, out, n, {x, 1, ldx}, dy, out, From<Scalar>{gradient, out},
-                         To<Scalar>{gradient, out});
+    product<Out, Scalar>(in, out, n, Transposed<Scalar, In>{x, ldx}, dy, out,
+                         From<Scalar, Out>{gradient, out}, To<Scalar, Out>{gradient, out});
   }
   /// db += Σ dy.
-  [[gnu::noinline]] static void add_rows(const Scalar* dy, int out, int n, Scalar* gradient) {
+  static WGF_INLINE void add_rows(const Scalar* dy, int out, int n, Scalar* gradient) {
     for (int c = 0; c < out; c += lanes<Scalar>) {
       constexpr int chains = 4;  // that do not wait for each other's additions
       Vec<Scalar> total[chains] = {load(gradient + c), {}, {}, {}};
@@ -57,15 +58,16 @@ struct Kernels {
   }
 };
 
-/// The activation of a hidden layer's z, rows of which are `row` long: what follows from it goes to
+/// The activation of a hidden layer's z, rows of which are Row long: what follows from it goes to
 /// y and kept.
-template <class Act, class Scalar>
+template <class Act, class Scalar, int Row>
 struct Activate {
   Scalar *y, *kept;
   const Scalar* mask;  // of dropout, or null
   Vec<Scalar> slope;
-  std::ptrdiff_t row;
-  WGF_INLINE void operator()(int r, int c, Vec<Scalar> z) const { at(r * row + c, z); }
+  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> z) const {
+    at(r * Row + c, z);
+  }
   WGF_INLINE void at(std::ptrdiff_t i, Vec<Scalar> z) const {
     Vec<Scalar> keeping;
     Vec<Scalar> v = Act::forward(z, slope, keeping);
@@ -79,15 +81,14 @@ struct Activate {
   }
 };
 /// Back through an activation: kept becomes dz, and the slope's gradient is gathered.
-template <class Act, class Scalar>
+template <class Act, class Scalar, int Row>
 struct Deactivate {
   Scalar* kept;
   const Scalar* mask;
   Vec<Scalar> slope, dslope;
-  std::ptrdiff_t row;
-  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) {
-    Scalar* q = kept + r * row + c;
-    if (mask) v *= load(mask + r * row + c);
+  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> v) {
+    Scalar* q = kept + r * Row + c;
+    if (mask) v *= load(mask + r * Row + c);
     store(q, Act::backward(v, load(q), slope, dslope));
   }
 };
@@ -229,24 +230,23 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       const Layer& a = layer_[l];
       const Vec<Scalar> slope = broadcast(Act::learned ? p[a.slope] : Scalar(0));
       const Scalar* mask = dropping ? mask_[l].data() + row_(s) * W : nullptr;
-      const Activate<Act, Scalar> activate{y(l, s), kept(l, s), mask, slope, W};
-      const From<Scalar> bias{p + a.bias, 0};
-      const Scalar* in = l == 0 ? first : y(l - 1, s);
-      const std::ptrdiff_t ld = l > 0 ? W : spec_.input_scale != 1 ? padded_ : ldx;
-      if constexpr (Act::fused) {
-        product<W, Scalar>(s.size, W, a.in, {in, ld, 1}, p + a.weight, W, bias, activate);
-      } else {
-        product<W, Scalar>(s.size, W, a.in, {in, ld, 1}, p + a.weight, W, bias,
-                           To<Scalar>{y(l, s), W});
-        activate.all(s.size * W);
-      }
+      const Activate<Act, Scalar, W> activate{y(l, s), kept(l, s), mask, slope};
+      const auto layer = [&](auto in) {
+        const Bias<Scalar> bias{p + a.bias};
+        if constexpr (Act::fused)
+          product<W, Scalar>(s.size, W, a.in, in, p + a.weight, W, bias, activate);
+        else product<W, Scalar>(s.size, W, a.in, in, p + a.weight, W, bias, To<Scalar, W>{y(l, s)});
+      };
+      if (l == 0) layer(RowMajor<Scalar>{first, spec_.input_scale != 1 ? padded_ : ldx});
+      else layer(RowMajor<Scalar, W>{y(l - 1, s)});
+      if constexpr (!Act::fused) activate.all(s.size * W);
     }
     const Layer& a = layer_[last];
     const Scalar *h = y(last - 1, s), *w = p + a.weight;
     if constexpr (scalar) {
       this->template dot_rows<W>(h, s.size, w, p[a.bias], output_.data() + row_(s));
     } else {
-      product<0, Scalar>(s.size, padded_, W, {h, W, 1}, w, padded_,
+      product<0, Scalar>(s.size, padded_, W, RowMajor<Scalar, W>{h}, w, padded_,
                          FromSum<Scalar>{p + a.bias, x, ldx},
                          To<Scalar>{output_.data() + row_(s) * padded_, padded_});
     }
@@ -277,11 +277,10 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     const Scalar *h = y(last - 1, s), *mask = mask_of(last - 1);
     // dz = what comes back through a layer, its weights' transpose at `weight`, and the
     /// activation.
-    const auto pull = [&](const Scalar* above, std::ptrdiff_t ld, int depth_of,
-                          std::size_t weight) {
-      dslope = product<W, Scalar>(s.size, W, depth_of, {above, ld, 1}, transposed_.data() + weight,
-                                  W, FromZero<Scalar>{},
-                                  Deactivate<Act, Scalar>{dz, mask, slope, Vec<Scalar>{}, W})
+    const auto pull = [&](auto above, int out, std::size_t weight) {
+      dslope = product<W, Scalar>(s.size, W, out, above, transposed_.data() + weight, W,
+                                  FromZero<Scalar>{},
+                                  Deactivate<Act, Scalar, W>{dz, mask, slope, Vec<Scalar>{}})
                    .dslope;
     };
     if constexpr (scalar) {  // an outer product and a weighted sum: no product needed
@@ -317,16 +316,16 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
         this->template add_weights<0>(h, W, W, dy, padded_, s.size, g + end.weight);
         this->add_rows(dy, padded_, s.size, g + end.bias);
       }
-      pull(dy, padded_, dim_, end.transposed);
+      pull(RowMajor<Scalar>{dy, padded_}, dim_, end.transposed);
       if constexpr (Parameters) this->add_rows(dz, W, s.size, g + layer_[last - 1].bias);
     }
     if constexpr (Parameters && Act::learned) g[layer_[last - 1].slope] += sum(dslope);
     for (int l = last - 1; l > 0; --l) {
       const Scalar* above = dz;
       if constexpr (Parameters)
-        this->template add_weights<W>(y(l - 1, s), W, W, above, W, s.size, g + layer_[l].weight);
+        this->template add_weights<W, W>(y(l - 1, s), W, W, above, W, s.size, g + layer_[l].weight);
       slope = slope_of(l - 1), dz = kept(l - 1, s), mask = mask_of(l - 1);
-      pull(above, W, W, layer_[l].transposed);
+      pull(RowMajor<Scalar, W>{above}, W, layer_[l].transposed);
       if constexpr (Parameters) {
         this->add_rows(dz, W, s.size, g + layer_[l - 1].bias);
         if constexpr (Act::learned) g[layer_[l - 1].slope] += sum(dslope);
@@ -341,7 +340,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       Scalar* to = dx_.data() + row_(s) * padded_;
       const auto scale = Scalar(spec_.input_scale);
       const auto set = [&](auto finish) {
-        product<0, Scalar>(s.size, padded_, W, {dz, W, 1},
+        product<0, Scalar>(s.size, padded_, W, RowMajor<Scalar, W>{dz},
                            transposed_.data() + layer_[0].transposed, padded_, FromZero<Scalar>{},
                            finish);
       };

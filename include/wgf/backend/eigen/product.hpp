@@ -4,17 +4,35 @@
 // gradient of its weights), columns are features: R rows × V registers of C at a time, so that the
 // accumulators fill the register file (6 × 4 of 32 registers, 6 × 2 of 16).
 #include <algorithm>
+#include <cstddef>
 
 #include "simd.hpp"
 
 namespace wgf::eigen::simd {
 
-/// A(r, k) = data[r·row + k·step]: a matrix or its transpose.
-template <class Scalar>
-struct Strided {
+// g++ 12 sees loops without end on paths that are never taken (no rows, no depth).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Waggressive-loop-optimizations"
+#endif
+
+/// A = a row-major matrix, or its transpose. \tparam Row the distance of its rows where it is known
+/// at compile time, 0 where it is `row`.
+template <class Scalar, int Row = 0>
+struct RowMajor {
   const Scalar* data;
-  std::ptrdiff_t row, step;
-  WGF_INLINE Scalar operator()(int r, int k) const { return data[r * row + k * step]; }
+  std::ptrdiff_t row = Row;
+  WGF_INLINE Scalar operator()(std::ptrdiff_t r, std::ptrdiff_t k) const {
+    return data[r * (Row ? Row : row) + k];
+  }
+};
+template <class Scalar, int Row = 0>
+struct Transposed {
+  const Scalar* data;
+  std::ptrdiff_t row = Row;
+  WGF_INLINE Scalar operator()(std::ptrdiff_t r, std::ptrdiff_t k) const {
+    return data[r + k * (Row ? Row : row)];
+  }
 };
 
 // ---- where the sums of a product start, and what becomes of them. These are types of their own
@@ -23,30 +41,42 @@ struct Strided {
 
 template <class Scalar>
 struct FromZero {
-  WGF_INLINE Vec<Scalar> operator()(int, int) const { return Vec<Scalar>{}; }
+  WGF_INLINE Vec<Scalar> operator()(std::ptrdiff_t, std::ptrdiff_t) const { return Vec<Scalar>{}; }
 };
-/// What stands in the rows of a matrix; with row = 0 the same for all, a bias.
+/// The same row for all.
 template <class Scalar>
+struct Bias {
+  const Scalar* data;
+  WGF_INLINE Vec<Scalar> operator()(std::ptrdiff_t, std::ptrdiff_t c) const {
+    return load(data + c);
+  }
+};
+/// What stands in the rows of a matrix.
+template <class Scalar, int Row = 0>
 struct From {
   const Scalar* data;
-  std::ptrdiff_t row;
-  WGF_INLINE Vec<Scalar> operator()(int r, int c) const { return load(data + r * row + c); }
+  std::ptrdiff_t row = Row;
+  WGF_INLINE Vec<Scalar> operator()(std::ptrdiff_t r, std::ptrdiff_t c) const {
+    return load(data + r * (Row ? Row : row) + c);
+  }
 };
 /// A bias plus the rows of a matrix.
 template <class Scalar>
 struct FromSum {
   const Scalar *bias, *data;
   std::ptrdiff_t row;
-  WGF_INLINE Vec<Scalar> operator()(int r, int c) const {
+  WGF_INLINE Vec<Scalar> operator()(std::ptrdiff_t r, std::ptrdiff_t c) const {
     return load(bias + c) + load(data + r * row + c);
   }
 };
 
-template <class Scalar>
+template <class Scalar, int Row = 0>
 struct To {
   Scalar* data;
-  std::ptrdiff_t row;
-  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) const { store(data + r * row + c, v); }
+  std::ptrdiff_t row = Row;
+  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> v) const {
+    store(data + r * (Row ? Row : row) + c, v);
+  }
 };
 /// data = factor·(start + A·B).
 template <class Scalar>
@@ -54,7 +84,7 @@ struct ToScaled {
   Scalar* data;
   std::ptrdiff_t row;
   Scalar factor;
-  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) const {
+  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> v) const {
     store(data + r * row + c, broadcast(factor) * v);
   }
 };
@@ -65,7 +95,7 @@ struct ToScaledPlus {
   std::ptrdiff_t row;
   Scalar factor;
   const Scalar* other;
-  WGF_INLINE void operator()(int r, int c, Vec<Scalar> v) const {
+  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> v) const {
     store(data + r * row + c, fma(broadcast(factor), v, load(other + r * row + c)));
   }
 };
@@ -77,16 +107,17 @@ inline constexpr int chains_of_tile = R * V >= 8   ? 1
                                       : R * V >= 4 ? 2
                                                    : 4;
 
-template <int R, int V, class Scalar, class Start, class Finish>
-WGF_INLINE void register_tile(int row, int col, int depth, Strided<Scalar> a, const Scalar* b,
-                              std::ptrdiff_t ldb, const Start& start, Finish& finish) {
+template <int R, int V, class Scalar, class A, class Start, class Finish>
+WGF_INLINE void register_tile(std::ptrdiff_t row, std::ptrdiff_t col, std::ptrdiff_t depth, A a,
+                              const Scalar* b, std::ptrdiff_t ldb, const Start& start,
+                              Finish& finish) {
   constexpr int chains = chains_of_tile<R, V>;
   Vec<Scalar> c[chains][R][V];
   WGF_UNROLL for (int r = 0; r < R; ++r) WGF_UNROLL for (int v = 0; v < V; ++v) {
     c[0][r][v] = start(row + r, col + v * lanes<Scalar>);
     WGF_UNROLL for (int i = 1; i < chains; ++i) c[i][r][v] = Vec<Scalar>{};
   }
-  const auto multiply_add = [&](int k, auto& sum) WGF_LAMBDA_INLINE {
+  const auto multiply_add = [&](std::ptrdiff_t k, auto& sum) WGF_LAMBDA_INLINE {
     Vec<Scalar> bk[V];
     WGF_UNROLL for (int v = 0; v < V; ++v) bk[v] = load(b + k * ldb + col + v * lanes<Scalar>);
     WGF_UNROLL for (int r = 0; r < R; ++r) {
@@ -94,7 +125,7 @@ WGF_INLINE void register_tile(int row, int col, int depth, Strided<Scalar> a, co
       WGF_UNROLL for (int v = 0; v < V; ++v) sum[r][v] = fma(ark, bk[v], sum[r][v]);
     }
   };
-  int k = 0;
+  std::ptrdiff_t k = 0;
   for (; k + chains <= depth; k += chains)
     WGF_UNROLL for (int i = 0; i < chains; ++i) multiply_add(k + i, c[i]);
   if constexpr (chains > 1)
@@ -114,13 +145,14 @@ inline constexpr int rows_of_tile = V == 1                 ? 12
                                                            : 6;
 
 /// The rows [r, rows) in tiles of R rows, what is left in smaller ones.
-template <int R, int V, class Scalar, class Start, class Finish>
-WGF_INLINE void row_blocks(int r, int rows, int col, int depth, Strided<Scalar> a, const Scalar* b,
-                           std::ptrdiff_t ldb, const Start& start, Finish& finish) {
+template <int R, int V, class Scalar, class A, class Start, class Finish>
+WGF_INLINE void row_blocks(std::ptrdiff_t r, std::ptrdiff_t rows, std::ptrdiff_t col,
+                           std::ptrdiff_t depth, A a, const Scalar* b, std::ptrdiff_t ldb,
+                           const Start& start, Finish& finish) {
   for (; r + R <= rows; r += R) register_tile<R, V>(r, col, depth, a, b, ldb, start, finish);
   if constexpr (R > 1) {
     constexpr int smaller = R > 4 ? 4 : 1;
-    if (r < rows) row_blocks<smaller, V>(r, rows, col, depth, a, b, ldb, start, finish);
+    row_blocks<smaller, V>(r, rows, col, depth, a, b, ldb, start, finish);
   }
 }
 
@@ -131,15 +163,19 @@ WGF_INLINE void row_blocks(int r, int rows, int col, int depth, Strided<Scalar> 
 /// start(row, column) gives the register from which the sum starts (a bias, zero, or what is
 /// already there). \param finish finish(row, column, register) stores a finished register (and
 /// applies what follows the product). \returns finish, with what it has gathered.
-template <int Cols, class Scalar, class Start, class Finish>
-[[gnu::noinline]] Finish product(int rows, int cols, int depth, Strided<Scalar> a, const Scalar* b,
+template <int Cols, class Scalar, class A, class Start, class Finish>
+[[gnu::noinline]] Finish product(int rows, int cols, int depth, A a, const Scalar* b,
                                  std::ptrdiff_t ldb, Start start, Finish finish) {
   constexpr int registers = Cols / lanes<Scalar>, widest = register_count == 32 ? 4 : 2;
   constexpr int V = Cols == 0 ? 1 : registers % widest == 0 ? widest : registers % 2 == 0 ? 2 : 1;
-  for (int c = 0; c < (Cols == 0 ? cols : Cols); c += V * lanes<Scalar>)
+  for (std::ptrdiff_t c = 0; c < (Cols == 0 ? cols : Cols); c += V * lanes<Scalar>)
     row_blocks<rows_of_tile<V>, V>(0, rows, c, depth, a, b, ldb, start, finish);
   return finish;
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 /// t (cols × rows, leading dimension ldt) = aᵀ for a row-major rows × cols matrix with leading
 /// dimension lda.

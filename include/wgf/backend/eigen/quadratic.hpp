@@ -37,7 +37,7 @@ class QuadraticNetwork : public ParametricNetwork<QuadraticNetwork<Scalar>, Scal
     const Scalar *p = parameters_.data(), *in = x.data();
     const std::ptrdiff_t ldx = x.outerStride();
     Scalar *sx = at(sx_, s), *out = output_.data() + row_(s);
-    product<0, Scalar>(s.size, padded_, dim_, {in, ldx, 1}, symmetric_.data(), padded_,
+    product<0, Scalar>(s.size, padded_, dim_, RowMajor<Scalar>{in, ldx}, symmetric_.data(), padded_,
                        FromZero<Scalar>{}, To<Scalar>{sx, padded_});
     const Vec<Scalar> half = broadcast(Scalar(0.5));
     for (int r = 0; r < s.size; ++r) {
