@@ -121,9 +121,10 @@ struct ClosedForm {
   void check() const {}
   std::string describe() const { return "ClosedForm"; }
   template <class R, class MapNetwork, class Terms, class Monitored>
-  ClosedFormTraining<R, MapNetwork, Terms, Monitored> training(
-      const R&, int, const TrainingOptions&, MapNetwork map, Terms terms,
-      Monitored monitored) const {
+  ClosedFormTraining<R, MapNetwork, Terms, Monitored> training(const R&, int,
+                                                               const TrainingOptions&,
+                                                               MapNetwork map, Terms terms,
+                                                               Monitored monitored) const {
     return {std::move(map), std::move(terms), std::move(monitored), stiffness, centre};
   }
 };

@@ -40,9 +40,12 @@ TEST_CASE("options that make no sense are named with their value") {
   const auto why = [&](const RunOptions& options) {
     return message_of<Invalid>([&] { run(make_solver(), start, options); });
   };
-  CHECK(why({.training = {.batch = 0}}) == "wgf::RunOptions: training.batch must be positive and at most 10^12, got 0");
-  CHECK(why({.training = {.batch = -5}}) == "wgf::RunOptions: training.batch must be positive and at most 10^12, got -5");
-  CHECK(why({.population = {.size = 0}}) == "wgf::RunOptions: population.size must be positive and at most 10^12, got 0");
+  CHECK(why({.training = {.batch = 0}}) ==
+        "wgf::RunOptions: training.batch must be positive and at most 10^12, got 0");
+  CHECK(why({.training = {.batch = -5}}) ==
+        "wgf::RunOptions: training.batch must be positive and at most 10^12, got -5");
+  CHECK(why({.population = {.size = 0}}) ==
+        "wgf::RunOptions: population.size must be positive and at most 10^12, got 0");
   CHECK(why({.training = {.iterations = 600'000'000, .first_step = 4}}) ==
         "wgf::RunOptions: a step must not have more than 10^9 iterations, got 2400000000.000000");
   CHECK(why({.steps = -1}) == "wgf::RunOptions: steps must not be negative, got -1");
@@ -88,11 +91,12 @@ TEST_CASE("options that make no sense are named with their value") {
              .training = {.iterations = 1, .batch = 100, .first_step = 1},
              .population = {.size = 99}})
             .size() == 1);
-  CHECK(message_of<Invalid>([&] {
-          run(make_solver(), UniformBox::cube(2, 1), {.training = {.common_random_numbers = true}});
-        }) ==
-        "wgf::RunOptions: training.common_random_numbers needs a Gaussian flow: an affine map and a "
-        "Gaussian P_0");
+  CHECK(
+      message_of<Invalid>([&] {
+        run(make_solver(), UniformBox::cube(2, 1), {.training = {.common_random_numbers = true}});
+      }) ==
+      "wgf::RunOptions: training.common_random_numbers needs a Gaussian flow: an affine map and a "
+      "Gaussian P_0");
 }
 
 TEST_CASE("no steps: the flow is P_0") {

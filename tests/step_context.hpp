@@ -9,7 +9,11 @@ namespace wgf::test {
 template <class R>
 StepContext<R> context(const Frame& frame, const Gaussian& cloud,
                        const typename R::PointsView& particles) {
-  return {.time = 0.5, .step_size = 0.5, .step = 1, .frame = frame, .moments = cloud,
+  return {.time = 0.5,
+          .step_size = 0.5,
+          .step = 1,
+          .frame = frame,
+          .moments = cloud,
           .particles = particles};
 }
 

@@ -98,9 +98,9 @@ TEST_CASE("a moving well, forward: explicit Euler at the beginning of each step,
   // The density of the flow, whose maps contract by 1 − a·stiffness, at a trajectory's end.
   const Particles one = before.leftCols(1);
   const VectorXd log = state.flow().log_density(state.flow().push(one));
-  CHECK(log[0] == Approx(start.log_density(VectorXd(one.col(0))) -
-                         2 * steps * std::log(1 - a * stiffness))
-                      .epsilon(1e-6));
+  CHECK(log[0] ==
+        Approx(start.log_density(VectorXd(one.col(0))) - 2 * steps * std::log(1 - a * stiffness))
+            .epsilon(1e-6));
 }
 
 TEST_CASE("a run in a moving well that is resumed in its middle is the same, bit for bit") {

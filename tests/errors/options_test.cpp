@@ -29,34 +29,43 @@ TEST_CASE("errors of RunOptions") {
           check({.training = {.iterations = std::numeric_limits<int>::max()}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: training.dual_steps must be positive, got 0",
           check({.training = {.dual_steps = 0}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: training.batch must be positive and at most 10^12, got 0",
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: training.batch must be positive and at most 10^12, got 0",
           check({.training = {.batch = 0}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: training.map_rate must be positive, got 0.000000",
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: training.map_rate must be positive, got 0.000000",
           check({.training = {.map_rate = 0}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: training.dual_rate must be positive, got inf",
           check({.training = {.dual_rate = inf}}));
   REFUSED(std::invalid_argument,
           "wgf::RunOptions: training.final_rate_fraction must be in (0, 1], got 0.000000",
           check({.training = {.final_rate_fraction = 0}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: training.tail_average must be in [0, 1], got nan",
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: training.tail_average must be in [0, 1], got nan",
           check({.training = {.tail_average = NaN}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: training.first_step must be positive, got -1.000000",
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: training.first_step must be positive, got -1.000000",
           check({.training = {.first_step = -1}}));
   REFUSED(std::invalid_argument, "wgf::Adam: beta1 must be in [0, 1), got 1.000000",
           check(Adam{.beta1 = 1}));
   REFUSED(std::invalid_argument, "wgf::Adam: beta2 must be in [0, 1), got -0.100000",
           check(Adam{.beta2 = -0.1}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: population.size must be positive and at most 10^12, got 0",
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: population.size must be positive and at most 10^12, got 0",
           check({.population = {.size = 0}}));
   REFUSED(std::invalid_argument,
-          "wgf::RunOptions: population.size must be positive and at most 10^12, got 9223372036854775807",
+          "wgf::RunOptions: population.size must be positive and at most 10^12, got "
+          "9223372036854775807",
           check({.population = {.size = LONG_MAX}}));
+  REFUSED(
+      std::invalid_argument,
+      "wgf::RunOptions: training.batch must be positive and at most 10^12, got 9223372036854775807",
+      check({.training = {.batch = LONG_MAX}}));
   REFUSED(std::invalid_argument,
-          "wgf::RunOptions: training.batch must be positive and at most 10^12, got 9223372036854775807",
-          check({.training = {.batch = LONG_MAX}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: population.refresh_every must not be negative, got -1",
+          "wgf::RunOptions: population.refresh_every must not be negative, got -1",
           check({.population = {.refresh_every = -1}}));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: population.forward_samples must be positive, got 0",
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: population.forward_samples must be positive, got 0",
           check({.population = {.forward_samples = 0}}));
   REFUSED(std::invalid_argument, "wgf::RunOptions: reports must be positive, got 0",
           check({.reports = 0}));
@@ -94,10 +103,10 @@ TEST_CASE("errors of schemes") {
       std::invalid_argument,
       "wgf::Adaptive: min_step must be at most step_size, or 0 for a hundredth of it, got 1.000000",
       check(Adaptive{.min_step = 1}));
-  REFUSED(
-      std::invalid_argument,
-      "wgf::Adaptive: max_step must be at least step_size, or 0 for a hundred times it, got 0.010000",
-      check(Adaptive{.max_step = 0.01}));
+  REFUSED(std::invalid_argument,
+          "wgf::Adaptive: max_step must be at least step_size, or 0 for a hundred times it, got "
+          "0.010000",
+          check(Adaptive{.max_step = 0.01}));
   REFUSED(std::invalid_argument, "wgf::Adaptive: until must be positive, got nan",
           check(Adaptive{.until = NaN}));
 }

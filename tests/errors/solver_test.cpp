@@ -55,19 +55,23 @@ TEST_CASE("errors of start and run") {
           "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign "
           "flow.initial, or push particles",
           solver().run(CustomMeasure{2, {}}, tiny));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: population.size must hold at least a batch, got 5",
+  REFUSED(std::invalid_argument,
+          "wgf::RunOptions: population.size must hold at least a batch, got 5",
           solver().run(normal, small_pool));
   REFUSED(std::invalid_argument,
           "wgf::interaction: a batch must have at least two particles, got 1",
           pairs().run(normal, one));
+  REFUSED(
+      std::invalid_argument,
+      "wgf::RunOptions: training.common_random_numbers needs a Gaussian flow: an affine map and a "
+      "Gaussian P_0",
+      solver().run(normal, coupled));
   REFUSED(std::invalid_argument,
-          "wgf::RunOptions: training.common_random_numbers needs a Gaussian flow: an affine map and a "
-          "Gaussian P_0",
-          solver().run(normal, coupled));
-  REFUSED(std::invalid_argument, "wgf::RunOptions: training.common_random_numbers needs training.whiten",
+          "wgf::RunOptions: training.common_random_numbers needs training.whiten",
           solver(Affine{}).run(normal, coupled_in_x));
   REFUSED(std::invalid_argument,
-          "wgf::RunOptions: training.common_random_numbers needs Gaussian references, as the entropy has",
+          "wgf::RunOptions: training.common_random_numbers needs Gaussian references, as the "
+          "entropy has",
           boxed().run(normal, coupled));
 }
 

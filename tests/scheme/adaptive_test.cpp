@@ -156,9 +156,10 @@ TEST_CASE(
   CHECK(why({.step_size = -1}) == "wgf::Adaptive: step_size must be positive, got -1.000000");
   CHECK(why({.tolerance = 0}) == "wgf::Adaptive: tolerance must be positive, got 0.000000");
   CHECK(why({.step_size = 0.1, .min_step = 0.2}) ==
-        "wgf::Adaptive: min_step must be at most step_size, or 0 for a hundredth of it, got 0.200000");
-  CHECK(
-      why({.step_size = 0.1, .max_step = 0.05}) ==
-      "wgf::Adaptive: max_step must be at least step_size, or 0 for a hundred times it, got 0.050000");
+        "wgf::Adaptive: min_step must be at most step_size, or 0 for a hundredth of it, got "
+        "0.200000");
+  CHECK(why({.step_size = 0.1, .max_step = 0.05}) ==
+        "wgf::Adaptive: max_step must be at least step_size, or 0 for a hundred times it, got "
+        "0.050000");
   CHECK(why({.until = -1}) == "wgf::Adaptive: until must be positive, got -1.000000");
 }

@@ -85,8 +85,8 @@ TEST_CASE("BDF2's exact iterates are of second order; so is the error of the tra
 
 TEST_CASE("BDF2 with particles: the pool remembers, also in files and refreshed populations") {
   const wgf::test::Folder folder("bdf2");
-  const GaussianMixture target = GaussianMixture::isotropic(
-      (MatrixXd(2, 2) << -1, 1, 0, 0).finished(), 0.7);
+  const GaussianMixture target =
+      GaussianMixture::isotropic((MatrixXd(2, 2) << -1, 1, 0, 0).finished(), 0.7);
   const JkoSolver solver{kl(target, Mlp<16, 2, Silu>{}), ResidualMlp<16, 2, Silu>{},
                          Bdf2{.step_size = 0.2}, EigenBackend<double>{.seed = 5, .threads = 1}};
   const RunOptions options{.steps = 4,
@@ -95,8 +95,8 @@ TEST_CASE("BDF2 with particles: the pool remembers, also in files and refreshed 
   const auto p0 = Gaussian::isotropic(2, 1);
   const auto flow = solver.run(p0, options);
   // The flow's own maps take fresh draws where the pool went.
-  auto state = solver.start(p0, {.steps = 4, .training = {.iterations = 30, .batch = 100},
-                                 .population = {.size = 500}});
+  auto state = solver.start(
+      p0, {.steps = 4, .training = {.iterations = 30, .batch = 100}, .population = {.size = 500}});
   const Particles before = state.particles();
   while (!state.finished()) solver.step(state);
   CHECK((state.flow().push(before) - state.particles()).norm() < 1e-10 * before.norm());

@@ -371,15 +371,15 @@ class PairSum {
           cloud.x.data()[c * whole + s.begin + i] = static_cast<Scalar>(form_.scale) * points(c, i);
     });
     const int teams = static_cast<int>(std::clamp<long>(groups / 4, 1, 16)) * 2;
-    const auto begin = [&](int team) { return groups * team / teams * group; };
-    team.workers.run(teams, [&](int team, int) {
-      for (long i = begin(team); i < begin(team + 1); i += group) {
+    const auto begin = [&](int t) { return groups * t / teams * group; };
+    team.workers.run(teams, [&](int t, int) {
+      for (long i = begin(t); i < begin(t + 1); i += group) {
         for (int v = 0; v < group_registers; ++v) {
           const long own = i + v * lanes;
           meet_all<D, 1, true>(cloud, own, own, own + lanes);
           meet_all<D, 1>(cloud, own, own + lanes, i + group);
         }
-        meet_all<D, group_registers>(cloud, i, i + group, begin(team + 1));
+        meet_all<D, group_registers>(cloud, i, i + group, begin(t + 1));
       }
     });
     for (int round = 0; round < teams - 1; ++round)
