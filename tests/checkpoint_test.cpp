@@ -387,15 +387,15 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
   CHECK(why(plain(), start,
             {.steps = 0,
              .training = {.iterations = small.training.iterations,
-                          .batch = small.batch,
-                          .first_step = small.first_step},
-             .population = {.size = small.pool}}) ==
+                          .batch = small.training.batch,
+                          .first_step = small.training.first_step},
+             .population = {.size = small.population.size}}) ==
         "it has 1 steps, more than the 0 that are asked for");
   const std::string whole = wgf::test::read(file);
   std::string bytes = whole;
   bytes[8] = 9;
   wgf::test::write(file, bytes);
-  CHECK(why(plain(), start) == "the file has version 9, this library reads version 1");
+  CHECK(why(plain(), start) == "the file has version 9, this library reads version 2");
   for (std::size_t i = 0; i < whole.size(); i += 1 + whole.size() / 200) {
     bytes = whole, bytes[i] = static_cast<char>(bytes[i] ^ 0x10);
     wgf::test::write(file, bytes);

@@ -37,7 +37,7 @@ void check_pieces(MakeSolver make, const Initial& p0, const RunOptions& options,
   const auto whole = make(1).run(p0, options, whole_told);
   std::mt19937 random(static_cast<unsigned>(seed));
   long total = 0;
-  for (int k = 0; k < options.steps; ++k) total += options.iterations_of(k);
+  for (int k = 0; k < options.steps; ++k) total += options.training.iterations_of(k);
   int pieces = 0;
   const auto stop = [&] {
     return SaveAndStop{file, 1 + static_cast<long>(random() % static_cast<unsigned>(total / 3))};

@@ -170,8 +170,8 @@ TEST_CASE("a cloud that a step flattens is called collapsed, unless that is allo
   CHECK(end.fault == Fault::collapsed);
   CHECK(end.kept == 0);
   CHECK(end.why ==
-        "wgf::JkoSolver: step 1, iteration 6000: the cloud has collapsed: in some direction the "
-        "step shrinks it to less than "
+        "wgf::JkoSolver: step 1, iteration 6000: the particles have collapsed: in some direction the "
+        "step shrinks their standard deviation to less than "
         "safeguards.collapse of what it was");
   options.safeguards.collapse = 0;
   CHECK(ending(solver, options).kept == -1);
@@ -188,7 +188,7 @@ TEST_CASE("dual networks that tell two laws apart with certainty are called satu
   const Ending end = ending(solver(300), options);
   CHECK(end.fault == Fault::saturated);
   CHECK(end.kept == 0);
-  CHECK(end.why.find("the dual networks are saturated: |u| is 2") != std::string::npos);
+  CHECK(end.why.find("the dual networks are saturated: the root mean square of u is 2") != std::string::npos);
   CHECK(ending(solver(1), options).kept == -1);
 }
 

@@ -95,7 +95,7 @@ TEST_CASE("errors of steps") {
                                      }},
                        tiny));
   REFUSED(StepError,
-          "wgf::JkoSolver: step 1, iteration 0: the cloud has collapsed: its covariance is not "
+          "wgf::JkoSolver: step 1, iteration 0: the particles have collapsed: their covariance is not "
           "positive definite",
           solver().run(Empirical(Particles::Ones(2, 5)), tiny));
   REFUSED(

@@ -176,7 +176,8 @@ namespace detail {
 inline void refuse_unused(const PopulationOptions& given) {
   const PopulationOptions defaults;
   hana::for_each(PopulationOptions::fields(), [&](const auto& field) {
-    if (given.*field.member != defaults.*field.member)
+    const bool applies = std::string(field.name) == "size";  // of State::particles()
+    if (!applies && given.*field.member != defaults.*field.member)
       throw std::invalid_argument(
           std::string("wgf::RunOptions: population.") + field.name +
           " does not apply to a Gaussian flow (an affine map and a Gaussian P_0), which has no "

@@ -193,7 +193,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
   /// One step, or the rest of one that was saved part-way. \returns whether the observer wants to
   /// go on.
   template <class Observer>
-  bool advance(Observer& observer) {
+  bool advance(Observer&& observer) {
     const TrainingObserver asked{
         [&](int iteration, const Estimates& e) { return notify(observer, iteration, e, false); },
         [&] { return detail::after_iteration(observer, *this); }};
