@@ -331,7 +331,7 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
   RunOptions other = small;
   other.training.map_rate = 2e-3;
   CHECK(why(plain(), start, other) ==
-        "it was saved by a run with another option map_rate: 0.001, this one has 0.002");
+        "it was saved by a run with another option training.map_rate: 0.001, this one has 0.002");
   CHECK(why(plain(), Gaussian::isotropic(2, 1))
             .find("it was saved by a run with another start (P_0, or the flow to continue): "
                   "checksum ") == 0);
@@ -377,9 +377,9 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
     CHECK(ends_with({.step_size = 0.2, .tolerance = 0.02},
                     "it was saved by a run with another tolerance: 0.01, this one has 0.02"));
     CHECK(ends_with({.step_size = 0.2, .min_step = 0.1},
-                    "it was saved by a run with another least step size: 0.002, this one has 0.1"));
+                    "it was saved by a run with another min_step: 0, this one has 0.1"));
     CHECK(ends_with({.step_size = 0.2, .max_step = 0.3},
-                    "it was saved by a run with another most step size: 20, this one has 0.3"));
+                    "it was saved by a run with another max_step: 0, this one has 0.3"));
     CHECK(ends_with({.step_size = 0.2, .extrapolate = true},
                     "it was saved by a run with another extrapolation: no, this one has yes"));
   }

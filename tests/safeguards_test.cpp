@@ -114,9 +114,10 @@ TEST_CASE("a roll-back after a target's hiccup: the run that had none") {
   CHECK(same_flow(flow, solver(1'000'000).run(start, small)));
 
   // What is not carried from step to step is not carried into the second attempt either.
-  for (bool RunOptions::*carry : {&RunOptions::carry_optimiser, &RunOptions::carry_dual}) {
+  for (bool TrainingOptions::*carry :
+       {&TrainingOptions::carry_optimiser, &TrainingOptions::carry_dual}) {
     RunOptions plain = small;
-    plain.*carry = false;
+    plain.training.*carry = false;
     options = plain, options.safeguards = {.retries = 1, .rate_factor = 1};
     CHECK(same_flow(solver(0).run(start, options), solver(1'000'000).run(start, plain)));
   }
@@ -169,10 +170,11 @@ TEST_CASE("a cloud that a step flattens is called collapsed, unless that is allo
   const Ending end = ending(solver, options);
   CHECK(end.fault == Fault::collapsed);
   CHECK(end.kept == 0);
-  CHECK(end.why ==
-        "wgf::JkoSolver: step 1, iteration 6000: the particles have collapsed: in some direction the "
-        "step shrinks their standard deviation to less than "
-        "safeguards.collapse of what it was");
+  CHECK(
+      end.why ==
+      "wgf::JkoSolver: step 1, iteration 6000: the particles have collapsed: in some direction the "
+      "step shrinks their standard deviation to less than "
+      "safeguards.collapse of what it was");
   options.safeguards.collapse = 0;
   CHECK(ending(solver, options).kept == -1);
 }
@@ -188,7 +190,8 @@ TEST_CASE("dual networks that tell two laws apart with certainty are called satu
   const Ending end = ending(solver(300), options);
   CHECK(end.fault == Fault::saturated);
   CHECK(end.kept == 0);
-  CHECK(end.why.find("the dual networks are saturated: the root mean square of u is 2") != std::string::npos);
+  CHECK(end.why.find("the dual networks are saturated: the root mean square of u is 2") !=
+        std::string::npos);
   CHECK(ending(solver(1), options).kept == -1);
 }
 

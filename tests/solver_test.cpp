@@ -65,8 +65,6 @@ TEST_CASE("options that make no sense are named with their value") {
         "wgf::RunOptions: training.tail_average must be in [0, 1], got -0.500000");
   CHECK(why({.training = {.first_step = 0}}) ==
         "wgf::RunOptions: training.first_step must be positive, got 0.000000");
-  CHECK(why({}) == "wgf::Adam: beta1 must be in [0, 1), got 1.000000");
-  CHECK(why({}) == "wgf::Adam: beta2 must be in [0, 1), got -0.100000");
   CHECK(why({.population = {.refresh_every = -1}}) ==
         "wgf::RunOptions: population.refresh_every must not be negative, got -1");
   CHECK(why({.reports = 0}) == "wgf::RunOptions: reports must be positive, got 0");

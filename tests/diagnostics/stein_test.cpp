@@ -108,7 +108,7 @@ TEST_CASE("samples of another law are told from the target's") {
       Gaussian(VectorXd::Zero(2), VectorXd{{0.7, 1e4}}.asDiagonal().toDenseMatrix())
           .sample(1000, 4);
   CHECK(stein_discrepancy(narrow, flat).verdict() == Verdict::problem);
-  CHECK(stein_discrepancy(narrow, flat, {.training = {.whiten = false}}).verdict() == Verdict::ok);
+  CHECK(stein_discrepancy(narrow, flat, {.whiten = false}).verdict() == Verdict::ok);
   // In words.
   CHECK(stein_discrepancy(target.sample(1000, 4), target)
             .summary()
@@ -149,7 +149,7 @@ TEST_CASE("the Stein discrepancy refuses what makes no sense, and says where it 
   CHECK(refused(x, {.scale = -1}).find("scale must not be negative") != std::string::npos);
   CHECK(refused(x, {.points = 1}).find("points at least 2") != std::string::npos);
   CHECK(refused(x, {.bootstraps = 0}).find("bootstraps at least 1") != std::string::npos);
-  CHECK(refused(Particles::Zero(2, 10), {.training = {.whiten = false}})
+  CHECK(refused(Particles::Zero(2, 10), {.whiten = false})
             .find("coincide: give a scale") != std::string::npos);
   const auto outside = stein_discrepancy(x, Barenblatt::with_radius(2, 2, 0.5));
   CHECK(outside.verdict() == Verdict::inconclusive);

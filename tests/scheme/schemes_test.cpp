@@ -104,8 +104,14 @@ struct Both {
   double step_size = 0.1;
   template <class Term>
   static constexpr bool forward = InteractionTerm<Term>;
-  static constexpr bool extrapolate = true;
   void check() const {}
+  template <class Trainer, class Stage>
+  void solve(Trainer& trainer, Stage& stage) const {
+    trainer.move_forward(step_size, stage);
+    stage.parameters = trainer.train(step_size / 2);
+    if (!trainer.is_monotone(stage.parameters)) trainer.refuse("the step is too long");
+    stage.extrapolation = 2;
+  }
 };
 // A potential whose gradient fails after some calls.
 struct Failing {

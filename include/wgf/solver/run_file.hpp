@@ -83,7 +83,10 @@ template <class Policy>
 void put_settings(const Policy& policy, Header& header) {
   if constexpr (requires { Policy::settings(); })
     hana::for_each(Policy::settings(), [&](const auto& entry) {
-      header[hana::first(entry)] = shortest(policy.*hana::second(entry));
+      const auto value = policy.*hana::second(entry);
+      if constexpr (std::is_same_v<decltype(value), const bool>)
+        header[hana::first(entry)] = value ? "yes" : "no";
+      else header[hana::first(entry)] = shortest(value);
     });
 }
 template <class Group>
