@@ -120,7 +120,7 @@ TEST_CASE("what has no dual density says so") {
         "wgf::JkoSolver: dual_log_density needs a step to be done");
   solver.step(run);
   CHECK(message_of<std::logic_error>([&] { run.dual_log_density(Particles::Zero(2, 1)); }) ==
-        "wgf::JkoSolver: no dual term of the functional has a base with a density");
+        "wgf::JkoSolver: no dual term of the functional has a reference with a density");
 }
 
 TEST_CASE("stratified batches have less noise") {

@@ -190,7 +190,7 @@ TEST_CASE(
     "Donsker-Varadhan normalises over the batch that it fits on, coupled to the cloud's or not") {
   for (const bool coupled : {false, true}) {
     Watching::means.clear();
-    JkoSolver{entropy(Quadratic{}, Watching{}), Affine{}, Backward{.step_size = 0.5},
+    JkoSolver{entropy(Dual<Quadratic, Watching>{}), Affine{}, Backward{.step_size = 0.5},
               EigenBackend<double>{.seed = 2, .threads = 1}}
         .run(Gaussian::isotropic(2, 1), {.steps = 1,
                                          .training = {.iterations = 5,

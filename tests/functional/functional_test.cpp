@@ -136,7 +136,7 @@ TEST_CASE("functionals add and scale") {
   CHECK_THROWS_AS(std::nan("") * f, Invalid);
   CHECK_THROWS_AS(HUGE_VAL * f, Invalid);
   CHECK(message_of<Invalid>([&] { kl(q, Dual<Quadratic, VariationalBound>{.inflation = 0}); }) ==
-        "wgf::entropy: the base's inflation must be positive, got 0.000000");
+        "wgf::entropy: the reference's inflation must be positive, got 0.000000");
   CHECK_THROWS_AS((entropy(Dual<Quadratic, VariationalBound>{.inflation = -1.5})), Invalid);
 }
 
