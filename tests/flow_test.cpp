@@ -53,7 +53,7 @@ TEST_CASE("a flow pushes particles through its stages in their frames") {
   CHECK(path[0] == start);
   for (int k = 0; k < 3; ++k) {
     // By the plain formula: into the frame, x + mlp(x) there, and back.
-    const auto& [frame, parameters, extrapolation, samples, step_size] =
+    const auto& [frame, parameters, extrapolation, samples, step_size, inertia] =
         flow.stages[static_cast<std::size_t>(k)];
     const Particles inside = frame.factor.partialPivLu().solve(x.colwise() - frame.mean);
     const auto silu = [](double z) { return z / (1 + std::exp(-z)); };
