@@ -17,6 +17,7 @@
 
 #include "../flow/inverse.hpp"
 #include "../flow/stage.hpp"
+#include "../functional/functional.hpp"
 #include "../options/options.hpp"
 #include "../population/population.hpp"
 #include "../random_streams.hpp"
