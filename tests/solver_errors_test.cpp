@@ -268,9 +268,10 @@ TEST_CASE("a cloud without volume, or not finite, is named") {
   const Solver s = solver({normal, pull});
   const RunOptions options{
       .steps = 1, .training = {.iterations = 2, .batch = 10}, .population = {.size = 20}};
-  CHECK(message_of<StepError>([&] { s.run(Empirical(Particles::Ones(2, 5)), options); }) ==
-        "wgf::JkoSolver: step 1, iteration 0: the particles have collapsed: their covariance is not "
-        "positive definite");
+  CHECK(
+      message_of<StepError>([&] { s.run(Empirical(Particles::Ones(2, 5)), options); }) ==
+      "wgf::JkoSolver: step 1, iteration 0: the particles have collapsed: their covariance is not "
+      "positive definite");
   const CustomMeasure nowhere{
       2, [](long n, std::uint64_t) -> Particles { return Particles::Constant(2, n, nan_); }};
   CHECK(message_of<StepError>([&] { s.run(nowhere, options); }) ==

@@ -58,9 +58,10 @@ TEST_CASE("a map of one's own trains") {
   const wgf::JkoSolver solver{wgf::kl(target, wgf::Quadratic{}), Shift{},
                               wgf::Backward{.step_size = 1},
                               wgf::EigenBackend<double>{.seed = 1, .threads = 2}};
-  const auto flow =
-      solver.run(wgf::Gaussian::isotropic(2, 1.0),
-                 {.steps = 2, .training = {.iterations = 200, .batch = 500, .map_rate = 0.02}, .population = {.size = 2000}});
+  const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.0),
+                               {.steps = 2,
+                                .training = {.iterations = 200, .batch = 500, .map_rate = 0.02},
+                                .population = {.size = 2000}});
   const Eigen::Vector2d mean = flow.sample(20'000).rowwise().mean();
   // A step takes the mean half of the way to the target's.
   CHECK((mean - Eigen::Vector2d(0.75, -1.5)).norm() < 0.1);

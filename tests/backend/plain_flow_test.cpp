@@ -15,7 +15,9 @@ namespace {
 /// Maps and samples of both.
 template <class Functional, class Map, class Scheme>
 void compare(const Functional& functional, const Map& map, const Scheme& scheme,
-             RunOptions options = {.steps = 2, .training = {.iterations = 4, .batch = 60}, .population = {.size = 200}}) {
+             RunOptions options = {.steps = 2,
+                                   .training = {.iterations = 4, .batch = 60},
+                                   .population = {.size = 200}}) {
   const auto initial = UniformBox::cube(2, 1.0);
   const auto a =
       JkoSolver{functional, map, scheme, EigenBackend<double>{.seed = 7, .threads = 1}}.run(

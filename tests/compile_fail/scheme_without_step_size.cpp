@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// expect: wgf::JkoSolver: the scheme must have step_size, check() and solve(trainer, stage), such as wgf::Backward
+// expect: wgf::JkoSolver: the scheme must have step_size, check() and solve(trainer, stage), such
+// as wgf::Backward
 #include <wgf/backend/eigen/backend.hpp>
 #include <wgf/solver/jko_solver.hpp>
 

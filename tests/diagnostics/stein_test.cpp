@@ -149,8 +149,8 @@ TEST_CASE("the Stein discrepancy refuses what makes no sense, and says where it 
   CHECK(refused(x, {.scale = -1}).find("scale must not be negative") != std::string::npos);
   CHECK(refused(x, {.points = 1}).find("points at least 2") != std::string::npos);
   CHECK(refused(x, {.bootstraps = 0}).find("bootstraps at least 1") != std::string::npos);
-  CHECK(refused(Particles::Zero(2, 10), {.whiten = false})
-            .find("coincide: give a scale") != std::string::npos);
+  CHECK(refused(Particles::Zero(2, 10), {.whiten = false}).find("coincide: give a scale") !=
+        std::string::npos);
   const auto outside = stein_discrepancy(x, Barenblatt::with_radius(2, 2, 0.5));
   CHECK(outside.verdict() == Verdict::inconclusive);
   CHECK(outside.summary().find("cannot tell: the gradient") != std::string::npos);

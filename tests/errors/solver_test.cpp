@@ -94,10 +94,11 @@ TEST_CASE("errors of steps") {
                                        return Particles::Constant(2, n, NaN);
                                      }},
                        tiny));
-  REFUSED(StepError,
-          "wgf::JkoSolver: step 1, iteration 0: the particles have collapsed: their covariance is not "
-          "positive definite",
-          solver().run(Empirical(Particles::Ones(2, 5)), tiny));
+  REFUSED(
+      StepError,
+      "wgf::JkoSolver: step 1, iteration 0: the particles have collapsed: their covariance is not "
+      "positive definite",
+      solver().run(Empirical(Particles::Ones(2, 5)), tiny));
   REFUSED(
       StepError,
       "wgf::JkoSolver: step 1, iteration 1: the gradient at a point must have 2 coordinates, got 1",

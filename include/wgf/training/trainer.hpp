@@ -18,6 +18,7 @@
 #include "../flow/inverse.hpp"
 #include "../flow/stage.hpp"
 #include "../functional/functional.hpp"
+#include "../network/icnn.hpp"
 #include "../options/options.hpp"
 #include "../population/population.hpp"
 #include "../random_streams.hpp"
