@@ -9,6 +9,9 @@
 
 #include <Eigen/Cholesky>
 
+#include <boost/hana.hpp>
+
+#include "../frame.hpp"
 #include "../functional/target.hpp"
 #include "../linear_algebra.hpp"
 #include "../measure/gaussian.hpp"
@@ -93,7 +96,7 @@ std::string diagnosis(Training& training, const Functional& functional, const Fr
   if (!y.allFinite())
     return "the map sends particles to where they are not finite; a smaller map_rate may help";
   std::string why;
-  hana::for_each(functional.terms, [&](const auto& t) {
+  boost::hana::for_each(functional.terms, [&](const auto& t) {
     if constexpr (has_target<std::remove_cvref_t<decltype(t.term)>>) {
       const auto target = target_at(t.term.target, time);
       for (Eigen::Index i = 0; i < y.cols() && why.empty(); ++i)
