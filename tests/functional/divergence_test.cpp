@@ -139,7 +139,8 @@ double trained(Divergence divergence, Fit fit) {
                            .batch = 50'000,
                            .map_rate = 1e-300,
                            .dual_rate = 2e-2,
-                           .first_step = 1}},
+                           .first_step = 1},
+              .population = {.stratified = true}},
              last);
   return value;
 }
