@@ -35,3 +35,4 @@
 #include "solver/checkpoint.hpp"
 #include "solver/jko_solver.hpp"
 #include "solver/observers.hpp"
+#include "training/momentum.hpp"

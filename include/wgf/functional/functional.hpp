@@ -190,16 +190,22 @@ auto forward_terms(const Functional<Terms...>& f) {
     return hana::bool_c<goes_forward<Scheme, std::remove_cvref_t<decltype(t.term)>>>;
   });
 }
-/// The functional of the others, which the JKO step solves.
-template <class Scheme, class... Terms>
-auto backward_part(const Functional<Terms...>& f) {
-  const auto others = hana::remove_if(f.terms, [](const auto& t) {
-    return hana::bool_c<goes_forward<Scheme, std::remove_cvref_t<decltype(t.term)>>>;
-  });
-  return hana::unpack(others, [](const auto&... t) {
+namespace detail {
+/// Weighted terms as a functional.
+template <class Terms>
+auto functional_of(const Terms& terms) {
+  return hana::unpack(terms, [](const auto&... t) {
     return Functional<std::remove_cvref_t<decltype(t.term)>...>{
         hana::tuple<std::remove_cvref_t<decltype(t)>...>(t...)};
   });
+}
+}  // namespace detail
+/// The functional of the others, which the JKO step solves.
+template <class Scheme, class... Terms>
+auto backward_part(const Functional<Terms...>& f) {
+  return detail::functional_of(hana::remove_if(f.terms, [](const auto& t) {
+    return hana::bool_c<goes_forward<Scheme, std::remove_cvref_t<decltype(t.term)>>>;
+  }));
 }
 
 /// Calls f on each bound term of the kind.

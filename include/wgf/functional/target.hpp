@@ -88,6 +88,10 @@ template <class T>
 using TargetAt = decltype(target_at(std::declval<const T&>(), 0.0));
 template <class T>
 inline constexpr bool is_any_target = Target<T> || TimeDependentTarget<T>;
+/// Whether a term has a member `target`.
+template <class Term>
+inline constexpr bool has_target =
+    requires(const Term& t) { requires is_any_target<std::remove_cvref_t<decltype(t.target)>>; };
 
 template <class V, class... Time>
 concept HasValue = requires(const V& v, const Eigen::VectorXd& x, Time... t) {

@@ -170,18 +170,26 @@ NetworkSum<A, B> operator+(A a, B b) {
   return {a, b};
 }
 
+namespace detail {
+/// The name of something with fields (name, member), and their values: "Adam{beta1 = 0.5, …}".
+template <class T>
+std::string with_fields(const T& object) {
+  std::string text;
+  hana::for_each(T::fields(), [&](const auto& field) {
+    text += (text.empty() ? "" : ", ") + std::string(hana::first(field)) + " = " +
+            shortest(object.*hana::second(field));
+  });
+  return text.empty() ? T::name() : T::name() + "{" + text + "}";
+}
+}  // namespace detail
+
 /// "ResidualMlp<16, 5, PRelu>{input_scale = 1}": what two specifications must share to mean the
 /// same network.
 template <NetworkSpecification S>
 std::string describe(const S& spec) {
-  std::string text;
-  hana::for_each(S::fields(), [&](const auto& field) {
-    text += (text.empty() ? "" : ", ") + std::string(hana::first(field)) + " = " +
-            detail::shortest(spec.*hana::second(field));
-  });
   if constexpr (requires { spec.first, spec.second; })
     return describe(spec.first) + " + " + describe(spec.second);
-  else return text.empty() ? S::name() : S::name() + "{" + text + "}";
+  else return detail::with_fields(spec);
 }
 
 }  // namespace wgf

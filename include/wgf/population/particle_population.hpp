@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "../flow/stage.hpp"
 #include "../options/options.hpp"
 #include "../random.hpp"
 #include "../random_streams.hpp"
@@ -64,11 +65,8 @@ class ParticlePopulation final : public Population<R> {
     moved_moments_ = runtime_.moments(moved_), is_moved_ = true;
   }
   void extrapolate(double inertia) override {
-    const auto weight = static_cast<typename R::Scalar>(inertia);
-    runtime_.parallel(size_, [&](Slice s) {
-      moved_(s) = pool_(s);
-      moved_(s) += weight * (moved_(s) - before_(s));
-    });
+    runtime_.parallel(size_, [&](Slice s) { moved_(s) = pool_(s); });
+    push_on(runtime_, inertia, moved_, before_, size_);
     moved_moments_ = runtime_.moments(moved_), is_moved_ = true;
   }
   bool has_previous() const override { return has_before_; }

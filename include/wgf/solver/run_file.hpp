@@ -48,7 +48,7 @@ std::string describe_term(const Weighted<Term>& t, const Particles& points) {
   std::string text = shortest(t.weight);
   if constexpr (requires { describe(t.term.dual.network); })
     text += " with " + describe(t.term.dual.network);
-  if constexpr (requires { requires is_any_target<std::remove_cvref_t<decltype(t.term.target)>>; })
+  if constexpr (has_target<Term>)
     for (Eigen::Index i = 0; i < points.cols(); ++i) {
       char value[32] = "none";
       try {

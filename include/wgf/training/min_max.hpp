@@ -312,14 +312,7 @@ struct MinMax {
 
   void check() const { rule.check(); }
   /// "MinMax: Adam{beta1 = 0.5, …}": what two runs must share for one to continue the other.
-  std::string describe() const {
-    std::string text;
-    hana::for_each(Rule::fields(), [&](const auto& field) {
-      text += (text.empty() ? "" : ", ") + std::string(hana::first(field)) + " = " +
-              detail::shortest(rule.*hana::second(field));
-    });
-    return "MinMax: " + Rule::name() + "{" + text + "}";
-  }
+  std::string describe() const { return "MinMax: " + detail::with_fields(rule); }
   template <class R, class MapNetwork, class Terms, class Monitored>
   MinMaxTraining<R, MapNetwork, Terms, Monitored, Rule> training(const R& runtime, int dim,
                                                                  const TrainingOptions& options,

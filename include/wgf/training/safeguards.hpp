@@ -68,10 +68,6 @@ std::string fault_at(const T& target, const Eigen::VectorXd& x, double max) {
   return what + (x.size() > 4 ? ", …)" : ")");
 }
 
-template <class Term>
-inline constexpr bool has_target =
-    requires(const Term& t) { requires is_any_target<std::remove_cvref_t<decltype(t.target)>>; };
-
 template <class Network>
 bool has_finite_parameters(const Network& network) {
   const auto values = network.parameters();

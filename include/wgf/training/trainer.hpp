@@ -58,20 +58,14 @@ class Trainer {
   using View = typename R::PointsView;
   using MapNetwork = decltype(std::declval<const R&>().network(std::declval<const Map&>(), 1, 1L,
                                                                0u, Keep::batch));
-  static auto monitored_of(const ForwardTerms& terms) {
-    return hana::unpack(terms, [](const auto&... t) {
-      return Functional<std::remove_cvref_t<decltype(t.term)>...>{
-          hana::tuple<std::remove_cvref_t<decltype(t)>...>(t...)};
-    });
-  }
   static auto training_of(const Method& method, const R& runtime, const Map& map,
                           const Implicit& implicit, const ForwardTerms& forward, int dim,
                           const TrainingOptions& options) {
     const long n = options.batch;
-    return method.training(runtime, dim, options,
-                           runtime.network(map, dim, n, detail::map_stream, Keep::batch),
-                           implicit.bind(runtime, dim, n, detail::dual_stream),
-                           monitored_of(forward).bind(runtime, dim, n, detail::dual_stream));
+    return method.training(
+        runtime, dim, options, runtime.network(map, dim, n, detail::map_stream, Keep::batch),
+        implicit.bind(runtime, dim, n, detail::dual_stream),
+        detail::functional_of(forward).bind(runtime, dim, n, detail::dual_stream));
   }
 
  public:
