@@ -10,6 +10,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -79,32 +80,46 @@ inline CLI::Validator between(double least, double most, bool exclude_least = fa
   return CLI::Validator(check, "");
 }
 
-/// Adds the training options.
+/// The name of a field of RunOptions on the command line and in the report, such as "batch" or
+/// "population-size". \param word between words: '-' or '_'
+inline std::string option_name(const std::string& group, const char* field, char word) {
+  std::string name = (group.empty() ? "" : group + word) + field;
+  std::replace(name.begin(), name.end(), '_', word);
+  return name;
+}
+/// f(group, the options' group, its fields) for those that the command line sets.
+template <class Run, class F>
+void each_option_group(Run& run, F f) {
+  f("", run.training, wgf::TrainingOptions::fields());
+  f("population", run.population, wgf::PopulationOptions::fields());
+}
+
+/// Adds the training options: --step-size, and one for every field of the library's list, with its
+/// requirement and help.
 inline void add_training_options(CLI::App& app, Training& training) {
-  auto& run = training.run;
-  const auto add = [&app](const char* name, auto& value, const char* what) {
-    return app.add_option(name, value, what)->capture_default_str()->group("Training");
-  };
-  add("--step-size", training.step_size, "step size a of the scheme")->check(positive());
-  add("--iterations", run.training.iterations, "iterations per JKO step")->check(at_least(1));
-  add("--first-step", run.training.first_step, "factor on the iterations of the first step")
+  app.add_option("--step-size", training.step_size, "step size a of the scheme")
+      ->capture_default_str()
+      ->group("Training")
       ->check(positive());
-  add("--dual-steps", run.training.dual_steps, "dual network updates per iteration")
-      ->check(at_least(1));
-  add("--batch", run.training.batch, "batch size")->check(at_least(1));
-  add("--rate", run.training.map_rate, "learning rate of the map")->check(positive());
-  add("--dual-rate", run.training.dual_rate, "learning rate of the dual network")
-      ->check(positive());
-  add("--final-rate", run.training.final_rate_fraction,
-      "final learning rate of a step as a fraction of the initial one; 1: constant")
-      ->check(between(0, 1, true));
-  add("--average", run.training.tail_average,
-      "fraction of a step, at its end, over which the map is averaged; 0: last iterate")
-      ->check(between(0, 1));
-  add("--pool", run.population.size, "number of particles that represent P_k")->check(at_least(1));
-  add("--whiten", run.training.whiten,
-      "train in coordinates in which P_k has mean 0 and covariance I")
-      ->default_str(run.training.whiten ? "true" : "false");
+  each_option_group(training.run, [&](const std::string& prefix, auto& group, const auto& fields) {
+    wgf::hana::for_each(fields, [&](const auto& field) {
+      auto& value = group.*field.member;
+      using T = std::remove_reference_t<decltype(value)>;
+      auto* option = app.add_option("--" + option_name(prefix, field.name, '-'), value, field.help)
+                         ->capture_default_str()
+                         ->group("Training");
+      if constexpr (std::is_same_v<T, bool>) {
+        option->default_str(value ? "true" : "false");
+      } else {
+        const auto check = [field](const std::string& text) {
+          T given{};
+          if (CLI::detail::lexical_cast(text, given) && field.valid(given)) return std::string();
+          return fmt::format("{}, got {}", field.requirement, text);
+        };
+        option->check(CLI::Validator(check, ""));
+      }
+    });
+  });
 }
 /// Adds --map, for programs with a choice of two maps.
 inline CLI::Option* add_map(CLI::App& app, std::string& map) {
@@ -130,16 +145,11 @@ inline void report_training(Report& report, const std::string& preset, const Tra
   run.check();
   report.setting("preset", preset);
   report.setting("step_size", training.step_size);
-  report.setting("iterations", run.training.iterations);
-  report.setting("first_step", run.training.first_step);
-  report.setting("dual_steps", run.training.dual_steps);
-  report.setting("batch", run.training.batch);
-  report.setting("rate", run.training.map_rate);
-  report.setting("dual_rate", run.training.dual_rate);
-  report.setting("final_rate_fraction", run.training.final_rate_fraction);
-  report.setting("tail_average", run.training.tail_average);
-  report.setting("pool", run.population.size);
-  report.setting("whiten", run.training.whiten);
+  each_option_group(run, [&](const std::string& prefix, const auto& group, const auto& fields) {
+    wgf::hana::for_each(fields, [&](const auto& field) {
+      report.setting(option_name(prefix, field.name, '_'), group.*field.member);
+    });
+  });
   report.setting("dropout", training.dropout);
 }
 

@@ -144,7 +144,6 @@ void run(const Options& options) {
   const double a = training.step_size;
   examples::Report report("heat", options);
   examples::report_training(report, options.map, training);
-  report.setting("common_random_numbers", training.run.training.common_random_numbers);
   report.setting("dim", options.dim);
   report.setting("samples", options.samples);
   report.setting("map", wgf::describe(Preset::map()));

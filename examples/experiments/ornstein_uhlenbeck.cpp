@@ -194,7 +194,6 @@ void run(const Options& options) {
   examples::report_training(report, options.preset, training);
   const std::vector<int> dims =
       options.figure ? std::vector{2, 6, 12, 16, 32} : std::vector{options.dim};
-  report.setting("common_random_numbers", training.run.training.common_random_numbers);
   report.setting("scheme", options.scheme);
   report.setting("figure", options.figure);
   report.setting("dim", dims.back());

@@ -281,7 +281,6 @@ void run(const Options& options, const Map& map) {
   const double m = options.exponent, a = training.step_size;
   examples::Report report("porous_medium", options);
   examples::report_training(report, options.preset, training);
-  report.setting("stratified", training.run.population.stratified);
   report.setting("dim", n);
   report.setting("m", m);
   report.setting("t0", options.start_time);

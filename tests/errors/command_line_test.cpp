@@ -30,19 +30,18 @@ TEST_CASE("errors of the examples' options") {
   REFUSED(CLI::ParseError, "--threads: must be at least 0, got many", parse("--threads many"));
   REFUSED(CLI::ParseError, "--step-size: must be a positive number, got nan",
           parse("--step-size nan"));
-  REFUSED(CLI::ParseError, "--iterations: must be at least 1, got 0", parse("--iterations 0"));
-  REFUSED(CLI::ParseError, "--first-step: must be a positive number, got 0",
-          parse("--first-step 0"));
-  REFUSED(CLI::ParseError, "--dual-steps: must be at least 1, got 0", parse("--dual-steps 0"));
-  REFUSED(CLI::ParseError, "--batch: must be at least 1, got 0", parse("--batch 0"));
-  REFUSED(CLI::ParseError, "--rate: must be a positive number, got 0", parse("--rate 0"));
-  REFUSED(CLI::ParseError, "--dual-rate: must be a positive number, got -1",
-          parse("--dual-rate -1"));
-  REFUSED(CLI::ParseError, "--final-rate: must be above 0 and at most 1, got 2",
-          parse("--final-rate 2"));
-  REFUSED(CLI::ParseError, "--average: must be at least 0 and at most 1, got 2",
-          parse("--average 2"));
-  REFUSED(CLI::ParseError, "--pool: must be at least 1, got 0", parse("--pool 0"));
+  REFUSED(CLI::ParseError, "--iterations: must be positive, got 0", parse("--iterations 0"));
+  REFUSED(CLI::ParseError, "--first-step: must be positive, got 0", parse("--first-step 0"));
+  REFUSED(CLI::ParseError, "--dual-steps: must be positive, got 0", parse("--dual-steps 0"));
+  REFUSED(CLI::ParseError, "--batch: must be positive and at most 10^12, got 0",
+          parse("--batch 0"));
+  REFUSED(CLI::ParseError, "--map-rate: must be positive, got 0", parse("--map-rate 0"));
+  REFUSED(CLI::ParseError, "--dual-rate: must be positive, got -1", parse("--dual-rate -1"));
+  REFUSED(CLI::ParseError, "--final-rate-fraction: must be in (0, 1], got 2",
+          parse("--final-rate-fraction 2"));
+  REFUSED(CLI::ParseError, "--tail-average: must be in [0, 1], got 2", parse("--tail-average 2"));
+  REFUSED(CLI::ParseError, "--population-size: must be positive and at most 10^12, got 0",
+          parse("--population-size 0"));
   REFUSED(CLI::ParseError, "--dropout: must be at least 0 and at most 0.99, got 1",
           parse("--dropout 1"));
   REFUSED(CLI::ParseError, "--preset: must be one of ours, got theirs", parse("--preset theirs"));

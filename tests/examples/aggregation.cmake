@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
-set(tiny --steps 2 --iterations 3 --first-step 1 --pool 2000 --samples 200 --batch 64)
+set(tiny --steps 2 --iterations 3 --first-step 1 --population-size 2000 --samples 200 --batch 64)
 
 help(--case --scheme --softening --samples)
 writes(arguments ${tiny} shape 200,2 metrics ring_radius ring_radius_error ring_width sliced_w2 seconds settings scheme=backward)

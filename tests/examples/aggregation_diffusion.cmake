@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
-set(tiny --steps 1 --iterations 3 --first-step 1 --pool 2000 --samples 200 --batch 64 --cells 20)
+set(tiny --steps 1 --iterations 3 --first-step 1 --population-size 2000 --samples 200 --batch 64 --cells 20)
 set(metrics sliced_w2_max sliced_w2_end pulses_end second_moment second_moment_error energy energy_rise seconds)
 
 help(--scheme --map --mass --cells --samples)

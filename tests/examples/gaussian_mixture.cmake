@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
-set(tiny --steps 1 --iterations 3 --first-step 1 --pool 2000 --samples 200 --dt 0.1 --batch 64)
+set(tiny --steps 1 --iterations 3 --first-step 1 --population-size 2000 --samples 200 --dt 0.1 --batch 64)
 set(metrics mode_mass_tv langevin_mode_mass_tv tv_difference mode_mass_tv_to_langevin energy_distance sliced_w2 seconds)
 
 help(--preset --map --dim --target-seed --samples --dt)

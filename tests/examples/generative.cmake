@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
-set(tiny --steps 2 --iterations 3 --first-step 1 --pool 2000 --batch 64 --samples 200)
+set(tiny --steps 2 --iterations 3 --first-step 1 --population-size 2000 --batch 64 --samples 200)
 set(measured energy_distance energy_distance_noise energy_distance_initial sliced_w2 divergence seconds)
 set(metrics ${measured} modes_found mode_mass_min mode_mass_max)
 
@@ -12,7 +12,7 @@ foreach(divergence IN ITEMS kl reverse_kl hellinger chi2)
 endforeach()
 
 # Data of one's own: what a run wrote, and a file made here, whose numbers are any three letters and a question mark, between 0.69 and 0.98.
-run_program(--steps 1 --iterations 1 --pool 2000 --samples 400 --quiet --out ${data})
+run_program(--steps 1 --iterations 1 --population-size 2000 --samples 400 --quiet --out ${data})
 writes(arguments ${tiny} --data ${data}/samples.npy shape 200,2 metrics ${measured} settings data=${data}/samples.npy target_samples=320)
 function(write_numbers n d)
   math(EXPR count "${n} * ${d}")
@@ -40,7 +40,7 @@ fails("cannot read .*numbers.npy: it is not a .npy file" --data ${data}/numbers.
 fails("cannot read .*missing.npy" --data ${data}/missing.npy)
 fails("--data" --data ${data}/samples.npy --target ring)
 
-resumes(--iterations 10 --pool 2000 --batch 64 --samples 200 --target-samples 500)
+resumes(--iterations 10 --population-size 2000 --batch 64 --samples 200 --target-samples 500)
 refuses_nonsense()
 fails("--divergence: must be one of chi2, hellinger, js, kl, reverse_kl, got tv" --divergence tv)
 fails("--target" --target circle)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
-set(tiny --steps 2 --iterations 5 --first-step 1 --samples 50 --pool 2000)
+set(tiny --steps 2 --iterations 5 --first-step 1 --samples 50 --population-size 2000)
 set(metrics mean_error covariance_error covariance_error_pde sym_kl_jko sym_kl_pde seconds)
 
 help(--map --dim --samples --whiten)

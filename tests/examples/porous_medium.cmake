@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
-set(tiny --steps 2 --iterations 3 --first-step 1 --pool 2000 --samples 200 --batch 64)
+set(tiny --steps 2 --iterations 3 --first-step 1 --population-size 2000 --samples 200 --batch 64)
 set(metrics l1_jko l1_pde rms_radius_error w2_over_radius seconds)
 
 help(--preset --map --dim --m --t0 --margin --samples --dropout --whiten)

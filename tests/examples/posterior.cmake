@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
-set(tiny --steps 1 --iterations 3 --first-step 1 --pool 2000 --samples 200 --batch 64)
+set(tiny --steps 1 --iterations 3 --first-step 1 --population-size 2000 --samples 200 --batch 64)
 set(metrics max_mean_error max_sd_error max_mean_error_sampled max_sd_error_sampled max_mean_error_constrained max_sd_error_constrained seconds)
 set(shipped ${CMAKE_CURRENT_LIST_DIR}/../../examples/data)
 
