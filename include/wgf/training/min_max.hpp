@@ -71,7 +71,7 @@ class MinMaxTraining {
 
   MapNetwork map;       ///< T
   Terms terms;          ///< with their dual networks u
-  Monitored monitored;  ///< see \tparam
+  Monitored monitored;  ///< terms of which only values are asked
 
   /// Prepares a training in the coordinates of a frame. The terms must have begun the step.
   void begin(const Frame& frame, const TrainingTask& task, Population<R>& population) {

@@ -95,10 +95,10 @@ class Trainer {
   /// The step's number, from 1.
   int step() const { return step_; }
 
-  /// Solves the JKO step of size a. \param advance the terms are evaluated at t_k + advance; a
-  /// unless given. \returns the map's parameters; none where there is nothing to solve.
-  /// \throws StepError if it diverges.
+  /// Solves the JKO step of size a, with the terms at its end. \returns the map's parameters; none
+  /// where there is nothing to solve. \throws StepError if it diverges.
   Parameters train(double a) { return train(a, a); }
+  /// The same with the terms at time() + advance.
   Parameters train(double a, double advance) {
     prepare();
     if constexpr (!trains) {
