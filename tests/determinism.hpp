@@ -32,7 +32,7 @@ bool same_bits(const Flow<Map, Backend>& a, const Flow<Map, Backend>& b) {
 inline const GaussianMixture target =
     GaussianMixture::isotropic((Eigen::MatrixXd(2, 2) << -1, 1.5, 0, 1).finished(), 0.6);
 
-// Every source of randomness is in it: batches, the base, dropout, initial parameters, a refreshed
+// Uses every source of randomness: batches, the reference, dropout, initial parameters, a refreshed
 // pool.
 template <class Scalar>
 auto seeded_run(std::uint64_t seed, int threads, long batch) {

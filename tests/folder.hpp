@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A folder of a test's own, removed at the end; whole files as strings; a full disk.
+// A temporary folder for a test, removed at the end; whole files as strings; a full disk.
 #include <sys/resource.h>
 
 #include <csignal>
@@ -35,8 +35,8 @@ inline void write(const std::filesystem::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
-/// As long as it lives the disk is full, as far as this process is concerned: no file may grow
-/// beyond 100 bytes.
+/// Simulates a full disk for this process while the object exists: no file may grow beyond 100
+/// bytes.
 class FullDisk {
  public:
   FullDisk() {
@@ -47,7 +47,7 @@ class FullDisk {
   ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_), std::signal(SIGXFSZ, handler_); }
   FullDisk(const FullDisk&) = delete;
   FullDisk& operator=(const FullDisk&) = delete;
-  /// Whether the system plays along.
+  /// Whether the system supports this.
   bool good() const { return good_; }
 
  private:

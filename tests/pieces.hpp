@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Runs in pieces, each taken up from the file of the one before it, against the run in one piece.
+// Runs in pieces, each resumed from the file of the previous one, compared with an uninterrupted
+// run.
 #include <wgf/solver/jko_solver.hpp>
 #include <wgf/solver/observers.hpp>
 
@@ -14,7 +15,7 @@
 
 namespace wgf::test {
 
-/// Stops a run after so many iterations, counted over steps, having saved it.
+/// Saves and stops a run after a number of iterations, counted over steps.
 struct SaveAndStop {
   std::filesystem::path file;
   long after;
@@ -27,8 +28,8 @@ struct SaveAndStop {
   }
 };
 
-/// Runs in pieces: each is stopped after some iterations and taken up by a solver of its own, on
-/// another number of threads.
+/// Runs in pieces: each is stopped after some iterations and resumed by a new solver, on a
+/// different number of threads.
 template <class MakeSolver, class Initial>
 void check_pieces(MakeSolver make, const Initial& p0, const RunOptions& options, long seed) {
   const Folder folder("checkpoint");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What a term gets when a step begins, where a test plays the part of the run.
+// The context that a term receives when a step begins, made by a test instead of a run.
 #include <wgf/step_context.hpp>
 
 namespace wgf::test {

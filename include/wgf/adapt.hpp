@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Types that one does not own, as targets, kernels, divergences.
+// Third-party types as targets, interaction kernels or divergences.
 
 namespace wgf {
 
-/// How an object is read where the library takes a target, a kernel or a divergence: as itself. To
-/// be specialised for types of others, with what stands for them:
+/// How an object is read where the library expects a target, an interaction kernel or a divergence.
+/// By default it is used as it is. Specialise this template for third-party types:
 ///     template <>
 ///     struct wgf::Adapt<vendor::Model> {
 ///       static auto read(const vendor::Model& m) { return MyTarget{&m}; }
@@ -14,7 +14,7 @@ template <class T>
 struct Adapt {
   static const T& read(const T& t) { return t; }
 };
-/// A copy of what an object stands for.
+/// A copy of t as read by Adapt.
 template <class T>
 auto adapted(const T& t) {
   return Adapt<T>::read(t);

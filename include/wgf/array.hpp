@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What the per-point arithmetic of terms needs of Eigen arrays beyond what Eigen's own namespace
-// supplies (exp, log, …). The names are those of at::Tensor, so that one formula reads the same for
-// both; what neither library has a name for is here for both.
+// Array operations that the per-point formulas of terms need beyond those that Eigen's own
+// namespace provides (exp, log, …). The names are those of at::Tensor, so that one formula works
+// for both; operations that neither library names are defined here for both.
 #include <concepts>
 
 #include <Eigen/Core>
@@ -15,13 +15,13 @@ template <class E>
 auto ones_like(const Eigen::ArrayBase<E>& u) {
   return E::PlainObject::Ones(u.rows(), u.cols());
 }
-/// min(u, bound), number by number.
+/// min(u, bound), elementwise.
 template <class E>
 auto clamp_max(const Eigen::ArrayBase<E>& u, double bound) {
   return u.derived().min(static_cast<typename E::Scalar>(bound));
 }
 
-/// The numbers of an expression in memory of their own.
+/// An expression evaluated into its own storage.
 template <class E>
 auto evaluated(const Eigen::ArrayBase<E>& u) {
   return u.eval();
@@ -30,7 +30,7 @@ WGF_HOST_DEVICE inline double ones_like(double) { return 1; }
 inline double clamp_max(double u, double bound) { return u < bound ? u : bound; }
 inline double evaluated(double u) { return u; }
 
-/// Numbers, one a point, as points of one coordinate.
+/// One number per point, as one-dimensional points.
 template <class E>
 auto as_points(const Eigen::ArrayBase<E>& u) {
   return u.transpose();
@@ -39,7 +39,7 @@ auto as_points(const Eigen::ArrayBase<E>& u) {
 /// A number on the host.
 inline double number(double u) { return u; }
 
-// ---- the same for tensors, which own their numbers
+// ---- the same for tensors, which own their storage
 template <class T>
 concept TensorLike = requires(const T& u) {
   u.unsqueeze(1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// An order of points in which neighbours are close: what strata of a cloud are cut from.
+// An order of points in which neighbours are close, used to divide a population into strata.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,8 +12,8 @@
 
 namespace wgf::detail {
 
-/// The points of a cloud (d × n) along a curve: sorted in one dimension, else by the interleaved
-/// bits of their coordinates (Morton's order).
+/// The indices of points (d × n) in order along a curve: sorted in one dimension, otherwise in
+/// Morton order (interleaved bits of the coordinates).
 template <class X>
 std::vector<long> order_along_curve(const Eigen::DenseBase<X>& x) {
   const int dim = static_cast<int>(x.rows()), bits = std::max(1, std::min(62 / dim, 31)),

@@ -9,9 +9,9 @@
 
 namespace wgf {
 
-/// An affine change of coordinates x = mean + factor·ξ. In the whitened frame of a cloud, ξ has
-/// mean 0 and covariance I, so that networks see inputs of unit size and the adaptive Gaussian μ_k
-/// is the standard one; the transport cost is still measured in x.
+/// An affine change of coordinates x = mean + factor·ξ. In the whitened coordinates of a
+/// population, ξ has mean 0 and covariance I, so that the inputs of networks have unit scale and
+/// the adaptive Gaussian μ_k is standard normal; the transport cost is still measured in x.
 struct Frame {
   Eigen::VectorXd mean;
   Eigen::MatrixXd factor;  ///< lower triangular
@@ -20,10 +20,10 @@ struct Frame {
   static Frame none(int dim) {
     return {Eigen::VectorXd::Zero(dim), Eigen::MatrixXd::Identity(dim, dim), true};
   }
-  /// The coordinates in which the cloud has mean 0 and covariance I.
+  /// Coordinates in which the population has mean 0 and covariance I.
   static Frame whitening(const Gaussian& cloud) { return {cloud.mean(), cloud.factor(), false}; }
-  /// The cloud has mean 0 and a mean variance of 1 a coordinate; a multiple of the identity, so
-  /// that gradients of functions stay gradients.
+  /// Coordinates in which the population has mean 0 and an average variance of 1 per coordinate.
+  /// The factor is a multiple of the identity, so that gradients of functions remain gradients.
   static Frame scaling(const Gaussian& cloud) {
     const double size = std::sqrt(cloud.covariance().trace() / cloud.dim());
     return {cloud.mean(), size * Eigen::MatrixXd::Identity(cloud.dim(), cloud.dim()), false};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Dense linear algebra on the host, in double precision: Eigen behind a few functions of plain
-// matrices. Each combination of types in a product of expressions costs a compiler up to half a
-// second wherever the header is included; these cost it once.
+// Dense linear algebra on the host in double precision: Eigen behind a few functions of plain
+// matrices. Every combination of types in a product expression takes up to half a second to
+// compile, in every file that includes the header; here each is compiled only once per file.
 #include <algorithm>
 
 #include <Eigen/Cholesky>
@@ -24,9 +24,9 @@ inline Eigen::MatrixXd congruence(const Eigen::MatrixXd& a, const Eigen::MatrixX
 inline Eigen::MatrixXd symmetric_part(const Eigen::MatrixXd& b) {
   return 0.5 * (b + b.transpose());
 }
-/// The symmetric d × d derivative of a gradient at x, by differences of fourth order. Their step is
-/// 1e-3, which suits functions that vary on a scale of one; far from the origin it grows, lest
-/// rounding of x show.
+/// The symmetric d × d derivative of a gradient at x, by fourth-order finite differences. The step
+/// is 1e-3, which suits functions that vary on a scale of one; far from the origin it grows, to
+/// limit the effect of rounding in x.
 template <class F>
 Eigen::MatrixXd jacobian_by_differences(F&& gradient, const Eigen::VectorXd& x) {
   const Eigen::Index d = x.size();

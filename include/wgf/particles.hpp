@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A cloud of particles on the host: the form in which samples enter and leave the library.
+// Particles on the host: the form in which samples enter and leave the library.
 #include <Eigen/Core>
 
 namespace wgf {
 
-/// n particles in d dimensions: a d × n matrix of doubles, one column a particle. Backends convert
-/// it to their own memory and precision.
+/// n particles in d dimensions: a d × n matrix of doubles, one column per particle. Backends
+/// convert it to their own storage and precision.
 using Particles = Eigen::MatrixXd;
 
 }  // namespace wgf

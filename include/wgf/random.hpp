@@ -13,13 +13,13 @@
 
 namespace wgf {
 
-/// Random numbers without state: the four numbers of a block are a function of (seed, stream,
-/// index, point, block) alone, so a batch holds the same numbers however it is cut into tiles and
-/// whichever thread fills it.
+/// Stateless random numbers: the four numbers of a block are a function of (seed, stream, index,
+/// point, block) alone, so that a batch contains the same numbers however it is divided into tiles
+/// and whichever thread fills it.
 struct Random {
   std::uint64_t seed = 0;
 
-  /// One Philox 4x32-10 block: `counter` enciphered with `key`.
+  /// One Philox 4x32-10 block: `counter` encrypted with `key`.
   static constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
                                                        std::array<std::uint32_t, 2> key) {
     for (int round = 0; round < 10; ++round) {
@@ -31,16 +31,16 @@ struct Random {
   }
 
   /// Standard normals (`Normal`) or uniforms on (0, 1) for the points [begin, begin + n) of draw
-  /// `index` of `stream`. \param give called as give(point, first_coordinate, four_numbers) with
-  /// `point` from 0 to n − 1; coordinates at or past `dim` are to be dropped. Points and blocks are
-  /// worked off 64 counters at a time.
+  /// `index` of `stream`. Points and blocks are processed 64 counters at a time.
+  /// \param give called as give(point, first_coordinate, four_numbers) with `point` from 0 to n −
+  /// 1; it must ignore coordinates from `dim` on.
   template <class Scalar, bool Normal, class Give>
   void fill(std::uint32_t stream, std::uint32_t index, long begin, long n, int dim,
             Give&& give) const {
     const int blocks = (dim + 3) / 4;
     alignas(64) std::uint32_t c[4][chunk];
     Eigen::Array<Scalar, chunk, 1> u[4];
-    const auto next = [blocks](long& point, int& block) {  // instead of a division for each number
+    const auto next = [blocks](long& point, int& block) {  // avoids a division for each number
       if (++block == blocks) block = 0, ++point;
     };
     long point = 0, given = 0;
@@ -60,11 +60,11 @@ struct Random {
     }
   }
 
-  /// A number in [0, 1) that all points of a draw share.
+  /// A number in [0, 1) that is the same for all points of a draw.
   double shared_uniform(std::uint32_t stream, std::uint32_t index, int coordinate) const {
     return 0x1p-32 * philox({static_cast<std::uint32_t>(coordinate), 0, index, stream}, key())[0];
   }
-  /// One of 0, …, count − 1.
+  /// A random number from 0, …, count − 1.
   long below(long count, std::uint32_t stream, std::uint32_t index, long point) const {
     const auto word = philox({static_cast<std::uint32_t>(point), 0, index, stream}, key());
     return static_cast<long>((static_cast<std::uint64_t>(word[1]) << 32 | word[0]) %
@@ -74,9 +74,9 @@ struct Random {
  private:
   std::array<std::uint32_t, 2> key() const { return {low(seed), high(seed)}; }
   static constexpr int chunk = 64;
-  /// The numbers of a chunk of counters, which are used up. Plain loops for the integers and Eigen
-  /// arrays for log, sin and cos, so that the compiler vectorises all of it; a function of its own,
-  /// so that it is compiled once.
+  /// Converts a chunk of counters, which is overwritten, to random numbers. Plain loops for the
+  /// integers and Eigen arrays for log, sin and cos, so that the compiler vectorises everything; a
+  /// separate function, so that it is compiled only once.
   template <class Scalar, bool Normal>
   [[gnu::noinline]] void convert(std::uint32_t (&c)[4][chunk],
                                  Eigen::Array<Scalar, chunk, 1> (&u)[4]) const {
@@ -89,7 +89,7 @@ struct Random {
         c[1][i] = low(q), c[3][i] = low(p);
       }
     for (int j = 0; j < 4; ++j)
-      for (int i = 0; i < chunk; ++i)  // the upper bits, centred and exact: never 0, never 1
+      for (int i = 0; i < chunk; ++i)  // the upper bits, centred and exact: never 0 or 1
         u[j][i] =
             (static_cast<Scalar>(static_cast<std::int32_t>(c[j][i] >> (32 - bits))) + Scalar(0.5)) *
             (Scalar(1) / (1u << bits));
@@ -109,16 +109,17 @@ struct Random {
 };
 
 namespace detail {
-/// n points that fill the unit cube evenly are the fractional parts of shift + i·step: i/n in the
-/// first coordinate, multiples of irrational numbers in the others. This is the step of coordinate
-/// j.
+/// The fractional parts of shift + i·step are n quasi-random points that fill the unit cube evenly:
+/// i/n in the first coordinate, multiples of irrational numbers in the others. Returns the step of
+/// coordinate j.
 inline double lattice_step(int dim, int j, long n) {
-  double root = 1.5;  // of r^dim = r + 1, the golden ratio in two dimensions: the other
-                      // coordinates' steps are r⁻¹, r⁻², …
+  // The root r of r^dim = r + 1, the golden ratio in two dimensions: the steps of the other
+  // coordinates are r⁻¹, r⁻², ….
+  double root = 1.5;
   for (int i = 0; i < 60; ++i) root = std::pow(1 + root, 1.0 / dim);
   return j == 0 ? 1.0 / static_cast<double>(n) : std::pow(root, -j);
 }
-/// Neighbouring seeds become unrelated ones (the finaliser of SplitMix64).
+/// Maps neighbouring seeds to unrelated ones (the finaliser of SplitMix64).
 constexpr std::uint64_t mixed_seed(std::uint64_t x) {
   x += 0x9E3779B97F4A7C15u;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;

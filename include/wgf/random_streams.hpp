@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The registry of random streams: who draws which numbers of Random, addressed by (seed, stream,
-// index, point). Measures on the host use small stream numbers with seeds of their own.
+// The registry of random streams: which part of the library draws which numbers of Random,
+// addressed by (seed, stream, index, point). Measures on the host use small stream numbers and
+// their own seeds.
 #include <cstdint>
 
 namespace wgf {
 
-/// Streams of random numbers that a term may use.
+/// The number of random streams that a term may use.
 inline constexpr std::uint32_t streams_of_a_term = 16;
 
 namespace detail {
 enum Stream : std::uint32_t {
   batch_stream = 1001,     ///< batches of P_k
-  offset_stream = 1002,    ///< where a pass over the population begins; particles spread over it
-  pool_stream = 1003,      ///< the seed of the population's draws of P_0
+  offset_stream = 1002,    ///< start of a pass over the population; strata that represent it
+  pool_stream = 1003,      ///< seed of the population's draws from P_0
   forward_stream = 1004,   ///< particles that represent P_k in a forward half
-  cloud_stream = 1005,     ///< the seed of particles that represent a Gaussian P_k
-  held_out_stream = 1006,  ///< the seed of samples that training never sees
+  cloud_stream = 1005,     ///< seed of the particles that represent a Gaussian P_k
+  held_out_stream = 1006,  ///< seed of samples that are never used in training
   map_stream = 1010,       ///< the map's initial parameters
-  dual_stream = 1100       ///< the first term's; each term has streams_of_a_term
+  dual_stream = 1100       ///< of the first term; each term has streams_of_a_term
 };
 }  // namespace detail
 

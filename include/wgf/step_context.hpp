@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What a term of the functional gets when a step begins.
+// The data that a term of the functional receives when a step begins.
 #include <optional>
 
 #include "frame.hpp"
@@ -8,17 +8,17 @@
 
 namespace wgf {
 
-/// A step of the flow on the runtime R, before its first iteration: when it is, and the law P from
-/// which its JKO step starts (P_k, or where a forward half or an extrapolation has moved it).
+/// A step of the flow on the runtime R, before its first iteration: its time, and the law P from
+/// which its JKO step starts (P_k, or P_k moved by a forward half or an extrapolation).
 template <class R>
 struct StepContext {
-  double time;       ///< at which the terms are evaluated: the end of a backward step
+  double time;       ///< time at which the terms are evaluated: the end of a backward step
   double step_size;  ///< a of the JKO step
-  int step;          ///< its number, from 1
-  Frame frame;       ///< the coordinates in which it is solved
+  int step;          ///< number of the step, from 1
+  Frame frame;       ///< coordinates in which the step is solved
   Gaussian moments;  ///< mean and covariance of P, in x
   typename R::PointsView particles;  ///< samples of P, in the coordinates of the step
-  /// log P at these samples, as one coordinate a point, where the population carries them.
+  /// log P at these samples, as one-dimensional points, if the population provides it.
   std::optional<typename R::PointsView> log_densities{};
 };
 

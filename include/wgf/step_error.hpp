@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What a step throws when it cannot go on.
+// The error thrown when a step cannot continue.
 #include <stdexcept>
 #include <string>
 
@@ -8,13 +8,13 @@ namespace wgf {
 
 /// What went wrong in a step.
 enum class Fault {
-  failed,      ///< a user's function threw, memory was short, a scheme refused: nothing that other
-               ///< rates would mend
+  failed,      ///< a user's function threw, memory ran out, or a scheme refused: not recoverable by
+               ///< changing learning rates
   not_finite,  ///< the log-density, its gradient, a network or a particle is not finite
-  exploded,    ///< the objective rose far above where the step began
-  collapsed,   ///< the cloud lost a dimension
-  saturated  ///< the dual networks tell the cloud and their base apart with certainty, and have no
-             ///< more to say
+  exploded,    ///< the objective rose far above its value at the start of the step
+  collapsed,   ///< the particles became degenerate in some direction
+  saturated  ///< the dual networks separate the particles from their reference with certainty, and
+             ///< give no further information
 };
 
 /// A step failed.
@@ -27,7 +27,7 @@ class StepError : public std::runtime_error {
         iteration_(iteration),
         fault_(fault) {}
   Fault fault() const { return fault_; }
-  /// The JKO step, and its iteration, that failed; both from 1.
+  /// The JKO step that failed and the iteration in which it failed, both from 1.
   int step() const { return step_; }
   int iteration() const { return iteration_; }
 

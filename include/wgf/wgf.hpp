@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Everything of the library but the known answers of reference/, of which only Langevin dynamics is
-// here: few programs want them, and the eigensolver of ornstein_uhlenbeck.hpp alone would cost
-// every user two seconds of compilation.
+// Includes the whole library except for the exact solutions in exact/, of which it includes only
+// Langevin dynamics: few programs need them, and the eigensolver of ornstein_uhlenbeck.hpp alone
+// would add two seconds to every compilation.
 #if __cplusplus < 202002L
 #error "wgf needs C++20: compile with -std=c++20"
 #endif

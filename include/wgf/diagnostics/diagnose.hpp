@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// All diagnostics that apply to a flow, and what they say together.
+// All diagnostics that apply to a flow, and their overall verdict.
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -15,24 +15,24 @@
 
 namespace wgf {
 
-/// Options of diagnose; the result is a function of the seed. The seeds of the parts are derived
-/// from it.
+/// Options of diagnose. The result is a function of the seed, from which the seeds of the
+/// individual diagnostics are derived.
 struct DiagnosticOptions {
-  long samples = 10'000;  ///< of the flow, at least 25 and more than dimensions
+  long samples = 10'000;  ///< drawn from the flow, at least 25 and more than the dimension
   std::uint64_t seed = 0;
   SteinOptions stein{};
   MissedMassOptions missed_mass{};
-  std::vector<Progress> history{};  ///< a Recorder's, for the energy
+  std::vector<Progress> history{};  ///< of a Recorder, for the energy
   std::optional<double> energy_tolerance{};
 };
 
-/// The diagnostics that applied.
+/// The results of the diagnostics that apply.
 struct Diagnosis {
   std::optional<ImportanceSampling> importance;
   std::optional<SteinDiscrepancy> stein;
   std::optional<MissedMass> missed_mass;
   std::optional<EnergyDecay> energy;
-  std::vector<std::string> lines;  ///< a summary of each, and why one does not apply
+  std::vector<std::string> lines;  ///< a summary of each, or why it does not apply
   Verdict verdict = Verdict::inconclusive;
   std::string overall;  ///< one line
 
@@ -44,15 +44,16 @@ struct Diagnosis {
   }
 };
 
-/// Whether the samples of a flow are any good for the target: its importance weights, the Stein
-/// discrepancy, the missed mass, and with a history the energy. Where P_0 has no density (an
-/// Empirical, say) the first and the third do not apply. \param target log p up to a constant, with
-/// or without its gradient, as kl() takes it. \throws std::invalid_argument as the parts do.
+/// Checks how well the samples of a flow represent the target, by importance weights, the Stein
+/// discrepancy, the missed mass and, given a history, the energy. If P_0 has no density (an
+/// Empirical, for example), the first and the third do not apply.
+/// \param target log p up to a constant, with or without its gradient, as for kl().
+/// \throws std::invalid_argument as the individual diagnostics do.
 template <class Flow, class T>
 Diagnosis diagnose(const Flow& flow, const T& target, const DiagnosticOptions& options = {}) {
   const auto seed = [&](std::uint64_t part) {
     return detail::mixed_seed(options.seed + 0x43455254u + part);
-  };  // not those of training
+  };  // different from the seeds of training
   Diagnosis result;
   Particles x;
   std::string found, open;

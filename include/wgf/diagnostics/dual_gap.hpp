@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Whether dual networks know the law of the particles, or the particles by heart: their bound where
-// they were trained, and elsewhere.
+// Whether dual networks have learnt the law of the particles or overfit the particles: compares
+// their bound on the training particles with that on fresh ones.
 #include <cmath>
 #include <string>
 
@@ -9,17 +9,16 @@
 
 namespace wgf {
 
-/// A dual term's bound E_P[A(u)] − E_base[B(u)] (eq. 8), times its weight, as averages over
-/// batches. JkoSolver::State::dual_gaps computes it.
+/// The bound E_P[A(u)] − E_Γ[B(u)] of a dual term with reference Γ (eq. 8), times its weight,
+/// averaged over batches. JkoSolver::State::dual_gaps computes it.
 struct DualGap {
   double seen;  ///< over particles of the pool, on which the map and the dual network were trained
   double held_out;  ///< over fresh draws of P_0, pushed through all maps
   double error;     ///< standard error of their difference
 
-  /// By how much the bound is better on what it was trained on.
+  /// By how much the bound is larger on the training particles.
   double gap() const { return seen - held_out; }
-  /// A fault: the gap is more than four times its error, and more than a twentieth of the value, or
-  /// of 1.
+  /// A problem if the gap is more than four times its error and more than 0.05·(1 + |held_out|).
   Verdict verdict() const {
     if (!std::isfinite(gap()) || !std::isfinite(error)) return Verdict::inconclusive;
     return gap() > 4 * error && gap() > 0.05 * (1 + std::abs(held_out)) ? Verdict::problem

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Whether a run went downhill as JKO steps must: F(P_{k+1}) + W₂²(P_{k+1}, P_k)/(2a) ≤ F(P_k), for
-// P_k itself competes in (4).
+// Whether a run decreases the functional as JKO steps must: F(P_{k+1}) + W₂²(P_{k+1}, P_k)/(2a) ≤
+// F(P_k), since P_k itself is admissible in (4).
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -15,22 +15,22 @@
 
 namespace wgf {
 
-/// One step of a run, from the second on, all in the units of F.
+/// One step of a run, from the second on; all quantities in units of F.
 struct EnergyStep {
   int step;           ///< its number, from 1
-  double functional;  ///< F after it, as far as it can be seen in samples
-  double decrease;    ///< of F from the step before
+  double functional;  ///< F after the step, estimated from samples
+  double decrease;    ///< of F since the previous step
   double transport;   ///< E|X − T(X)|²/(2a)
   bool holds;         ///< transport ≤ decrease + tolerance
 };
 
-/// The JKO inequality over a run.
+/// The JKO energy inequality over a run.
 struct EnergyDecay {
   std::vector<EnergyStep> steps;
   double tolerance = 0;
   std::string unknown{};  ///< why there is no answer; empty otherwise
 
-  /// Steps that fail it.
+  /// The number of steps that violate the inequality.
   long failures() const {
     return std::count_if(steps.begin(), steps.end(), [](const EnergyStep& s) { return !s.holds; });
   }
@@ -61,11 +61,13 @@ struct EnergyDecay {
   }
 };
 
-/// The inequality at every finished step of a Recorder's history but the first, before which F was
-/// not seen. For the backward scheme; where a step has a forward half or is extrapolated, what
-/// observers are told is not what it says. \param tolerance by how much it may fail, in units of F:
-/// both sides are means over a batch. If not given, three standard deviations of their difference,
-/// as the reports of the last thirds of steps scatter. \throws std::invalid_argument for a negative
+/// Checks the inequality for every finished step of a Recorder's history except the first, before
+/// which F is not known. For the backward scheme only: if a step has a forward half or is
+/// extrapolated, the inequality does not apply to the reported values.
+/// \param tolerance by how much the inequality may be violated, in units of F, since both sides are
+/// means over a batch. By default three standard deviations of their difference, estimated from the
+/// reports in the last third of each step.
+/// \throws std::invalid_argument for a negative tolerance.
 /// tolerance.
 inline EnergyDecay energy_decay(const std::vector<Progress>& history,
                                 std::optional<double> tolerance = {}) {
@@ -73,8 +75,8 @@ inline EnergyDecay energy_decay(const std::vector<Progress>& history,
     throw std::invalid_argument("wgf::energy_decay: the tolerance must not be negative, got " +
                                 std::to_string(*tolerance));
   EnergyDecay result;
-  // Half the mean square of differences of successive reports is their variance, whatever slow
-  // trend there is.
+  // Half the mean square of the differences between successive reports estimates their variance,
+  // independently of slow trends.
   double before_squares = 0, after_squares = 0;
   long differences = 0;
   const Progress *last = nullptr, *previous = nullptr;

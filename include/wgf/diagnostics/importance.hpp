@@ -20,15 +20,16 @@
 
 namespace wgf {
 
-/// A generalised Pareto law on (0, ∞): P(X > x) = (1 + shape·x/scale)^{−1/shape}. Its moments below
-/// the order 1/shape are finite; a negative shape has a bounded support.
+/// The generalised Pareto distribution on (0, ∞): P(X > x) = (1 + shape·x/scale)^{−1/shape}. Its
+/// moments of order below 1/shape are finite; for a negative shape the support is bounded.
 struct GeneralisedPareto {
   double shape, scale;
 
-  /// The law that fits `ascending`, at least five values above 0 in ascending order, by the
-  /// posterior mean of Zhang and Stephens (Technometrics 51, 2009); the shape is then drawn to ½ as
-  /// by ten more values (Vehtari et al., appendix C). \throws std::invalid_argument for fewer
-  /// values, or such as are not positive, finite and ascending.
+  /// The distribution fitted to `ascending`, at least five positive values in ascending order, by
+  /// the posterior mean of Zhang and Stephens (Technometrics 51, 2009). The shape is then shrunk
+  /// towards ½ with the weight of ten further values (Vehtari et al., appendix C).
+  /// \throws std::invalid_argument for fewer values, or values that are not positive, finite and
+  /// ascending.
   static GeneralisedPareto fit(const Eigen::VectorXd& ascending) {
     const Eigen::Index n = ascending.size();
     if (n < 5)
@@ -42,7 +43,7 @@ struct GeneralisedPareto {
     const double quartile =
         ascending[static_cast<Eigen::Index>(static_cast<double>(n) / 4 + 0.5) - 1];
     const auto shape_at = [&](double theta) { return (-theta * ascending.array()).log1p().mean(); };
-    // The profile likelihood on a grid of θ = −shape/scale, which becomes the weights of a mean.
+    // The profile likelihood on a grid of θ = −shape/scale gives the weights of the posterior mean.
     const int points = 30 + static_cast<int>(std::sqrt(static_cast<double>(n)));
     Eigen::ArrayXd theta(points), log(points);
     for (int j = 0; j < points; ++j) {
@@ -55,29 +56,29 @@ struct GeneralisedPareto {
                  count = static_cast<double>(n);
     return {(count * shape + 5) / (count + 10), -shape / mean};
   }
-  /// The value below which the law has the probability p.
+  /// The quantile of the distribution at probability p.
   double quantile(double p) const {
     return shape == 0 ? -scale * std::log1p(-p)
                       : scale * std::expm1(-shape * std::log1p(-p)) / shape;
   }
 };
 
-/// Weights w = p/q of n draws from q, for an unnormalised target p with the integral Z, and what
-/// they are worth.
+/// Weights w = p/q of n draws from q, for an unnormalised target p with integral Z, and their
+/// reliability.
 struct ImportanceSampling {
   Particles
-      particles;  ///< d × n, the draws; empty where the weights were made of log-densities alone
-  Eigen::VectorXd log_weights;  ///< n, smoothed and normalised: their exponentials have the sum 1
-  double effective_sample_size = 0;  ///< 1/Σw², between 1 and n: as many draws of p would do
-  double pareto_k = 0;  ///< k̂, the shape of the weights' tail; +∞ where too few weights are
-                        ///< positive, 0 where the tail is flat
-  double log_normaliser = 0;  ///< log Z, estimated by the log of the mean weight, before smoothing:
-                              ///< Z itself without bias
+      particles;  ///< d × n, the draws; empty if the weights were computed from log-densities alone
+  Eigen::VectorXd log_weights;       ///< n, smoothed and normalised: their exponentials sum to 1
+  double effective_sample_size = 0;  ///< 1/Σw², between 1 and n: equivalent draws from p
+  double pareto_k = 0;  ///< k̂, the shape of the tail of the weights; +∞ if too few weights are
+                        ///< positive, 0 if the tail is flat
+  double log_normaliser = 0;  ///< log Z, estimated by the log of the mean weight before smoothing;
+                              ///< the estimate of Z itself is unbiased
   double standard_error = 0;  ///< of log_normaliser, by the delta method; in nats
   std::string unknown{};      ///< why there are no weights; empty otherwise
 
   long size() const { return log_weights.size(); }
-  /// min(1 − 1/log₁₀ n, 0.7): below it n draws are enough (section 3.2.4).
+  /// min(1 − 1/log₁₀ n, 0.7): n draws suffice if k̂ is below it (section 3.2.4).
   double threshold() const {
     return std::min(1 - 1 / std::log10(static_cast<double>(size())), 0.7);
   }
@@ -99,14 +100,14 @@ struct ImportanceSampling {
            detail::text("weights reliable, effective sample size %.0f of %ld, log Z = %.4f ± %.4f",
                         effective_sample_size, size(), log_normaliser, standard_error);
   }
-  /// Σ w f: the mean under the target, of n columns of values.
+  /// Σ w f, the mean under the target, for n columns of values.
   Eigen::VectorXd mean(const Particles& values) const {
     check(values);
     return values * log_weights.array().exp().matrix();
   }
-  /// `count` draws of about the target: columns of x, chosen by their weights (systematic
-  /// resampling, so in the order of x). \throws std::invalid_argument unless x has n columns and
-  /// count ≥ 1.
+  /// `count` approximate draws from the target: columns of x, chosen by their weights (systematic
+  /// resampling, hence in the order of x).
+  /// \throws std::invalid_argument unless x has n columns and count ≥ 1.
   Particles resample(const Particles& x, long count, std::uint64_t seed) const {
     check(x);
     if (count < 1)
@@ -133,10 +134,11 @@ struct ImportanceSampling {
   }
 };
 
-/// The weights of n ≥ 25 independent draws from q. \param log_target log p at the draws, up to a
-/// constant; −∞ outside of its support. \param log_proposal log q there, normalised. \throws
-/// std::invalid_argument for fewer draws, sizes that differ, log p = +∞, log q = ±∞, or what is not
-/// a number.
+/// The weights of n ≥ 25 independent draws from q.
+/// \param log_target log p at the draws, up to a constant; −∞ outside its support.
+/// \param log_proposal log q at the draws, normalised.
+/// \throws std::invalid_argument for fewer draws, sizes that differ, log p = +∞, log q = ±∞, or
+/// NaN.
 inline ImportanceSampling importance(const Eigen::VectorXd& log_target,
                                      const Eigen::VectorXd& log_proposal) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -164,8 +166,8 @@ inline ImportanceSampling importance(const Eigen::VectorXd& log_target,
   result.log_normaliser = largest + std::log(plain.mean());
   result.standard_error =
       std::sqrt((plain / plain.mean() - 1).square().sum() / count / (count - 1));
-  // The M largest weights become the quantiles of the Pareto law that fits what they exceed the
-  // next one by.
+  // The M largest weights are replaced by quantiles of the generalised Pareto distribution fitted
+  // to their excesses over the next largest weight.
   const auto tail = static_cast<Eigen::Index>(std::ceil(std::min(count / 5, 3 * std::sqrt(count))));
   std::vector<Eigen::Index> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), 0);
@@ -181,12 +183,12 @@ inline ImportanceSampling importance(const Eigen::VectorXd& log_target,
           result.log_weights[order[static_cast<std::size_t>(tail - 1 - i)]] - largest;
       exceeding[i] = -std::exp(log) * std::expm1(cutoff - log);  // in units of the largest weight
     }
-    // What is equal to rounding has no tail to be fitted.
+    // If the excesses vanish up to rounding, there is no tail to fit.
     if (exceeding[tail - 1] < 1e-9) {
       result.pareto_k = 0;
     } else {
       exceeding = exceeding.cwiseMax(
-          1e-100 * exceeding[tail - 1]);  // of equal weights, or far below the largest
+          1e-100 * exceeding[tail - 1]);  // for equal weights, or weights far below the largest
       const auto law = GeneralisedPareto::fit(exceeding);
       result.pareto_k = law.shape;
       for (Eigen::Index i = 0; i < tail; ++i) {
@@ -214,10 +216,12 @@ Eigen::VectorXd log_densities(const T& target, const Particles& x) {
 }
 }  // namespace detail
 
-/// The weights of n fresh samples of a flow, by flow.push_with_log_density: no map is inverted, so
-/// residual maps are served. Such a map may fold, and then the density is known nowhere near: where
-/// the determinant at a sample is not positive, `unknown` says so. If none of n samples met a fold,
-/// folds have less than 3/n of the mass (at 95 %). \throws std::invalid_argument for n < 25, a
+/// The weights of n fresh samples of a flow, by flow.push_with_log_density. No map is inverted, so
+/// that this also works for residual maps. Such a map may fold, in which case the density is
+/// unknown: if the determinant at a sample is not positive, `unknown` says so. If none of n samples
+/// is at a fold, folds carry less than 3/n of the mass (at 95 % confidence).
+/// \throws std::invalid_argument for n < 25, a target of another dimension, or if P_0 has no
+/// density; and as above for log-densities.
 /// target of another dimension, or where P_0 has no density; as above for log-densities.
 template <class Flow, class T>
 ImportanceSampling importance(const Flow& flow, const T& target, long n, std::uint64_t seed = 0) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Mass of the target that no sample is near: log Z by a flow's own samples against log Z by a
-// proposal that reaches further. The weights of the flow alone cannot see it: where no sample is,
-// there is no weight.
+// Mass of the target that no sample is near: compares log Z estimated from a flow's own samples
+// with log Z estimated from a wider proposal. The weights of the flow alone cannot detect it,
+// because there are no weights where there are no samples.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -18,26 +18,26 @@ namespace wgf {
 
 /// Options of missed_mass; the result is a function of the seed.
 struct MissedMassOptions {
-  /// Draws of the wider proposal; each takes one log-density.
+  /// Number of draws from the wider proposal. Each costs one evaluation of the log-density.
   long draws = 20'000;
-  /// How many times as wide as the samples the proposal is; 0: at most 3, and as wide as the draws
-  /// allow: s with draws·(√(2s² − 1)/s²)^d = 200, the effective sample size of N(0, s²I) for N(0,
-  /// I).
+  /// Width of the proposal relative to the samples. 0: as wide as the number of draws permits, but
+  /// at most 3: s with draws·(√(2s² − 1)/s²)^d = 200, the effective sample size of N(0, s²I) for
+  /// N(0, I).
   double widening = 0;
-  /// Degrees of freedom of its Student law.
+  /// Degrees of freedom of the Student distribution used as the proposal.
   int degrees = 5;
-  /// A share of the mass below it is no fault.
+  /// Missed fractions of the mass up to this are not a problem.
   double least = 0.02;
   std::uint64_t seed = 0;
 };
 
-/// How much of the target's mass the samples have missed, within reach of the wider proposal.
+/// How much of the target's mass the samples miss, as far as the wider proposal reaches.
 struct MissedMass {
-  ImportanceSampling wide;      ///< of the wider proposal
+  ImportanceSampling wide;      ///< the weights of the wider proposal
   double share = 0, error = 0;  ///< 1 − Z_own/Z_wide, and its standard error
-  double significance = 0;      ///< standard errors of (Z_wide − Z_own)/Z_wide between it and 0
-  double widening = 0;          ///< times as wide as the samples
-  double least = 0;             ///< as the options have it
+  double significance = 0;      ///< (Z_wide − Z_own)/Z_wide in standard errors
+  double widening = 0;          ///< width of the proposal relative to the samples
+  double least = 0;             ///< as in the options
   std::string unknown{};        ///< why there is no answer; empty otherwise
 
   Verdict verdict() const {
@@ -62,7 +62,8 @@ struct MissedMass {
 };
 
 namespace detail {
-/// The multivariate Student law with location m, scale matrix s²Σ of a Gaussian N(m, Σ).
+/// The multivariate Student distribution with location m and scale matrix s²Σ, for a Gaussian N(m,
+/// Σ).
 struct Student {
   const Gaussian& shape;
   double widening;
@@ -90,11 +91,12 @@ struct Student {
 };
 }  // namespace detail
 
-/// Compares `own`, the weights of samples x (d × n) by their own density, with the weights of a
-/// Student law about the same mean, its scale matrix so many times wider than the samples'
-/// covariance. It flags a missed mode, and only as far as the wider law reaches; in many dimensions
-/// that is not far. \throws std::invalid_argument for a target or weights that do not fit x,
-/// options that make no sense, and samples in a hyperplane.
+/// Compares `own`, the weights of samples x (d × n) under their own density, with the weights of a
+/// Student distribution with the same mean, whose scale matrix is the covariance of the samples
+/// times the squared widening. It detects missed modes only as far as the wider distribution
+/// reaches, which is not far in high dimensions.
+/// \throws std::invalid_argument for a target or weights that do not match x, invalid options, or
+/// samples in a hyperplane.
 template <class T>
 MissedMass missed_mass(const ImportanceSampling& own, const Particles& x, const T& target,
                        const MissedMassOptions& options = {}) {
@@ -129,8 +131,8 @@ MissedMass missed_mass(const ImportanceSampling& own, const Particles& x, const 
   result.share = 1 - ratio, result.error = ratio > 0 ? std::hypot(e_own, ratio * e_wide) : 0;
   result.significance = result.share / std::hypot(e_own, e_wide);
   // A few large weights make log Z too low far more often than too high, and one or two of them are
-  // not significant: what is flagged so stands whatever k̂ is; what is not flagged may be missed all
-  // the same.
+  // not significant. Hence a detected loss of mass is valid for any k̂, but mass can also be missed
+  // without being detected.
   if (result.verdict() == Verdict::problem) return result;
   if (result.wide.verdict() != Verdict::ok)
     result.unknown = detail::text(

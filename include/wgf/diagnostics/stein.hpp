@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The kernel Stein discrepancy with the inverse multiquadric kernel (c² + |x − y|²)^{−½}: Gorham,
-// Mackey, "Measuring sample quality with kernels", ICML 2017; its test: Liu, Lee, Jordan, "A
+// Mackey, "Measuring sample quality with kernels", ICML 2017. The test: Liu, Lee, Jordan, "A
 // kernelized Stein discrepancy for goodness-of-fit tests", ICML 2016.
 #include <algorithm>
 #include <cmath>
@@ -22,29 +22,28 @@ namespace wgf {
 
 /// Options of stein_discrepancy; the result is a function of the seed.
 struct SteinOptions {
-  /// c > 0; 0: the median distance of the points.
+  /// c > 0; 0 stands for the median distance between points.
   double scale = 0;
-  /// Measure in the coordinates where the points have covariance I: else the kernel is blind to
-  /// directions much narrower than others.
+  /// Use coordinates in which the points have covariance I. Otherwise the kernel is insensitive to
+  /// directions that are much narrower than others.
   bool whiten = true;
-  /// Points at most, drawn without replacement: the work is O(n² (d + bootstraps)), the memory n²
-  /// numbers.
+  /// Maximal number of points, drawn without replacement. The work is O(n² (d + bootstraps)), the
+  /// memory n² numbers.
   long points = 2000;
-  /// Draws of the bootstrap.
+  /// Number of bootstrap draws.
   int bootstraps = 500;
-  /// p-values below it are a fault.
+  /// p-values below this level are a problem.
   double level = 0.01;
   std::uint64_t seed = 0;
 };
 
-/// KSD² of samples to a target, and whether chance explains it.
+/// KSD² between samples and a target, and whether it can be explained by sampling noise.
 struct SteinDiscrepancy {
-  double squared = 0;     ///< a U-statistic: of the target's own samples its mean is 0, and it
-                          ///< scatters to either side
-  double p_value = 1;     ///< of as large a value for samples of the target
+  double squared = 0;     ///< a U-statistic of either sign; its mean is 0 for samples of the target
+  double p_value = 1;     ///< of a value at least this large for samples of the target
   double scale = 0;       ///< c
-  long points = 0;        ///< that took part
-  double level = 0.01;    ///< as the options have it
+  long points = 0;        ///< the number of points used
+  double level = 0.01;    ///< as in the options
   std::string unknown{};  ///< why there is no answer; empty otherwise
 
   Verdict verdict() const {
@@ -65,7 +64,8 @@ struct SteinDiscrepancy {
 
 namespace detail {
 /// κ(x, y) = tr ∇_x∇_y k + s(x)·∇_y k + s(y)·∇_x k + s(x)·s(y) k for all pairs of columns, zero on
-/// the diagonal. \param s ∇ log p at x.
+/// the diagonal.
+/// \param s ∇ log p at x.
 inline Eigen::MatrixXd stein_kernel(const Particles& x, const Particles& s, double scale) {
   const Eigen::Index d = x.rows(), n = x.cols();
   const Particles rows = x.transpose(), slopes = s.transpose();
@@ -85,7 +85,7 @@ inline Eigen::MatrixXd stein_kernel(const Particles& x, const Particles& s, doub
   }
   return kernel;
 }
-/// The median distance of different columns.
+/// The median distance between different columns.
 inline double median_distance(const Particles& x) {
   const Eigen::Index n = std::min<Eigen::Index>(x.cols(), 1000);
   std::vector<double> squares;
@@ -97,12 +97,12 @@ inline double median_distance(const Particles& x) {
 }
 }  // namespace detail
 
-/// The discrepancy of independent samples x (d × n, n ≥ 2) to the target, and the p-value of the
-/// multinomial bootstrap. It sees a wrong shape wherever samples are; it is blind to a well
-/// separated mode that has none, and to the masses of such modes. \throws std::invalid_argument for
-/// fewer samples, a target of another dimension, samples that are not finite (or lie in a
-/// hyperplane, with whiten), or options that make no sense. Where ∇ log p is not finite at a
-/// sample, `unknown` says so.
+/// The discrepancy between independent samples x (d × n, n ≥ 2) and the target, and the p-value of
+/// the multinomial bootstrap. It detects a wrong shape wherever there are samples. It does not
+/// detect well-separated modes without samples, or wrong masses of well-separated modes. If ∇ log p
+/// is not finite at a sample, `unknown` says so.
+/// \throws std::invalid_argument for fewer samples, a target of another dimension, samples that are
+/// not finite (or lie in a hyperplane, with whiten), or invalid options.
 template <class T>
 SteinDiscrepancy stein_discrepancy(Particles x, const T& target, const SteinOptions& options = {}) {
   constexpr std::uint32_t stream = 0x53544549;  // "STEI"
@@ -117,7 +117,7 @@ SteinDiscrepancy stein_discrepancy(Particles x, const T& target, const SteinOpti
     throw std::invalid_argument(
         "wgf::SteinOptions: scale must not be negative, points at least 2, bootstraps at least 1");
   const Random random{options.seed};
-  if (x.cols() > options.points) {  // Fisher and Yates, as far as needed
+  if (x.cols() > options.points) {  // partial Fisher–Yates shuffle
     for (long i = 0; i < options.points; ++i)
       x.col(i).swap(x.col(i + random.below(x.cols() - i, stream, 0, i)));
     x = x.leftCols(options.points).eval();
@@ -143,8 +143,8 @@ SteinDiscrepancy stein_discrepancy(Particles x, const T& target, const SteinOpti
   const Eigen::MatrixXd kernel = detail::stein_kernel(x, s, result.scale);
   const double count = static_cast<double>(n);
   result.squared = kernel.sum() / count / (count - 1);
-  // Under the hypothesis the statistic has the law of Σ_{i≠j} (w_i − 1/n)(w_j − 1/n) κ_ij with
-  // multinomial w, about.
+  // Under the null hypothesis the statistic is approximately distributed as Σ_{i≠j} (w_i − 1/n)(w_j
+  // − 1/n) κ_ij with multinomial w.
   constexpr int block = 64;
   Eigen::MatrixXd weights(n, block);
   int above = 0;

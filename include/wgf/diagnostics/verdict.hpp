@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What diagnostics share: what one says, how it says it, and what it asks of a target.
+// What all diagnostics share: verdicts, text formatting, and a check of the target's dimension.
 #include <cstdarg>
 #include <cstdio>
 #include <stdexcept>
@@ -8,8 +8,8 @@
 
 namespace wgf {
 
-/// A diagnostic finds a fault, finds none, or cannot tell. None found is not a proof of quality:
-/// every diagnostic has its blind side.
+/// A diagnostic finds a problem, finds none, or is inconclusive. Finding none does not prove
+/// quality: every diagnostic has blind spots.
 enum class Verdict { ok, problem, inconclusive };
 
 namespace detail {
@@ -22,7 +22,7 @@ namespace detail {
   va_end(arguments);
   return buffer;
 }
-/// \throws std::invalid_argument for a target of another dimension than the samples.
+/// \throws std::invalid_argument if the target's dimension is not that of the samples.
 template <class T>
 void check_dimension(const char* who, const T& target, int dim) {
   if (target.dim() != dim)

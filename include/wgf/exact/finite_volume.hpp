@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The finite-volume scheme of Carrillo, Chertock and Huang (2015) for ∂P = ∇·(P ∇(c W*P + V)) + κ
-// ΔP^m in a box on the line or the plane, with no flux through its boundary. It is the reference
-// for the aggregation–diffusion equation (section 4.4).
+// The finite-volume scheme of Carrillo, Chertock and Huang (2015) for ∂P/∂t = ∇·(P ∇(c W*P + V)) +
+// κ ΔP^m in a box in one or two dimensions, with no flux through its boundary. It provides
+// reference solutions of the aggregation–diffusion equation (section 4.4).
 #include <algorithm>
 #include <cmath>
 #include <complex>
@@ -21,14 +21,15 @@
 
 namespace wgf {
 
-/// Equal cells in a box of one or two dimensions. Fields on it are arrays, cells(0) × cells(1) or
-/// cells(0) × 1.
+/// A uniform grid on a box in one or two dimensions. Fields on it are arrays of size cells(0) ×
+/// cells(1) or cells(0) × 1.
 struct CellGrid {
   Eigen::VectorXd lower, upper;
   Eigen::VectorXi cells;
 
-  /// [−half_width, half_width]^dim with `cells` cells a side. \throws std::invalid_argument unless
-  /// dim is 1 or 2, half_width positive and there are at least 2 cells.
+  /// [−half_width, half_width]^dim with `cells` cells per side.
+  /// \throws std::invalid_argument unless dim is 1 or 2, half_width is positive and there are at
+  /// least 2 cells.
   static CellGrid cube(int dim, double half_width, int cells) {
     if (dim != 1 && dim != 2)
       throw std::invalid_argument("wgf::CellGrid: the grid must have one or two dimensions, got " +
@@ -45,17 +46,17 @@ struct CellGrid {
   int dim() const { return static_cast<int>(cells.size()); }
   Eigen::Index rows() const { return cells(0); }
   Eigen::Index cols() const { return dim() == 2 ? cells(1) : 1; }
-  /// The cells' sides.
+  /// The side lengths of a cell.
   Eigen::VectorXd width() const { return (upper - lower).cwiseQuotient(cells.cast<double>()); }
   double cell_volume() const { return width().prod(); }
-  /// A point of cell (i, j): its centre, or that of its part (i', j') for fractional indices.
+  /// The centre of cell (i, j). Fractional indices give other points of the cell.
   Eigen::VectorXd point(double i, double j) const {
     Eigen::VectorXd x = lower;
     x(0) += (i + 0.5) * width()(0);
     if (dim() == 2) x(1) += (j + 0.5) * width()(1);
     return x;
   }
-  /// The field of f's means over the cells, by the midpoints of `parts` parts of a cell's side.
+  /// The means of f over the cells, by the midpoint rule with `parts` parts per side of a cell.
   /// \throws std::invalid_argument for parts < 1.
   template <class F>
   Eigen::ArrayXXd means(F&& f, int parts = 4) const {
@@ -68,7 +69,7 @@ struct CellGrid {
         field(i, j) = mean(f, static_cast<double>(i), static_cast<double>(j), parts);
     return field;
   }
-  /// The mean of f over the cell (i, j).
+  /// The mean of f over cell (i, j), by the same rule.
   template <class F>
   double mean(F&& f, double i, double j, int parts) const {
     const int across = dim() == 2 ? parts : 1;
@@ -80,27 +81,28 @@ struct CellGrid {
   }
 };
 
-/// The equation ∂P = ∇·(P ∇(c W*P + V)) + κ ΔP^m, the flow of ½c E[W(X − Y)] + E[V(X)] + κ/(m−1) ∫
-/// P^m, or of κ E[log P] for m = 1.
+/// The equation ∂P/∂t = ∇·(P ∇(c W*P + V)) + κ ΔP^m, the gradient flow of
+/// ½c E[W(X − Y)] + E[V(X)] + κ/(m−1) ∫ P^m, where the last term is κ E[log P] for m = 1.
 struct AggregationDiffusion {
   std::function<double(const Eigen::VectorXd&)> interaction =
-      {};               ///< W, even; none for W = 0. It may be infinite at 0 if it is integrable.
+      {};               ///< W, even; empty for W = 0. It may be infinite at 0 if it is integrable.
   double strength = 1;  ///< c
-  std::function<double(const Eigen::VectorXd&)> potential = {};  ///< V; none for V = 0
+  std::function<double(const Eigen::VectorXd&)> potential = {};  ///< V; empty for V = 0
   double diffusion = 0;                                          ///< κ ≥ 0
   double exponent = 1;                                           ///< m ≥ 1
 };
 
-/// Cell means of P, of second order in time (Heun's method) and in space, but at the edge of a
-/// support steeper than a kink: the L¹ error from a Barenblatt profile falls like h² for m = 2,
-/// like h^{4/3} for m = 3. They stay nonnegative, and their sum is conserved to rounding error. A
-/// step costs two convolutions; its length follows from the greatest velocity and diffusivity. It
-/// is a Measure: samples are of the density that is constant in each cell.
+/// Cell means of P. The scheme is of second order in time (Heun's method) and in space, except
+/// where P is steeper than a kink at the edge of its support: the L¹ error for a Barenblatt profile
+/// decreases like h² for m = 2 and like h^{4/3} for m = 3. The means stay nonnegative, and their
+/// sum is conserved up to rounding error. A time step takes two convolutions; its length is
+/// determined by the largest velocity and diffusivity. The class is a Measure: samples are drawn
+/// from the piecewise constant density.
 class FiniteVolume {
  public:
   /// \param density cell means at time 0, nonnegative, of any total mass.
-  /// \throws std::invalid_argument for a grid that is none, a field of another size, negative or
-  /// not finite, or an equation that makes no sense.
+  /// \throws std::invalid_argument for an invalid grid, a density that does not match the grid or
+  /// has negative or non-finite values, or an invalid equation.
   FiniteVolume(CellGrid grid, AggregationDiffusion equation, Eigen::ArrayXXd density)
       : grid_(std::move(grid)), equation_(std::move(equation)), density_(std::move(density)) {
     check();
@@ -120,9 +122,9 @@ class FiniteVolume {
   /// The cell means.
   const Eigen::ArrayXXd& density() const { return density_; }
 
-  /// Solves up to the time `to`, not before time().
-  /// \throws std::invalid_argument for an earlier time; std::runtime_error if steps become too
-  /// short to get on.
+  /// Solves up to time `to`, which must not be before time().
+  /// \throws std::invalid_argument for an earlier time; std::runtime_error if the time steps become
+  /// too small.
   void advance(double to) {
     if (!(to >= time_) || !std::isfinite(to))
       throw std::invalid_argument("wgf::FiniteVolume::advance: the time must not be before " +
@@ -131,10 +133,10 @@ class FiniteVolume {
     while (time_ < to) {
       const double limit = 0.9 / derivative(density_, rate);
       const double left = to - time_;
-      // The last two steps share what is left: no step is tiny.
+      // The last two steps share the remaining time equally, so that no step is tiny.
       double dt = left <= limit ? left : std::min(limit, 0.5 * left);
-      // The second stage's velocities are others than those that set dt; if they need a shorter
-      // step, it is taken.
+      // dt was chosen for the velocities of the first stage. If those of the second stage require a
+      // shorter step, dt is halved.
       for (;; dt /= 2) {
         if (!(dt > 1e-14 * (1 + std::abs(to)) || dt == left))
           throw std::runtime_error(
@@ -154,7 +156,7 @@ class FiniteVolume {
 
   /// ∫ P.
   double mass() const { return density_.sum() * grid_.cell_volume(); }
-  /// ∫ |x|² P, with the cells' masses in their centres.
+  /// ∫ |x|² P, with the mass of each cell at its centre.
   double second_moment() const {
     double sum = 0;
     for (Eigen::Index j = 0; j < density_.cols(); ++j)
@@ -162,7 +164,7 @@ class FiniteVolume {
         sum += density_(i, j) * centre(i, j).squaredNorm();
     return sum * grid_.cell_volume();
   }
-  /// ½c E[W(X − Y)] + E[V(X)] + the diffusion's energy; it does not rise.
+  /// ½c E[W(X − Y)] + E[V(X)] + the energy of the diffusion; it does not increase in time.
   double energy() const {
     const double m = equation_.exponent;
     Eigen::ArrayXXd e = density_ * (external_ + 0.5 * equation_.strength * convolution(density_));
@@ -174,7 +176,7 @@ class FiniteVolume {
     }
     return e.sum() * grid_.cell_volume();
   }
-  /// The mean of the cell that x is in; 0 outside the box.
+  /// The mean over the cell that contains x; 0 outside the box.
   double value_at(const Eigen::VectorXd& x) const {
     if (x.size() != dim())
       throw std::invalid_argument("wgf::FiniteVolume::value_at: the point must have " +
@@ -189,8 +191,8 @@ class FiniteVolume {
     return density_(clamped(index(0), density_.rows()),
                     dim() == 2 ? clamped(index(1), density_.cols()) : 0);
   }
-  /// The centre of the fullest cell (the first of several), moved to the top of the parabolas
-  /// through it and its neighbours.
+  /// The centre of the cell with the largest mean (the first of several), moved to the vertex of
+  /// the parabolas through it and its neighbours.
   Eigen::VectorXd peak() const {
     Eigen::Index i = 0, j = 0;
     density_.maxCoeff(&i, &j);
@@ -205,7 +207,8 @@ class FiniteVolume {
       dj = shift(density_(i, j - 1), density_(i, j), density_(i, j + 1));
     return grid_.point(static_cast<double>(i) + di, static_cast<double>(j) + dj);
   }
-  /// n independent draws, a function of the seed: a cell by its mass, then uniform in it.
+  /// n independent draws, a function of the seed: a cell with probability proportional to its mass,
+  /// then a uniform point in it.
   /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
     if (n < 1)
@@ -219,7 +222,7 @@ class FiniteVolume {
     const Particles u = standard_uniforms(1 + dim(), n, seed, stream);
     Particles x(dim(), n);
     for (Eigen::Index s = 0; s < n; ++s) {
-      // u < 1, but rounding may make the product the sum itself.
+      // u < 1, but the product may be rounded to the sum itself.
       auto found = std::upper_bound(below.begin(), below.end(), u(0, s) * sum);
       if (found == below.end()) found = std::lower_bound(below.begin(), below.end(), sum);
       const auto cell = static_cast<Eigen::Index>(found - below.begin());
@@ -264,8 +267,8 @@ class FiniteVolume {
     return grid_.point(static_cast<double>(i), static_cast<double>(j));
   }
 
-  // out = ∂P at p. Returns 1/dt for the longest Euler step that keeps p nonnegative and diffusion
-  // stable.
+  // out = ∂P/∂t at p. Returns 1/dt for the longest Euler step that keeps p nonnegative and the
+  // diffusion stable.
   double derivative(const Eigen::ArrayXXd& p, Eigen::ArrayXXd& out) const {
     const double m = equation_.exponent;
     Eigen::ArrayXXd xi = external_;  // the velocity is −∇ξ
@@ -282,10 +285,10 @@ class FiniteVolume {
     return rate + 2 * equation_.diffusion * m * std::pow(p.maxCoeff(), m - 1) *
                       h.array().square().inverse().sum();
   }
-  // Adds minus the divergence of the flux along columns to `out`; returns the greatest speed. At a
-  // face P is taken from the side that the flow comes from, where it is linear with a limited
-  // slope: the means of the neighbours bound it, so that it is not negative. Linear diffusion,
-  // whose ξ = log P has no value at 0, has the flux of central differences instead.
+  // Adds minus the divergence of the flux along columns to `out`; returns the largest speed. The
+  // value of P at a face is taken from the upwind cell, in which P is linear with a limited slope:
+  // it is bounded by the means of the neighbouring cells and therefore not negative. Linear
+  // diffusion, for which ξ = log P is undefined at 0, has the flux of central differences instead.
   double add_flux(const Eigen::ArrayXXd& p, const Eigen::ArrayXXd& xi, double h,
                   Eigen::ArrayXXd& out) const {
     const Eigen::Index n = p.rows();
@@ -314,7 +317,7 @@ class FiniteVolume {
     return fastest;
   }
 
-  // The next length ≥ n that the FFT likes: a multiple of 4 without prime factors above 5.
+  // The smallest length ≥ n with a fast FFT: a multiple of 4 without prime factors above 5.
   static Eigen::Index padded(Eigen::Index n) {
     for (n = (n + 3) / 4 * 4;; n += 4) {
       Eigen::Index rest = n;
@@ -323,8 +326,8 @@ class FiniteVolume {
       if (rest == 1) return n;
     }
   }
-  // W at the differences of cells, its mean over a cell where it is infinite; then its spectrum on
-  // twice the box, so that nothing wraps.
+  // W at the differences of cell centres, or its mean over a cell where it is infinite; then its
+  // spectrum on a box of twice the size, so that the convolution does not wrap around.
   void prepare_kernel() {
     const Eigen::Index rows = grid_.rows(), cols = grid_.cols();
     padded_rows_ = padded(2 * rows - 1), padded_cols_ = dim() == 2 ? padded(2 * cols - 1) : 1;
@@ -347,7 +350,7 @@ class FiniteVolume {
     kernel_ *= grid_.cell_volume() /
                static_cast<double>(padded_rows_ * padded_cols_);  // the transforms are unscaled
   }
-  // The spectrum of a padded column of reals into row j of `spectrum`.
+  // Writes the spectrum of a padded real column to row j of `spectrum`.
   void transform_column(const double* column, Eigen::Index j, Eigen::ArrayXXcd& spectrum) const {
     bins_.resize(padded_rows_ / 2 + 1);
     fft_.fwd(bins_.data(), column, padded_rows_);
@@ -366,7 +369,7 @@ class FiniteVolume {
       else spectrum.col(b) = line_;
     }
   }
-  // W*p in the cells' centres, by the FFT of the padded field; 0 without interaction.
+  // W*p at the cell centres, by the FFT of the padded field; 0 without interaction.
   Eigen::ArrayXXd convolution(const Eigen::ArrayXXd& p) const {
     Eigen::ArrayXXd result = Eigen::ArrayXXd::Zero(p.rows(), p.cols());
     if (!equation_.interaction) return result;
@@ -391,8 +394,7 @@ class FiniteVolume {
   Eigen::ArrayXXd density_, external_;
   double time_ = 0;
   Eigen::Index padded_rows_ = 0, padded_cols_ = 0;
-  Eigen::ArrayXXcd
-      kernel_;  // a row a frequency of the second coordinate, a column one of the first
+  Eigen::ArrayXXcd kernel_;  // rows: frequencies of the second coordinate, columns: of the first
   mutable Eigen::FFT<double> fft_;
   mutable Eigen::ArrayXXcd spectrum_;  // scratch
   mutable Eigen::ArrayXcd bins_, line_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The unadjusted Langevin algorithm x ← x + h ∇ log q(x) + √(2h) ξ: particles that follow the
-// Fokker–Planck flow of KL(·‖q) to O(h).
+// The unadjusted Langevin algorithm x ← x + h ∇ log q(x) + √(2h) ξ: its particles follow the
+// Fokker–Planck flow of KL(·‖q) up to O(h).
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -17,15 +17,17 @@
 
 namespace wgf {
 
-/// Moves every particle independently for `time`, in equal steps of at most `dt`. A function of the
-/// seed; its noise is independent of a cloud that was sampled with the same seed. \param target
-/// dim() and gradient(x) = ∇ log q(x), q up to a constant, or any Target that kl() takes. If it has
-/// gradients(x, out) for all columns at once, that is used. \param start d × n. \param time in
-/// units of the flow's time, 0 or more. \param dt the longest step; stable below 2 divided by the
-/// greatest curvature of −log q. \throws std::invalid_argument for another dimension than the
-/// target's, particles that are not finite, times that make no sense, or a gradient of another
-/// size. \throws std::runtime_error if the particles leave the finite numbers, since dt is too
-/// long.
+/// Moves every particle independently for `time`, in equal steps of at most `dt`. The result is a
+/// function of the seed; the noise is independent of particles that were sampled with the same
+/// seed.
+/// \param target dim() and gradient(x) = ∇ log q(x), q up to a constant, or any Target that kl()
+/// accepts. If it has gradients(x, out) for all columns at once, that is used.
+/// \param start d × n.
+/// \param time in units of the flow's time, 0 or more.
+/// \param dt the longest step; stable below 2 divided by the largest curvature of −log q.
+/// \throws std::invalid_argument for particles of another dimension than the target, particles that
+/// are not finite, invalid times, or a gradient of the wrong size.
+/// \throws std::runtime_error if particles become non-finite because dt is too large.
 template <class Target>
 Particles langevin(const Target& target, Particles start, double time, double dt,
                    std::uint64_t seed) {
@@ -40,7 +42,7 @@ Particles langevin(const Target& target, Particles start, double time, double dt
                                 std::to_string(time));
   if (!(dt > 0))
     throw std::invalid_argument("wgf::langevin: dt must be positive, got " + std::to_string(dt));
-  // time/dt is rarely a whole number in binary: a rounding error must not cost a step.
+  // time/dt is rarely an integer in binary: a rounding error must not add a step.
   const double count =
       time > 0
           ? std::max(1.0, std::ceil(time / dt * (1 - 4 * std::numeric_limits<double>::epsilon())))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Ornstein–Uhlenbeck, the Fokker–Planck flow of KL(·‖Q) for Q ∝ exp(−½(x − b)ᵀA(x − b)), in closed
-// form: the PDE, the exact JKO iterates and those of the midpoint scheme.
+// The Ornstein–Uhlenbeck process, the Fokker–Planck flow of KL(·‖Q) for Q ∝ exp(−½(x − b)ᵀA(x −
+// b)), in closed form: the solution of the PDE and the exact iterates of the JKO and midpoint
+// schemes.
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
@@ -15,25 +16,26 @@
 
 namespace wgf {
 
-/// Everything about the flow from N(0, I) to N(b, A⁻¹) is known. The law at time t gives a scheme's
-/// total error, the scheme's exact iterate the optimiser's part in it: what a perfect minimisation
-/// with step size a would return.
+/// The flow from N(0, I) to N(b, A⁻¹) in closed form. The law at time t gives the total error of a
+/// scheme. The exact iterate of the scheme, which a perfect minimisation with step size a would
+/// return, gives the part of the error that is due to the optimiser.
 class OrnsteinUhlenbeck {
  public:
-  /// \param precision A, d × d, symmetric and positive definite; \param b the target's mean.
-  /// \throws std::invalid_argument for sizes that differ, or a precision that is not symmetric and
+  /// \param precision A, d × d, symmetric and positive definite.
+  /// \param b the mean of the target.
+  /// \throws std::invalid_argument if the sizes differ, or the precision is not symmetric and
   /// positive definite.
   OrnsteinUhlenbeck(const Eigen::MatrixXd& precision, Eigen::VectorXd b)
       : OrnsteinUhlenbeck(checked(precision, b), b) {}
-  /// A random target: its covariance has eigenvalues uniform in [½, 1] and a random basis, b ~ N(0,
-  /// I) (section 4.2).
+  /// A random target: the eigenvalues of its covariance are uniform in [½, 1], its eigenbasis is
+  /// random, and b ~ N(0, I) (section 4.2).
   static OrnsteinUhlenbeck random(int dim, std::uint64_t seed) {
     if (dim < 1)
       throw std::invalid_argument("wgf::OrnsteinUhlenbeck: the dimension must be at least 1, got " +
                                   std::to_string(dim));
-    // The Q of a Gaussian matrix's QR decomposition with positive diagonal of R has Haar's law
-    // (Mezzadri, 2007). By Cholesky, twice: the second time mends what rounding did to the first's
-    // orthogonality.
+    // The factor Q of a Gaussian matrix's QR decomposition, with a positive diagonal of R, is Haar
+    // distributed (Mezzadri, 2007). It is computed by Cholesky twice: the second pass restores the
+    // orthogonality that the first loses to rounding.
     Eigen::MatrixXd basis = standard_normals(dim, dim, seed, stream);
     for (int pass = 0; pass < 2; ++pass) {
       const Eigen::MatrixXd gram = detail::product(basis.transpose(), basis);
@@ -50,8 +52,8 @@ class OrnsteinUhlenbeck {
   /// Q = N(b, A⁻¹).
   const Gaussian& target() const { return target_; }
 
-  /// The law at time t ≥ 0 from N(0, I): mean (I − e^{−At})b, covariance A⁻¹(I − e^{−2At}) +
-  /// e^{−2At}.
+  /// The law at time t ≥ 0, starting from N(0, I): mean (I − e^{−At})b, covariance A⁻¹(I −
+  /// e^{−2At}) + e^{−2At}.
   Gaussian at(double t) const {
     if (!(t >= 0))
       throw std::invalid_argument(
@@ -60,19 +62,20 @@ class OrnsteinUhlenbeck {
     return in_basis(mean, -(-2 * t * rates_).expm1() / rates_ + (-2 * t * rates_).exp());
   }
 
-  /// argmin_P W₂²(P, p)/(2a) + KL(P‖Q), exactly. With σ the root of p's covariance: m' = (I +
-  /// aA)⁻¹(m + aAb), σ' = ½(I + aA)⁻¹[σ + (σ² + 4a(I + aA))^½]. \param p must have a covariance
-  /// that commutes with A, as all iterates from an isotropic Gaussian do; \param step_size a > 0.
-  /// \throws std::invalid_argument if it does not, or for another dimension, or a step size that is
-  /// not positive.
+  /// argmin_P W₂²(P, p)/(2a) + KL(P‖Q), exactly. With σ the square root of p's covariance:
+  /// m' = (I + aA)⁻¹(m + aAb), σ' = ½(I + aA)⁻¹[σ + (σ² + 4a(I + aA))^½].
+  /// \param p its covariance must commute with A, as for all iterates from an isotropic Gaussian.
+  /// \param step_size a > 0.
+  /// \throws std::invalid_argument if the covariance does not commute with A, the dimension is
+  /// wrong, or the step size is not positive.
   Gaussian jko_iterate(const Gaussian& p, double step_size) const {
     check(step_size);
     if (p.dim() != dim())
       throw std::invalid_argument(
           "wgf::OrnsteinUhlenbeck::jko_iterate: the Gaussian must have dimension " +
           std::to_string(dim()) + ", got " + std::to_string(p.dim()));
-    // Covariances that commute with A but not with its computed basis exist (A may have equal
-    // eigenvalues), hence matrices, not eigenvalues.
+    // If A has equal eigenvalues, a covariance can commute with A without being diagonal in the
+    // computed basis. Hence matrices, not eigenvalues.
     const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(dim(), dim()), &s = p.covariance();
     const Eigen::MatrixXd a = spectral(basis_, rates_);
     if ((detail::product(a, s) - detail::product(s, a)).norm() > 1e-9 * a.norm() * s.norm())
@@ -92,9 +95,10 @@ class OrnsteinUhlenbeck {
     for (int k = 0; k < steps; ++k) p = jko_iterate(p, step_size);
     return in_basis(p.mean, p.sd.square());
   }
-  /// The exact iterate of the midpoint scheme after `steps` steps from N(0, I): in each the optimal
-  /// map T of a JKO step of size a/2 is extrapolated to x ↦ 2T(x) − x. \throws
-  /// std::invalid_argument for a step size at which an extrapolated map would not be monotone.
+  /// The exact iterate of the midpoint scheme after `steps` steps from N(0, I): in each step the
+  /// optimal map T of a JKO step of size a/2 is extrapolated to x ↦ 2T(x) − x.
+  /// \throws std::invalid_argument for a step size at which an extrapolated map would not be
+  /// monotone.
   Gaussian midpoint(int steps, double step_size) const {
     check(step_size), check(steps, "midpoint");
     Moments p = start();

@@ -2,7 +2,7 @@
 #pragma once
 // The JKO step (4) on the line, where W₂ is the L² distance of quantile functions: particles q₁ < …
 // < q_N of mass 1/N minimise Σ (q_i − p_i)²/(2aN) + F, a convex problem with a tridiagonal Hessian.
-// It has the minimiser of the program (18), without a grid.
+// Its minimiser is that of the program (18), without a grid.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -16,28 +16,29 @@
 
 namespace wgf {
 
-/// What falls on the line: κ E[log P] (exponent 1) or κ/(m−1) ∫ P^m (exponent m > 1), plus E[V(X)]
+/// The energy on the line: κ E[log P] (exponent 1) or κ/(m−1) ∫ P^m (exponent m > 1), plus E[V(X)],
 /// plus ½ E[W(X − Y)].
 struct LineEnergy {
   double diffusion = 1;  ///< κ ≥ 0
   double exponent = 1;   ///< m ≥ 1
   /// V, V' and V'': all three, or none for V = 0. V need not be convex.
   std::function<double(double)> potential = {}, potential_derivative = {}, potential_curvature = {};
-  /// W', odd; none for W = 0. It enters as in the forward–backward scheme: a forward step (12),
+  /// W', odd; empty for W = 0. W is treated as in the forward–backward scheme: a forward step (12),
   /// then the JKO step without W (13).
   std::function<double(double)> interaction_derivative = {};
 };
 
-/// Exact steps of a discretised functional. Particle i stands for the mass between the levels (i −
-/// 1)/N and i/N, and P at the level i/N is 1/(N(q_{i+1} − q_i)); the pressure at both ends is zero.
-/// The error is greatest in the end cells, where quantile functions are not smooth. Measured
-/// against exact iterates, the root mean square error of all quantiles falls like N⁻¹ for
-/// Barenblatt profiles (m = 2 and 3) and like N^{−½} for Gaussians, that of the middle half like
-/// N^{−3/2} and N^{−6/5}, that of the standard deviation like N^{−3/2} and N⁻¹.
+/// Exact JKO steps of a discretised functional. Particle i represents the mass between the levels
+/// (i − 1)/N and i/N, and P at level i/N is 1/(N(q_{i+1} − q_i)); the pressure at both ends is
+/// zero. The error is largest in the end cells, where quantile functions are not smooth. Measured
+/// against exact iterates, the root mean square error of all quantiles decreases like N⁻¹ for
+/// Barenblatt profiles (m = 2 and 3) and like N^{−½} for Gaussians. The error of the middle half of
+/// the quantiles decreases like N^{−3/2} and N^{−6/5}, and that of the standard deviation like
+/// N^{−3/2} and N⁻¹.
 class QuantileJko {
  public:
   /// \param step_size a > 0.
-  /// \throws std::invalid_argument for a diffusion below 0, an exponent below 1, a part of a
+  /// \throws std::invalid_argument for a negative diffusion, an exponent below 1, an incomplete
   /// potential, or a step size that is not positive.
   QuantileJko(LineEnergy energy, double step_size)
       : energy_(std::move(energy)), step_size_(step_size) {
@@ -58,8 +59,8 @@ class QuantileJko {
 
   double step_size() const { return step_size_; }
 
-  /// The quantiles F⁻¹((i − ½)/n), i = 1 … n, in ascending order. \throws std::invalid_argument for
-  /// n < 1.
+  /// The quantiles F⁻¹((i − ½)/n), i = 1 … n, in ascending order.
+  /// \throws std::invalid_argument for n < 1.
   template <class InverseCdf>
   static Eigen::VectorXd quantiles(InverseCdf&& inverse_cdf, int n) {
     if (n < 1)
@@ -69,22 +70,24 @@ class QuantileJko {
     for (int i = 0; i < n; ++i) q(i) = inverse_cdf((i + 0.5) / n);
     return q;
   }
-  /// P in the middle of each of the N − 1 gaps. \throws std::invalid_argument for fewer than two
-  /// quantiles.
+  /// P in the middle of each of the N − 1 gaps.
+  /// \throws std::invalid_argument for fewer than two quantiles.
   static Eigen::VectorXd density(const Eigen::VectorXd& q) {
     check_two(q, "density");
     return (static_cast<double>(q.size()) * gaps(q)).cwiseInverse();
   }
-  /// The points of density(). \throws std::invalid_argument likewise.
+  /// The points to which the values of density() belong.
+  /// \throws std::invalid_argument for fewer than two quantiles.
   static Eigen::VectorXd midpoints(const Eigen::VectorXd& q) {
     check_two(q, "midpoints");
     return 0.5 * (q.head(q.size() - 1) + q.tail(q.size() - 1));
   }
 
   /// The quantiles of P_{k+1} from those of P_k, by Newton's method, damped so that no gap closes.
-  /// \param p at least two numbers in strictly ascending order. \throws std::invalid_argument for
-  /// others. \throws std::runtime_error if particles pass one another in the interaction's forward
-  /// step, or Newton's method does not converge.
+  /// \param p at least two numbers in strictly ascending order.
+  /// \throws std::invalid_argument for any other p.
+  /// \throws std::runtime_error if particles cross in the forward step of the interaction, or
+  /// Newton's method does not converge.
   Eigen::VectorXd step(Eigen::VectorXd p) const {
     if (p.size() < 2 || !p.allFinite() || !(gaps(p).minCoeff() > 0))
       throw std::invalid_argument(
@@ -101,8 +104,8 @@ class QuantileJko {
     double value = objective(q, p);
     for (int iteration = 0; iteration < 200; ++iteration) {
       const auto [direction, decrement] = newton(q, p);
-      // Once the predicted decrease is below rounding error, a last full step costs nothing and
-      // mends what it can.
+      // Once the predicted decrease is below rounding error, a last full step is free and may still
+      // reduce the error.
       const bool last = decrement <= 1e-13 * (1 + std::abs(value));
       double length = std::min(1.0, 0.95 * longest(q, direction));
       for (int halving = 0;; ++halving, length /= 2) {
@@ -121,8 +124,8 @@ class QuantileJko {
     throw std::runtime_error(
         "wgf::QuantileJko::step: Newton's method did not converge in 200 iterations");
   }
-  /// The quantiles of P_0 = p, P_1, …, P_steps. \throws as step() does, and std::invalid_argument
-  /// for negative steps.
+  /// The quantiles of P_0 = p, P_1, …, P_steps.
+  /// \throws std::invalid_argument for negative steps; otherwise as for step().
   std::vector<Eigen::VectorXd> run(Eigen::VectorXd p, int steps) const {
     if (steps < 0)
       throw std::invalid_argument("wgf::QuantileJko::run: steps must not be negative, got " +
@@ -162,7 +165,7 @@ class QuantileJko {
     return t;
   }
   // N times the functional: Σ (q_i − p_i)²/(2a) + Σ V(q_i) + Σ e(g_i), where e(g) = −κ log(Ng) or
-  // κ/(m−1) (Ng)^{1−m} in a gap g.
+  // κ/(m−1) (Ng)^{1−m} for a gap g.
   double objective(const Eigen::VectorXd& q, const Eigen::VectorXd& p) const {
     double sum = (q - p).squaredNorm() / (2 * step_size_);
     if (energy_.potential)
@@ -174,7 +177,7 @@ class QuantileJko {
     }
     return sum;
   }
-  // Newton's direction and the decrease of the objective that it predicts, doubled.
+  // The Newton direction, and twice the decrease of the objective that it predicts.
   std::pair<Eigen::VectorXd, double> newton(const Eigen::VectorXd& q,
                                             const Eigen::VectorXd& p) const {
     const Eigen::Index n = q.size();
@@ -183,8 +186,8 @@ class QuantileJko {
     if (energy_.potential)
       for (Eigen::Index i = 0; i < n; ++i) {
         gradient(i) += energy_.potential_derivative(q(i));
-        // A concave potential must not make the Hessian indefinite: then the direction is no longer
-        // Newton's, but still one of descent.
+        // Keeps the Hessian positive definite where the potential is concave. The direction is then
+        // no longer Newton's, but still a descent direction.
         diagonal(i) = std::max(diagonal(i) + energy_.potential_curvature(q(i)), 0.1 / step_size_);
       }
     Eigen::VectorXd stiffness = Eigen::VectorXd::Zero(
@@ -198,9 +201,9 @@ class QuantileJko {
       gradient.tail(n - 1).array() -= pressure;
       stiffness = m * pressure / g;
     }
-    // The Hessian is diagonal + Dᵀ stiffness D, D the differences; LDLᵀ with the pivots in
-    // `diagonal`. Written with what a pivot has beyond its right neighbour's stiffness, so that
-    // nothing cancels where gaps are small.
+    // The Hessian is diagonal + Dᵀ stiffness D with the difference matrix D. It is factored as
+    // LDLᵀ, with pivots written as excess + stiffness to the right neighbour, so that there is no
+    // cancellation where gaps are small.
     Eigen::VectorXd excess(n), x = -gradient;
     excess(0) = diagonal(0);
     for (Eigen::Index i = 0; i + 1 < n; ++i) {

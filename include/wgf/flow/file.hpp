@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Flows in files, in the form of io/sealed_file.hpp with the magic word "WGFFLOW\n".
+// Flow files, in the format of io/sealed_file.hpp with the magic word "WGFFLOW\n".
 //
-// The numbers are the step size, the seed, P_0's (doubles), then for each stage its extrapolation,
-// step size, mean and factor of its frame and the samples of its forward half (doubles), and its
-// parameters (the scalar of the header). What goes forward, kernels and targets, a file does not
-// keep.
+// The data are the step size, the seed and the parameters of P_0 (doubles); then for each stage its
+// extrapolation, step size, mean and factor of its frame and the samples of its forward half
+// (doubles), and its parameters (in the scalar type of the header). The terms of forward halves
+// (kernels and targets) are not stored.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -83,7 +83,7 @@ inline InitialMeasure get_measure(const OpenedFile& file, std::size_t dim, ByteR
   file.fail("the header's \"initial\" is \"" + kind + "\", which this version does not know");
 }
 
-/// The flow's numbers, with what the header says of them.
+/// Writes the data of a flow to `body`, and its description to `header`.
 template <class F>
 void put_flow(const F& flow, Header& header, ByteWriter& body) {
   header.merge(
@@ -105,7 +105,8 @@ void put_flow(const F& flow, Header& header, ByteWriter& body) {
     body.put(stage.parameters.data(), stage.parameters.size());
   }
 }
-/// The same, read. \throws FileError if it is a flow of another type, or its numbers make no sense.
+/// Reads what put_flow writes.
+/// \throws FileError if it is a flow of another type, or its data are invalid.
 template <class F>
 F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& map,
            typename F::BackendType backend, const typename F::ForwardType& forward_terms) {
@@ -151,7 +152,7 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
       flow.stages.push_back({std::move(frame), std::move(values), extrapolation, std::move(samples),
                              own_step_size, inertia});
     }
-    if (parameters > 0 && stages > 0) {  // the parameters must be as many as the map has
+    if (parameters > 0 && stages > 0) {  // the number of parameters must be that of the map
       const auto runtime = backend.start();
       auto net = runtime.network(map, flow.dim(), 1, 0, Keep::tile);
       net.set_parameters(flow.stages.front().parameters);
@@ -164,7 +165,8 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
 
 }  // namespace detail
 
-/// Writes a flow to a file, atomically. \throws FileError if it cannot be written.
+/// Writes a flow to a file, atomically.
+/// \throws FileError if it cannot be written.
 template <class Map, class Backend, class ForwardTerms>
 void save(const Flow<Map, Backend, ForwardTerms>& flow, const std::filesystem::path& path) {
   detail::Header header;
@@ -176,12 +178,14 @@ void save(const Flow<Map, Backend, ForwardTerms>& flow, const std::filesystem::p
 }
 
 /// Reads a flow of type F, such as `wgf::load<decltype(flow)>("moons.wgf")` or
-/// `wgf::load<decltype(solver)::Flow>(…)`. \param map,backend the specification that the file must
-/// hold, and the policy that will evaluate it (its seed is taken from the file). \param
-/// forward_terms of a flow with forward halves: the terms that move its particles there, as
-/// forward_terms<Scheme>(functional) gives them. \throws FileError for a file that is missing,
-/// truncated, damaged, of another version, or of another map or scalar than F's;
-/// std::invalid_argument where the forward terms are not given.
+/// `wgf::load<decltype(solver)::Flow>(…)`.
+/// \param map,backend the specification that the file must contain, and the policy that will
+/// evaluate it (its seed is read from the file).
+/// \param forward_terms for a flow with forward halves: the terms that move its particles there, as
+/// returned by forward_terms<Scheme>(functional).
+/// \throws FileError if the file is missing, truncated, damaged, of another version, or contains
+/// another map or scalar type than F; std::invalid_argument if forward terms are needed but not
+/// given.
 template <class FlowType, class F = std::remove_cv_t<FlowType>>
 F load(const std::filesystem::path& path, typename F::MapType map = {},
        typename F::BackendType backend = {}, typename F::ForwardType forward_terms = {}) {

@@ -20,9 +20,11 @@
 
 namespace wgf {
 
-/// The sequence of maps that a run has found. Cheap to copy relative to its making; immutable in
-/// use. \tparam Map the specification of every stage's map. \tparam Backend the policy that
-/// evaluates them. \tparam ForwardTerms the terms, with weights, that the scheme treats forward.
+/// The sequence of maps computed by a run. Cheap to copy compared with computing it; immutable in
+/// use.
+/// \tparam Map the specification of the map of every stage.
+/// \tparam Backend the policy that evaluates the maps.
+/// \tparam ForwardTerms the terms, with weights, that the scheme treats forward.
 template <MapSpecification Map, class Backend, class ForwardTerms = hana::tuple<>>
 class Flow {
  public:
@@ -42,10 +44,10 @@ class Flow {
         forward(std::move(forward_terms)) {}
 
   InitialMeasure initial;  ///< P_0
-  Map map;                 ///< what every stage's parameters mean
-  double step_size;        ///< the scheme's a, of every stage that has none of its own
+  Map map;                 ///< defines the meaning of every stage's parameters
+  double step_size;        ///< a of the scheme, for every stage without its own
   Backend backend;         ///< evaluates the maps
-  ForwardTerms forward;    ///< what moves the particles in the forward half of every step
+  ForwardTerms forward;    ///< the terms that move the particles in the forward half of every step
   std::vector<Stage<Scalar>> stages;  ///< T_1, …, T_K
 
   int dim() const {
@@ -53,25 +55,28 @@ class Flow {
   }
   /// Number of stages, K.
   int size() const { return static_cast<int>(stages.size()); }
-  /// The a of stage k = 0, 1, …. \throws std::invalid_argument for a stage that is not there.
+  /// The step size a of stage k = 0, 1, ….
+  /// \throws std::invalid_argument if there is no such stage.
   double step_size_of(int k) const {
     const double own = stage(k, "step_size_of").step_size;
     return own > 0 ? own : step_size;
   }
-  /// The time of the gradient flow at which P_k stands, the sum of the first k step sizes (k = −1:
-  /// all). \throws std::invalid_argument for more steps than there are.
+  /// The time of the gradient flow that corresponds to P_k, the sum of the first k step sizes (k =
+  /// −1: of all).
+  /// \throws std::invalid_argument if there are fewer than k steps.
   double time(int k = -1) const {
     double t = 0;
     bool same = true;
     const int n = k < 0 ? size() : k;
     for (int i = 0; i < n; ++i)
       t += step_size_of(i), same = same && stages[static_cast<std::size_t>(i)].step_size == 0;
-    return same ? n * step_size : t;  // without the rounding of a sum
+    return same ? n * step_size : t;  // avoids the rounding errors of a sum
   }
 
   /// n fresh draws of P_0, pushed through all maps: d × n samples of P_K. The same seed gives the
-  /// same samples; without one, the seed is derived from the backend's, and differs from those of
-  /// training. \throws std::invalid_argument unless n ≥ 1.
+  /// same samples. Without a seed, one is derived from the backend's, different from those of
+  /// training.
+  /// \throws std::invalid_argument unless n ≥ 1.
   Particles sample(long n) const { return sample(n, detail::mixed_seed(backend.seed)); }
   Particles sample(long n, std::uint64_t seed) const { return push(draw_initial(n, seed)); }
   /// n draws of P_0.
@@ -80,7 +85,7 @@ class Flow {
   }
 
   /// The push-forward of given particles (d × n) through the stages [from, to); to = −1 means all.
-  /// \throws std::invalid_argument for particles of another dimension or stages that are not there.
+  /// \throws std::invalid_argument for particles of another dimension or stages that do not exist.
   Particles push(Particles particles, int from = 0, int to = -1) const {
     if (to < 0) to = size();
     check(particles, "push");
@@ -88,7 +93,7 @@ class Flow {
     if (from < to && particles.cols() > 0) evaluate(particles, from, to, [](const Particles&) {});
     return particles;
   }
-  /// The particles at every step: element k has gone through the first k maps, k = 0, …, K.
+  /// The particles at every step: element k has passed through the first k maps, k = 0, …, K.
   std::vector<Particles> trajectory(Particles particles) const {
     std::vector<Particles> path{push(particles, 0, 0)};
     if (size() > 0) evaluate(particles, 0, size(), [&](const Particles& x) { path.push_back(x); });
@@ -96,17 +101,17 @@ class Flow {
   }
 
   /// log P_K at the points x (d × n), in double precision, by the change of variables (appendix B):
-  /// every map is inverted by damped Newton and its determinant taken, through forward halves too.
-  /// For maps that can be inverted, IcnnGradient and affine ones. \throws InversionError where a
-  /// point cannot be traced back; std::invalid_argument for points of another dimension, or where
-  /// P_0 has no density.
+  /// every map, including forward halves, is inverted by a damped Newton method, and its
+  /// determinant is evaluated. Only for invertible maps: IcnnGradient and affine maps.
+  /// \throws InversionError if a point cannot be traced back; std::invalid_argument for points of
+  /// another dimension, or if P_0 has no density.
   Eigen::VectorXd log_density(const Particles& x) const {
     static_assert(GradientMapSpecification<Map> || AffineSpecification<Map>,
                   "wgf::Flow::log_density: a residual map may not be invertible: use IcnnGradient "
                   "or Affine, or push points with their "
                   "log-density (push_with_log_density); see docs/functionals.md");
     check(x, "log_density");
-    if (x.cols() > block_) {  // a point takes a matrix d × d
+    if (x.cols() > block_) {  // each point needs a d × d matrix
       Eigen::VectorXd log(x.cols());
       for (Eigen::Index i = 0; i < x.cols(); i += block_) {
         const Eigen::Index n = std::min<Eigen::Index>(block_, x.cols() - i);
@@ -127,11 +132,12 @@ class Flow {
     });
     return log + initial_log_density(at);
   }
-  /// The points x (d × n) with log-densities of some law at them, carried through the stages [from,
-  /// to): T(x), and the log-density of the law's push-forward there. With from = 0 and P_0's
-  /// log-density it is that of P_K. A residual map need not be invertible, and where it folds the
-  /// result is the density of one sheet. \throws InversionError where the determinant of a map is
-  /// not positive; std::invalid_argument for sizes that do not fit.
+  /// Pushes the points x (d × n), with log-densities of some law at them, through the stages [from,
+  /// to): returns T(x) and the log-density of the push-forward there. With from = 0 and the
+  /// log-density of P_0, this is the log-density of P_K. A residual map need not be invertible;
+  /// where it folds, the result is the density of one sheet.
+  /// \throws InversionError where the determinant of a map is not positive; std::invalid_argument
+  /// for sizes that do not match.
   std::pair<Particles, Eigen::VectorXd> push_with_log_density(Particles x,
                                                               Eigen::VectorXd log_density,
                                                               int from = 0, int to = -1) const {
@@ -158,8 +164,8 @@ class Flow {
     });
     return {std::move(x), std::move(log_density)};
   }
-  /// log P_0 at the points. \throws std::invalid_argument where P_0 has no density that can be
-  /// evaluated.
+  /// log P_0 at the points.
+  /// \throws std::invalid_argument if P_0 has no density that can be evaluated.
   Eigen::VectorXd initial_log_density(const Particles& x) const {
     return std::visit(
         [&](const auto& m) -> Eigen::VectorXd {
@@ -179,21 +185,21 @@ class Flow {
         initial);
   }
 
-  /// Stage k as x → matrix·x + offset, exactly. Only for maps that are affine.
-  /// \throws std::invalid_argument for a stage that is not there.
+  /// Stage k as x → matrix·x + offset, exactly. Only for affine maps.
+  /// \throws std::invalid_argument if there is no such stage.
   AffineForm affine_form(int k) const
     requires(AffineSpecification<Map> && !has_forward)
   {
     return wgf::affine_form(map, stage(k, "affine_form"));
   }
-  /// P_k in closed form (k = −1: the last). Only for maps that are affine.
+  /// P_k in closed form (k = −1: the last). Only for affine maps.
   /// \throws std::invalid_argument unless P_0 is Gaussian and there are k stages.
   Gaussian gaussian(int k = -1) const
     requires(AffineSpecification<Map> && !has_forward)
   {
     return gaussian_path(k).law();
   }
-  /// P_0, …, P_k in closed form, as gaussian().
+  /// P_0, …, P_k in closed form; see gaussian().
   GaussianPath gaussian_path(int k = -1) const
     requires(AffineSpecification<Map> && !has_forward)
   {
@@ -230,7 +236,7 @@ class Flow {
     return std::any_of(stages.begin() + from, stages.begin() + to,
                        [](const auto& stage) { return stage.inertia != 0; });
   }
-  /// visit(particles) after each of the stages [from, to).
+  /// Calls visit(particles) after each of the stages [from, to).
   template <class Visit>
   void evaluate(Particles& particles, int from, int to, Visit visit) const {
     const auto runtime = backend.start();
@@ -265,9 +271,9 @@ class Flow {
     }
   }
 
-  // ---- maps one by one, in double precision, with their derivatives
+  // ---- individual maps with their derivatives, in double precision
 
-  static constexpr Eigen::Index block_ = 8192;  ///< points whose derivatives are held at a time
+  static constexpr Eigen::Index block_ = 8192;  ///< points whose derivatives are stored at a time
 
   /// To the coordinates in which a stage's map acts, and back.
   struct Inside {
@@ -287,9 +293,10 @@ class Flow {
                              "is not one to one: its determinant is not positive");
     log -= log_determinants;
   }
-  /// visit(k, coordinates, map) for the maps of the stages [from, to), or those before `from`
-  /// downwards: of each, forward half and map in their order, or in the reverse one. \param n the
-  /// most points that a map will be given.
+  /// Calls visit(k, coordinates, map) for the maps of the stages [from, to) in ascending order, or
+  /// for direction −1 of the stages [to, from) in descending order. Within a stage the forward half
+  /// precedes the map, or follows it in descending order.
+  /// \param n the maximal number of points given to a map.
   template <class Visit>
   void each_map(int from, int to, int direction, long n, Visit visit) const {
     if (any_inertia(std::min(from, to), std::max(from, to)))

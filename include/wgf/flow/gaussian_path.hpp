@@ -8,7 +8,7 @@
 
 namespace wgf {
 
-/// P_0, P_1, …, stage after stage, in closed form.
+/// P_0, P_1, …, stage by stage, in closed form.
 class GaussianPath {
  public:
   explicit GaussianPath(const Gaussian& p0)
@@ -23,8 +23,8 @@ class GaussianPath {
   Gaussian start(double inertia) const {
     return inertia == 0 ? law_ : extrapolated(inertia).push_forward(initial_);
   }
-  /// To P_{k+1}. \throws std::invalid_argument, changing nothing, for a map that is not one between
-  /// Gaussians.
+  /// Advances to P_{k+1}.
+  /// \throws std::invalid_argument, changing nothing, if the map does not take P_k to a Gaussian.
   void advance(const AffineForm& map, double inertia) {
     const AffineForm from = extrapolated(inertia);
     Gaussian next = map.push_forward(start(inertia));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// P_0 of a flow: a measure of the library, which files keep, or a custom one.
+// P_0 of a flow: a measure of the library, which files store, or a custom one.
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -18,7 +18,7 @@
 
 namespace wgf {
 
-/// A user's own P_0: it can be drawn from, but a file only keeps its dimension.
+/// A custom P_0: it can be sampled, but files store only its dimension.
 struct CustomMeasure {
   int dimension = 0;
   std::function<Particles(long, std::uint64_t)> draw;  ///< empty in a flow that was loaded
@@ -40,11 +40,12 @@ struct CustomMeasure {
   }
 };
 
-/// P_0 of a flow: a measure of the library, which files keep, or the user's own.
+/// P_0 of a flow: a measure of the library, which files store, or a custom one.
 using InitialMeasure =
     std::variant<Gaussian, GaussianMixture, UniformBox, Barenblatt, Empirical, CustomMeasure>;
 
-/// P_0 as flows keep it. \throws std::invalid_argument for a measure without a dimension.
+/// P_0 as flows store it.
+/// \throws std::invalid_argument for a measure without a dimension.
 template <Measure M>
 InitialMeasure initial_measure(M measure) {
   if (const int d = measure.dim(); d < 1)

@@ -16,8 +16,8 @@
 
 namespace wgf {
 
-/// A point that a flow's map is not seen to reach, or where it folds: there is no density to be
-/// had.
+/// A point that a map of the flow does not appear to reach, or where it folds: the density is not
+/// available.
 class InversionError : public std::runtime_error {
  public:
   InversionError(int step, Eigen::VectorXd point, const std::string& why)
@@ -42,8 +42,8 @@ class InversionError : public std::runtime_error {
 
 namespace detail {
 
-/// The derivatives ∂T/∂x of a network T at n points (d × n), n matrices d × d: a pullback for every
-/// coordinate of T. x, y and dy are scratch for as many points.
+/// The derivatives ∂T/∂x of a network T at n points (d × n), n matrices d × d: one vector-Jacobian
+/// product for each coordinate of T. x, y and dy are scratch for the same number of points.
 template <Runtime R, class Net>
 std::vector<Eigen::MatrixXd> jacobians(const R& runtime, Net& net, const Particles& at,
                                        const typename R::PointsView& x,
@@ -76,7 +76,7 @@ struct DifferentiatedMap {
   Derivative derivative;
   Each each;
 
-  /// log |det| of the derivative at every point; not a number where it is not positive.
+  /// log |det| of the derivative at every point; NaN where the determinant is not positive.
   Eigen::VectorXd log_determinants(const Particles& x) const {
     const auto slopes = derivative(x);
     Eigen::VectorXd logs(x.cols());
@@ -88,8 +88,8 @@ struct DifferentiatedMap {
     });
     return logs;
   }
-  /// x with value(x) = y: Newton's steps, each halved until the residual has fallen. \param fail(i)
-  /// is called for a point that cannot be reached in `iterations` of them.
+  /// x with value(x) = y: Newton steps, each halved until the residual decreases.
+  /// \param fail called with the index of each point that is not reached in `iterations` steps.
   template <class Fail>
   Particles inverse(const Particles& y, Fail&& fail, int iterations = 100) const {
     Particles x = y, residual = value(x) - y;
@@ -100,7 +100,7 @@ struct DifferentiatedMap {
       return !(norm[i] <= enough[i]) && !stuck[static_cast<std::size_t>(i)];
     };
     for (int k = 0; k < iterations; ++k) {
-      std::vector<Eigen::Index> left;  // the points that are still on their way
+      std::vector<Eigen::Index> left;  // the points that have not converged yet
       for (Eigen::Index i = 0; i < y.cols(); ++i)
         if (open(i)) left.push_back(i);
       if (left.empty()) break;

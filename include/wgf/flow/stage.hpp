@@ -12,20 +12,20 @@ namespace wgf {
 
 namespace hana = boost::hana;
 
-/// One step: samples of the law that its forward half needs, if it has one; then the map's
-/// parameters in the specification's order, and the coordinates in which they act.
+/// One step: samples of the law for its forward half, if it has one; then the parameters of the
+/// map, in the order of the specification, and the coordinates in which the map acts.
 template <class Scalar>
 struct Stage {
   Frame frame;
   std::vector<Scalar> parameters;  ///< empty: the step has no map
-  /// Particles move by this times T(x) − x: 2 where a midpoint step was extrapolated.
+  /// Particles move by this times T(x) − x: 2 for an extrapolated midpoint step.
   double extrapolation = 1;
-  /// d × N, of the law before the step; none where no interaction energy goes forward.
+  /// d × N, of the law before the step; empty unless an interaction energy is treated forward.
   Particles samples{};
-  /// The step's own a, where steps differ; 0: the flow's.
+  /// a of this step, if step sizes vary; 0: that of the flow.
   double step_size = 0;
-  /// The map acts on x + inertia·(x − x'), where x' is the particle before the last step: 1/3 in a
-  /// scheme with two steps of memory (Bdf2).
+  /// The map acts on x + inertia·(x − x'), where x' is the particle's position before the last
+  /// step: 1/3 in the two-step scheme Bdf2.
   double inertia = 0;
 };
 
@@ -43,7 +43,7 @@ AffineForm affine_form(const Map& map, const Stage<Scalar>& stage) {
   return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
 }
 
-/// x ← x + inertia·(x − before): where a stage with memory applies its map.
+/// x ← x + inertia·(x − before): where a stage with inertia applies its map.
 template <Runtime R>
 void push_on(const R& runtime, double inertia, const typename R::PointsView& x,
              const typename R::PointsView& before, long n) {
@@ -77,8 +77,8 @@ void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage,
   });
 }
 /// x ← x − a Σ weight·gradient: the forward half of a step (12) that begins at this time. `samples`
-/// are those of the law before it; drift and scratch have x's size. \param same whether the samples
-/// are the particles x themselves.
+/// are those of the law before it; drift and scratch have the size of x.
+/// \param same whether the samples are the particles x themselves.
 template <Runtime R, class ForwardTerms>
 void push_forward(const R& runtime, const ForwardTerms& terms, double time, double step_size,
                   const typename R::PointsView& samples, const typename R::PointsView& x,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Dual terms on a runtime: a divergence from a reference density, its dual network and the loss
-// that fits it (eq. 8).
+// Dual terms on a runtime: a divergence from a reference density, with the dual network and the
+// loss that fits it (eq. 8).
 #include <cstdint>
 #include <utility>
 
@@ -12,9 +12,10 @@
 
 namespace wgf {
 
-/// A divergence D(P‖reference) with its dual network. \tparam Reference a density, or samples, that
-/// bring themselves into the coordinates of a step. \tparam adds_reference whether E_P[log
-/// reference] belongs to the term: it does where the divergence stands for ∫P log P.
+/// A divergence D(P‖reference) with its dual network.
+/// \tparam Reference a density, or samples, that can be transformed to the coordinates of a step.
+/// \tparam adds_reference whether E_P[log reference] is part of the term, as it is where the
+/// divergence represents ∫P log P.
 template <class Divergence, class Fit, class Reference, class DualNetwork, class R,
           bool adds_reference = false>
 class BoundDual {
@@ -31,7 +32,7 @@ class BoundDual {
         stream_(stream) {}
 
   DualNetwork network;                 ///< u = log(P / reference)
-  typename R::Points reference_batch;  ///< this iteration's samples of the reference
+  typename R::Points reference_batch;  ///< samples of the reference in this iteration
 
   void begin_step(const R& runtime, const StepContext<R>& context, double weight) {
     reference_.begin_step(runtime, context, weight);
@@ -42,15 +43,16 @@ class BoundDual {
   void sample_reference(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t draw) {
     reference_.sample(runtime, s, z, stream_, draw);
   }
-  /// Samples of the reference made of standard normals ξ: of P_k's own where the frame is whitened.
+  /// Samples of the reference made from standard normals ξ: those of P_k where the frame is
+  /// whitened.
   template <class X, class Z>
   void share_noise(const X& xi, Z&& z) const
     requires requires(const Reference& reference) { reference.place(xi, z); }
   {
     reference_.place(xi, z);
   }
-  /// Σ e^u over the slice, for a fit that takes u up to a constant; set_normaliser tells it log
-  /// E_Γ[e^u].
+  /// Σ e^u over the slice, for a loss that determines u up to a constant; log E_Γ[e^u] is then
+  /// given to set_normaliser.
   template <class U>
   static auto sum_of_ratios(const U& u)
     requires wgf::normalises<Fit>
@@ -83,14 +85,14 @@ class BoundDual {
   auto fit_derivative_reference(const U& u) const {
     return normalised(u, [&](const auto& v) { return fit_.derivative_reference(divergence_, v); });
   }
-  /// log(P / reference), of which networks may give something else than itself.
+  /// log(P / reference), which may differ from the output of the network.
   template <class U>
   auto log_ratio(const U& u) const {
     if constexpr (requires { divergence_.log_ratios(u); }) return divergence_.log_ratios(u);
     else return normalised(u, [](const auto& v) { return v; });
   }
-  /// log P at ξ, where the network gives u, as a density in the user's coordinates: reference
-  /// density times ratio.
+  /// log P at ξ from the network's output u there, as a density in the user's coordinates:
+  /// reference density times ratio.
   double log_density(const Eigen::VectorXd& xi, double u) const
     requires requires(const Reference& reference) { reference.log_density(xi); }
   {
@@ -114,8 +116,8 @@ class BoundDual {
   }
 
  private:
-  /// f of u with its constant. Expressions hold arrays by reference: that of a temporary must be
-  /// evaluated before it goes.
+  /// f of the normalised u. Expressions hold arrays by reference: an expression of a temporary must
+  /// be evaluated while the temporary exists.
   template <class U, class F>
   auto normalised(const U& u, F&& f) const {
     if constexpr (wgf::normalises<Fit>) return evaluated(f(evaluated(u - normaliser_)));
@@ -128,8 +130,9 @@ class BoundDual {
   Normaliser normaliser_{};
 };
 
-/// A dual term with its network and memory. \param stream the network's random numbers begin there,
-/// the reference's follow.
+/// A dual term with its network and memory.
+/// \param stream the first random stream, used by the network; the reference uses those that
+/// follow.
 template <bool adds_reference = false, class Divergence, class Fit, class Reference, class Dual,
           class R>
 auto bind_dual(const R& runtime, const Divergence& divergence, const Fit& fit, const Dual& dual,

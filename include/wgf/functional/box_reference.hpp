@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The uniform law on a box Ω_k around the cloud: the reference density of the generalized entropy's
-// dual form (Proposition 2).
+// The uniform law on a box Ω_k around the particles: the reference density in the dual form of the
+// generalized entropy (Proposition 2).
 #include <optional>
 #include <utility>
 
@@ -11,9 +11,9 @@
 
 namespace wgf {
 
-/// The uniform law on the smallest box that holds the cloud's particles, widened about its centre
-/// by a factor and renewed in each step; or on a box of the user's. Its samples are a lattice that
-/// fills the box evenly, shifted at random from draw to draw.
+/// The uniform law on the smallest box that contains the particles, enlarged about its centre by a
+/// factor and updated in every step; or on a box given by the user. Its samples are a lattice that
+/// fills the box evenly, with a new random shift in each draw.
 template <class R>
 class BoxReference {
  public:
@@ -49,7 +49,7 @@ class BoxReference {
   }
   /// log |Ω_k|, in the user's coordinates.
   double log_volume() const { return log_volume_; }
-  /// The log-density in the box. (Outside of it a dual network has learnt nothing.)
+  /// The log-density in the box. (The dual network is not trained outside the box.)
   double log_density(const Eigen::VectorXd& /*xi*/) const { return -log_volume_; }
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Divergences through the log-ratio u = log(P / reference):  D_f(P‖Γ) = sup_u E_P[A(u)] −
+// Divergences in terms of the log-ratio u = log(P / reference):  D_f(P‖Γ) = sup_u E_P[A(u)] −
 // E_Γ[B(u)],  A = f'(e^u),  B = e^u f'(e^u) − f(e^u) (eq. 8 without the conjugate), and the losses
 // that fit u. Every formula is unqualified array arithmetic, the same on every backend.
 #include <algorithm>
@@ -14,9 +14,9 @@ namespace wgf {
 
 namespace detail {
 inline constexpr double largest_log_ratio =
-    30;  // e^30 drowns every other sample of a batch already
-// Divergences from f alone: derivatives of f cancel to nothing in float, or have squares past its
-// range, at larger ratios.
+    30;  // at e^30 a single sample already dominates its batch
+// For divergences given by f alone: at larger ratios the derivatives of f suffer from cancellation
+// in float, or their squares overflow.
 inline constexpr double largest_derived_log_ratio = 12;
 }  // namespace detail
 
@@ -40,13 +40,13 @@ struct KullbackLeibler {
   }
 };
 
-// ---- divergences from f alone
+// ---- divergences given by f alone
 
 /// f = −log x: the reverse divergence KL(Γ‖P).
 struct ReverseKullbackLeibler {
   auto f(const auto& r) const { return -log(r); }
 };
-/// f = x log x − (x + 1) log((x + 1)/2): twice the Jensen–Shannon divergence as others define it,
+/// f = x log x − (x + 1) log((x + 1)/2): twice the usual Jensen–Shannon divergence, with values
 /// from 0 to 2 log 2.
 struct JensenShannon {
   auto f(const auto& r) const { return r * log(r) - (r + 1.0) * log(0.5 * (r + 1.0)); }
@@ -60,15 +60,16 @@ struct ChiSquared {
   auto f(const auto& r) const { return (r - 1.0) * (r - 1.0); }
 };
 
-/// Divergence function: a convex f with f(1) = 0, written for any r with arithmetic, exp, log, sqrt
-/// and pow (unqualified): `auto f(const auto& r) const`. Its derivatives are derived.
+/// Divergence function: a convex f with f(1) = 0, written for a generic r with arithmetic, exp,
+/// log, sqrt and pow (unqualified): `auto f(const auto& r) const`. Its derivatives are computed
+/// automatically.
 template <class F>
 concept DivergenceFunction =
     std::copyable<F> && requires(const F& divergence, const Jet<double>& r) {
       { divergence.f(r) } -> std::convertible_to<Jet<double>>;
     };
 
-/// The divergence of a function f, in u.
+/// The divergence defined by a function f, in terms of u.
 template <DivergenceFunction F>
 struct DivergenceOf {
   F function;
@@ -104,9 +105,9 @@ struct DivergenceOf {
 
 // ---- the generalized entropy
 
-/// ∫P^m/(m − 1), m > 1, against a uniform reference on a set of volume |Ω| (Proposition 2): with r
-/// = P·|Ω| the divergence function is (x^m − x)/(m − 1), less a constant and over |Ω|^{m−1}: A = m
-/// r^{m−1}/(m − 1), B = r^m. In u = log r.
+/// ∫P^m/(m − 1), m > 1, against a uniform reference on a set of volume |Ω| (Proposition 2): with
+/// r = P·|Ω| the divergence function is (x^m − x)/(m − 1), up to a constant and divided by
+/// |Ω|^{m−1}: A = m r^{m−1}/(m − 1), B = r^m. In terms of u = log r.
 struct PowerOfLogRatio {
   double exponent;
   double scale = 1;  ///< |Ω|^{1−m}
@@ -128,7 +129,7 @@ struct PowerOfLogRatio {
   auto cost_derivative(const U& u) const {
     return (scale * exponent) * power(u, exponent);
   }
-  /// log P of the network's output, up to the reference's log-density.
+  /// log P from the network's output, relative to the log-density of the reference.
   double log_ratio(double u) const { return u; }
 
  private:
@@ -138,9 +139,9 @@ struct PowerOfLogRatio {
   }
 };
 
-/// The same in v = r^{m−1} ≥ 0, of which the network gives h, v = softplus(4h)/4: A = m v/(m − 1),
-/// B = v^{m/(m−1)}. The bound is convex in v, and its derivatives stay bounded; but a logistic loss
-/// it has not.
+/// The same in terms of v = r^{m−1} ≥ 0, where the network's output is h and v = softplus(4h)/4:
+/// A = m v/(m − 1), B = v^{m/(m−1)}. The bound is convex in v, and its derivatives stay bounded,
+/// but there is no logistic loss for it.
 struct PowerOfPressure {
   double exponent;
   double scale = 1;  ///< |Ω|^{1−m}
@@ -175,7 +176,7 @@ struct PowerOfPressure {
 
  private:
   static constexpr double sharpness = 4;
-  /// softplus(4h)/4, and positive where it underflows.
+  /// softplus(4h)/4, kept positive where it underflows.
   template <class H>
   static auto pressure(const H& h) {
     return (h - clamp_max(h, 0.0)) + (1 / sharpness) * log(1.0 + exp(-sharpness * magnitude(h))) +
@@ -189,14 +190,14 @@ struct PowerOfPressure {
 
 // ---- the losses that fit u
 
-/// Fits u by ascent on the functional's own bound, as the paper does (Algorithm 1).
+/// Fits u by ascent on the variational bound of the functional, as in the paper (Algorithm 1).
 struct VariationalBound {
   static constexpr const char* name = "VariationalBound";
   template <class Divergence, class U>
   auto derivative_p(const Divergence& d, const U& u) const {
     return evaluated(
         -1.0 *
-        d.gain_derivative(u));  // which may be an array of its own: an expression would outlive it
+        d.gain_derivative(u));  // which may be a temporary array: an expression would outlive it
   }
   template <class Divergence, class U>
   auto derivative_reference(const Divergence& d, const U& u) const {
@@ -205,7 +206,8 @@ struct VariationalBound {
 };
 
 /// Fits u by descent on the logistic loss E_P log(1 + e^{−u}) + E_Γ log(1 + e^u), which has the
-/// same minimiser for every divergence and bounded gradients where the own bound's explode.
+/// same minimiser for every divergence, and bounded gradients where those of the variational bound
+/// blow up.
 struct LogisticLoss {
   static constexpr const char* name = "LogisticLoss";
   template <class Divergence, class U>
@@ -219,9 +221,9 @@ struct LogisticLoss {
 };
 
 /// Fits u by ascent on the Donsker–Varadhan bound E_P[u] − log E_Γ[e^u] of a Kullback–Leibler
-/// divergence (Remark 2): tighter than its own bound for every u, with a batch's average inside the
-/// logarithm. It leaves u free up to a constant, which is then taken so that E_Γ[e^u] = 1; the
-/// average costs a forward pass.
+/// divergence (Remark 2): tighter than the variational bound for every u, with a batch average
+/// inside the logarithm. It determines u up to a constant, which is then chosen such that
+/// E_Γ[e^u] = 1; the average costs a forward pass.
 struct DonskerVaradhan {
   static constexpr const char* name = "DonskerVaradhan";
   static constexpr bool normalises = true;

@@ -14,11 +14,12 @@
 
 namespace wgf {
 
-/// The dual form of a term: `wgf::kl(target, wgf::Dual<wgf::Mlp<64, 3>>{.inflation = 1.5})`. Where
-/// only the network differs from the default, the network will do: `wgf::kl(target, Quadratic{})`.
+/// The dual form of a term: `wgf::kl(target, wgf::Dual<wgf::Mlp<64, 3>>{.inflation = 1.5})`. If
+/// only the network differs from the default, the network alone suffices: `wgf::kl(target,
+/// Quadratic{})`.
 /// \tparam NetworkSpec a specification of a network from points to numbers, u = log(P / Γ).
-/// \tparam Loss what fits it: LogisticLoss; VariationalBound, the functional's own bound (the
-/// paper's choice); or DonskerVaradhan, for Kullback–Leibler divergences.
+/// \tparam Loss the loss that fits it: LogisticLoss; VariationalBound, the bound of the functional
+/// itself (as in the paper); or DonskerVaradhan, for Kullback–Leibler divergences.
 template <class NetworkSpec = Mlp<16, 4>, class Loss = LogisticLoss>
 struct Dual {
   static_assert(DualSpecification<NetworkSpec>,
@@ -29,18 +30,19 @@ struct Dual {
 
   Network network{};
   Fit fit{};
-  /// Of the entropy: Γ is the Gaussian with the mean of P_k and inflation² times its covariance.
-  /// More than 1 helps the network to see heavy tails.
+  /// For the entropy: Γ is the Gaussian with the mean of P_k and inflation² times its covariance.
+  /// Values above 1 help the network to resolve heavy tails.
   double inflation = 1;
-  /// Of the generalized entropy: Γ is uniform on the smallest box that holds the particles,
-  /// widened by this factor. The particles must not leave it within a step.
+  /// For the generalized entropy: Γ is uniform on the smallest box that contains the particles,
+  /// enlarged by this factor. The particles must not leave it within a step.
   double margin = 1.25;
-  /// Of the generalized entropy, instead: a box that holds every P_k.
+  /// For the generalized entropy, instead of `margin`: a box that contains every P_k.
   std::optional<UniformBox> box{};
 
-  /// \param who begins the messages, such as "wgf::entropy". \param gaussian,uniform which
-  /// reference the term has; fields of the other one must keep their defaults.
-  /// \throws std::invalid_argument for a field that makes no sense or does not apply.
+  /// \param who the beginning of the messages, such as "wgf::entropy".
+  /// \param gaussian,uniform which reference the term has; fields of the other one must keep their
+  /// defaults.
+  /// \throws std::invalid_argument for a field that is invalid or does not apply.
   void check(const std::string& who, bool gaussian, bool uniform) const {
     const auto need = [&](bool good, const char* what, double got) {
       if (!good) throw std::invalid_argument(who + ": " + what + ", got " + std::to_string(got));
@@ -64,7 +66,7 @@ inline constexpr bool is_dual = false;
 template <class N, class F>
 inline constexpr bool is_dual<Dual<N, F>> = true;
 
-/// A network's specification as a dual form with defaults; a dual form as it is.
+/// A dual form with default values for the specification of a network; a dual form unchanged.
 template <class Form>
 auto as_dual(const Form& form) {
   if constexpr (is_dual<Form>) return form;

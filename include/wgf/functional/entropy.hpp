@@ -17,13 +17,13 @@
 
 namespace wgf {
 
-/// E_P[log P]: its flow is the heat equation; with E_P[−log q] it is KL(P‖q).
-/// \tparam Form a Dual, whose network is u = log(P / μ_k).
+/// E_P[log P]: its gradient flow is the heat equation; added to E_P[−log q] it gives KL(P‖q).
+/// \tparam Form a Dual, whose network represents u = log(P / μ_k).
 template <class Form>
 struct Entropy {
   Form dual{};
 
-  /// \throws std::invalid_argument for a field that makes no sense or does not apply.
+  /// \throws std::invalid_argument for a field that is invalid or does not apply.
   void check() const { dual.check("wgf::entropy", true, false); }
   template <class R>
   auto bind(const R& runtime, int dim, long batch, std::uint32_t stream) const {
@@ -33,9 +33,10 @@ struct Entropy {
   }
 };
 
-/// ∫P^m/(m − 1) for m > 1: its flow is the porous medium equation ∂P/∂t = ΔP^m.
-/// \tparam Form a Dual. With LogisticLoss its network is u = log(P·|Ω_k|). With VariationalBound it
-/// is h, softplus(4h)/4 = (P·|Ω_k|)^{m−1}, for which the bound is convex; see PowerOfPressure.
+/// ∫P^m/(m − 1) for m > 1: its gradient flow is the porous medium equation ∂P/∂t = ΔP^m.
+/// \tparam Form a Dual. With LogisticLoss its network represents u = log(P·|Ω_k|). With
+/// VariationalBound it represents h with softplus(4h)/4 = (P·|Ω_k|)^{m−1}, for which the bound is
+/// convex; see PowerOfPressure.
 template <class Form>
 struct GeneralizedEntropy {
   double exponent = 2;  ///< m
@@ -50,7 +51,7 @@ struct GeneralizedEntropy {
                      BoxReference<R>(runtime, dim, batch, dual.margin, dual.box), dim, batch,
                      stream);
   }
-  /// \throws std::invalid_argument for numbers that make no sense.
+  /// \throws std::invalid_argument for invalid parameters.
   void check() const {
     if (!(exponent > 1) || !std::isfinite(exponent))
       throw std::invalid_argument(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// f-divergences D_f(P‖Q) from a law Q that is known by samples (eq. 8).
+// f-divergences D_f(P‖Q) from a law Q given by samples (eq. 8).
 #include <memory>
 #include <utility>
 
@@ -10,9 +10,9 @@
 
 namespace wgf {
 
-/// D_f(P‖Q) in its dual form, with batches of Q's samples. \tparam Divergence KullbackLeibler, or a
-/// DivergenceFunction.
-/// \tparam Form a Dual, whose network is u = log(P / Q).
+/// D_f(P‖Q) in its dual form, with batches of samples of Q.
+/// \tparam Divergence KullbackLeibler, or a DivergenceFunction.
+/// \tparam Form a Dual, whose network represents u = log(P / Q).
 template <class Divergence, class Form>
 struct FDivergence {
   Divergence divergence;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Functionals: weighted sums of terms, as compile-time tuples. A term is a description; bind gives
-// it memory on a runtime.
+// Functionals: weighted sums of terms, as compile-time tuples. A term is a description; bind
+// allocates its memory on a runtime.
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
@@ -21,21 +21,15 @@
 
 namespace wgf {
 
-namespace detail {
-/// A map of the runtime with which the concept of map terms is checked.
-template <class R>
-using AnyMap = decltype(std::declval<const R&>().network(Affine{}, 1, 1L, 0u, Keep::batch));
-}  // namespace detail
-
 template <class T, class R>
-inline constexpr bool is_map_term = MapTerm<T, R, detail::AnyMap<R>>;
+inline constexpr bool is_map_term = MapTerm<T, R, detail::NetworkOf<R, Affine>>;
 template <class T, class R>
 inline constexpr bool is_term = DirectTerm<T, R> || DualTerm<T, R> || is_map_term<T, R>;
 
 /// A term times a positive number.
 template <class Term>
 struct Weighted {
-  double weight = 0;  // of no term that was given
+  double weight = 0;  // 0 is not a valid weight
   Term term;
 };
 
@@ -44,8 +38,8 @@ template <class... Terms>
 struct Functional {
   hana::tuple<Weighted<Terms>...> terms;
 
-  /// The dimension that the terms ask for; 0 if none does. \throws std::invalid_argument where two
-  /// terms differ.
+  /// The dimension that the terms require; 0 if none does.
+  /// \throws std::invalid_argument if two terms require different dimensions.
   int dim() const {
     int found = 0;
     hana::for_each(terms, [&](const auto& t) {
@@ -59,7 +53,7 @@ struct Functional {
     });
     return found;
   }
-  /// The terms on a runtime, in order; each gets random streams of its own.
+  /// The terms on a runtime, in order; each gets separate random streams.
   template <class R>
   auto bind(const R& runtime, int dim, long batch, std::uint32_t first_stream) const {
     return hana::unpack(terms, [&](const auto&... t) {
@@ -83,8 +77,8 @@ inline constexpr bool is_functional = false;
 template <class... Terms>
 inline constexpr bool is_functional<Functional<Terms...>> = true;
 
-/// A term as a functional of its own. \throws std::invalid_argument for a term whose numbers make
-/// no sense.
+/// A functional with a single term.
+/// \throws std::invalid_argument for a term with invalid parameters.
 template <class Term>
 Functional<Term> functional(Term term) {
   if constexpr (requires { term.check(); }) term.check();
@@ -112,14 +106,15 @@ Functional<A...> operator*(double weight, Functional<A...> a) {
 
 /// The entropy E_P[log P] in its dual form.
 /// \param dual a Dual, or a network for u = log(P / μ_k).
-/// \throws std::invalid_argument for a field of the Dual that makes no sense or does not apply.
+/// \throws std::invalid_argument for a field of the Dual that is invalid or does not apply.
 template <class Form = Dual<>>
 auto entropy(const Form& dual = {}) {
   return functional(Entropy<decltype(detail::as_dual(dual))>{detail::as_dual(dual)});
 }
 
 /// The generalized entropy ∫P^m/(m − 1) for m > 1, in its dual form (Proposition 2).
-/// \param dual a Dual, or a network. \throws std::invalid_argument for m ≤ 1 or as entropy().
+/// \param dual a Dual, or a network.
+/// \throws std::invalid_argument for m ≤ 1, or as entropy() does.
 template <class Form = Dual<>>
 auto generalized_entropy(double m, const Form& dual = {}) {
   using D = decltype(detail::as_dual(dual));
@@ -128,10 +123,11 @@ auto generalized_entropy(double m, const Form& dual = {}) {
   return functional(GeneralizedEntropy<D>{m, detail::as_dual(dual)});
 }
 
-/// D_f(P‖Q) from a law Q known by samples (d × N).
+/// D_f(P‖Q) from a law Q given by samples (d × N).
 /// \param divergence KullbackLeibler, ReverseKullbackLeibler, JensenShannon, SquaredHellinger,
-/// ChiSquared, or a custom DivergenceFunction. \param dual a Dual, or a network for u = log(P / Q).
-/// \throws std::invalid_argument for samples that are not finite, or none.
+/// ChiSquared, or a custom DivergenceFunction.
+/// \param dual a Dual, or a network for u = log(P / Q).
+/// \throws std::invalid_argument if there are no samples, or they are not finite.
 template <class Divergence, class Form = Dual<>>
 auto divergence_to(Particles samples, const Divergence& divergence, const Form& dual = {}) {
   using Object = decltype(adapted(divergence));
@@ -165,14 +161,14 @@ auto potential(const T& target) {
 }
 
 /// KL(P‖q) to an unnormalised target q, up to its constant, as in eq. (10): entropy + potential.
-/// \param dual as of entropy().
+/// \param dual as for entropy().
 template <class T, class Form = Dual<>>
 auto kl(const T& target, const Form& dual = {}) {
   return entropy(dual) + potential(target);
 }
 
-/// ½ E W(X − Y) for an even kernel W. \throws std::invalid_argument for a kernel whose numbers make
-/// no sense.
+/// ½ E W(X − Y) for an even interaction kernel W.
+/// \throws std::invalid_argument for a kernel with invalid parameters.
 template <class K>
 auto interaction(const K& kernel) {
   using Object = decltype(adapted(kernel));
@@ -200,7 +196,7 @@ auto functional_of(const Terms& terms) {
   });
 }
 }  // namespace detail
-/// The functional of the others, which the JKO step solves.
+/// The functional of the other terms, which enter the JKO step.
 template <class Scheme, class... Terms>
 auto backward_part(const Functional<Terms...>& f) {
   return detail::functional_of(hana::remove_if(f.terms, [](const auto& t) {
@@ -208,7 +204,7 @@ auto backward_part(const Functional<Terms...>& f) {
   }));
 }
 
-/// Calls f on each bound term of the kind.
+/// Calls f on each bound term of this kind.
 template <class R, class Terms, class F>
 void each_dual(Terms& terms, F&& f) {
   hana::for_each(terms, [&](auto& t) {

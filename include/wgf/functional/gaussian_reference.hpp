@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The adaptive Gaussian μ_k of Proposition 1: the reference density of the dual form, with the
-// cloud's mean and covariance.
+// The adaptive Gaussian μ_k of Proposition 1: the reference density of the dual form, with the mean
+// and covariance of the particles.
 #include <cmath>
 #include <numbers>
 
@@ -11,7 +11,8 @@
 
 namespace wgf {
 
-/// N(m, inflation²·S) on a runtime, m and S the cloud's moments, in the coordinates of the step.
+/// N(m, inflation²·S) on a runtime, with the mean m and covariance S of the particles, in the
+/// coordinates of the step.
 template <class R>
 class GaussianReference {
  public:
@@ -22,7 +23,7 @@ class GaussianReference {
     const Frame& frame = context.frame;
     const int d = frame.dim();
     const Gaussian& moments = context.moments;
-    // In the coordinates of the step; where they whiten the cloud these are 0 and I to the bit.
+    // In the coordinates of the step; if they whiten the particles, these are exactly 0 and I.
     mean_ = detail::solve_lower(frame.factor, moments.mean() - frame.mean);
     const Eigen::MatrixXd factor = inflation_ * detail::solve_lower(frame.factor, moments.factor());
     const Eigen::MatrixXd inverse = detail::inverse_of_lower(factor);
@@ -45,7 +46,7 @@ class GaussianReference {
       place(noise_(s), z);
     }
   }
-  /// z = samples of the reference made of standard normals ξ.
+  /// z = samples of the reference made from standard normals ξ.
   template <class X, class Z>
   void place(const X& xi, Z&& z) const {
     if (standard_) z = xi;

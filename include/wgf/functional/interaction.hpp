@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The interaction energy ½ E W(X − Y), X and Y independent samples of P and W even: its flow is
-// ∂P/∂t = ∇·(P ∇W∗P), eq. (17). The gradient at a point y is E ∇W(y − Y). (The paper's W has no ½,
-// and its backward scheme therefore twice the speed of its forward one.)
+// The interaction energy ½ E W(X − Y), X and Y independent samples of P and W even: its gradient
+// flow is ∂P/∂t = ∇·(P ∇W∗P), eq. (17). The gradient at a point y is E ∇W(y − Y). (The energy in
+// the paper has no factor ½, so that its backward scheme is twice as fast as its forward scheme.)
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -14,8 +14,8 @@
 
 namespace wgf {
 
-/// ½ E W(X − Y) on a runtime: inside a JKO step, Y are the other particles of the batch. \throws
-/// std::invalid_argument for a batch of one.
+/// ½ E W(X − Y) on a runtime: inside a JKO step, Y are the other particles of the batch.
+/// \throws std::invalid_argument for a batch of one.
 template <InteractionKernel Kernel, class R>
 class BoundInteraction {
  public:
@@ -37,7 +37,7 @@ class BoundInteraction {
     mean_ = runtime.constant(frame.mean), factor_ = runtime.constant(frame.factor);
     pull_ = runtime.constant(frame.factor.transpose());
   }
-  /// The batch of an iteration, whose particles the gradients are sums over.
+  /// Sets the batch of an iteration, over whose particles the gradients are sums.
   void set_batch(const R& runtime, const typename R::PointsView& y) {
     runtime.parallel(batch_,
                      [&](typename R::Slice s) { set_affine(factor_, mean_, y(s), at_(s)); });
@@ -71,14 +71,14 @@ struct Interaction {
                                    std::uint32_t /*stream*/) const {
     return {runtime, kernel, dim, batch};
   }
-  /// \throws std::invalid_argument for a kernel whose numbers make no sense.
+  /// \throws std::invalid_argument for a kernel with invalid parameters.
   void check() const { check_kernel(kernel); }
 
-  /// What a forward step needs: the law enters through samples of it.
+  /// A forward step needs samples of the law.
   static constexpr bool interacts = true;
-  /// drift += weight · mean_j ∇W(x_i − y_j) at n points. \param same whether the samples are these
-  /// points, in their order: then each pair is looked at once, and the own term, which is 0, left
-  /// out.
+  /// drift += weight · mean_j ∇W(x_i − y_j) at n points.
+  /// \param same whether the samples are these points, in the same order: then each pair is
+  /// evaluated only once, and the pair of a point with itself, which contributes 0, is skipped.
   template <class R>
   void add_drift(const R& runtime, const typename R::PointsView& x,
                  const typename R::PointsView& samples, double /*time*/, double weight,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Functions of one variable with their first two derivatives, on whole arrays at once: what turns a
-// divergence's f into f' and f''.
+// Functions of one variable with their first two derivatives, on whole arrays at once: gives f' and
+// f'' for the f of a divergence.
 #include <utility>
 
 #include "../array.hpp"
@@ -9,8 +9,8 @@
 namespace wgf {
 
 /// Values of a function with its first and second derivative, arrays (or tensors, or numbers) of
-/// one shape. Arithmetic with jets and numbers follows the chain rule, so that f(variable(r)) holds
-/// f, f' and f'' at r.
+/// the same shape. Arithmetic with jets and numbers follows the chain rule, so that f(variable(r))
+/// holds f, f' and f'' at r.
 template <class A>
 struct Jet {
   A value, first, second;

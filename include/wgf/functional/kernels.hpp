@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Kernels W of the interaction energy ½ E W(X − Y), X and Y independent samples of P: even
-// functions. What the flow (17) and the schemes (12) need of them is W, ∇W and ∇²W.
+// Interaction kernels W of the energy ½ E W(X − Y), X and Y independent samples of P: even
+// functions. The flow (17) and the schemes (12) need W, ∇W and ∇²W.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -21,10 +21,10 @@ namespace wgf {
 
 // ---- radial kernels
 
-/// Kernel W(x) = w(|x|²): w and its first two derivatives as functions of q = |x|², so that ∇W =
-/// 2w'(q)x and ∇²W = 2w'(q)I + 4w''(q)xxᵀ. Written once, as templates in the unqualified arithmetic
-/// of arrays: q is a number, an Eigen array, or whatever a backend computes with. Marked
-/// WGF_HOST_DEVICE, they run on a GPU too (backend/cuda).
+/// Interaction kernel W(x) = w(|x|²): w and its first two derivatives as functions of q = |x|², so
+/// that ∇W = 2w'(q)x and ∇²W = 2w'(q)I + 4w''(q)xxᵀ. The functions are templates in unqualified
+/// array arithmetic: q is a number, an Eigen array, or an array of a backend. If marked
+/// WGF_HOST_DEVICE, they also run on a GPU (backend/cuda).
 template <class K>
 concept RadialKernel = requires(const K& k, double q) {
   { k.value(q) } -> std::convertible_to<double>;
@@ -32,9 +32,9 @@ concept RadialKernel = requires(const K& k, double q) {
   { k.curvature(q) } -> std::convertible_to<double>;   // w''
 };
 
-/// A radial kernel in units of its own: w(q) = value_factor · s(scale² q) and w'(q) =
-/// derivative_factor · s'(scale² q) with s and s' the shape's `value` and `derivative`. Factors
-/// then cost nothing a pair. A kernel may have a member `form()` that returns one.
+/// A radial kernel in scaled form: w(q) = value_factor · s(scale² q) and w'(q) = derivative_factor
+/// · s'(scale² q), where s and s' are the shape's `value` and `derivative`. The factors then cost
+/// nothing per pair. A kernel may have a member `form()` that returns its scaled form.
 template <class Shape>
 struct RadialForm {
   Shape shape;
@@ -46,7 +46,7 @@ auto radial_form(const K& kernel) {
   else return RadialForm<K>{kernel};
 }
 
-/// W(x) = amplitude · exp(−|x|²/width²); as it stands, −exp(−|x|²)/π (section 4.4).
+/// W(x) = amplitude · exp(−|x|²/width²); by default −exp(−|x|²)/π (section 4.4).
 struct GaussianKernel {
   double amplitude = -std::numbers::inv_pi;
   double width = 1;  ///< in the units of x
@@ -89,7 +89,7 @@ struct GaussianKernel {
            std::pow(width, n);
   }
 
-  /// \throws std::invalid_argument
+  /// \throws std::invalid_argument for invalid parameters.
   void check() const {
     if (!std::isfinite(amplitude))
       throw std::invalid_argument("wgf::GaussianKernel: amplitude must be finite, got " +
@@ -100,7 +100,7 @@ struct GaussianKernel {
   }
 };
 
-/// W(x) = |x|²/2: all of a cloud is pulled to its mean.
+/// W(x) = |x|²/2: attracts all particles to their mean.
 struct QuadraticKernel {
   template <class Q>
   WGF_HOST_DEVICE auto value(const Q& q) const {
@@ -116,8 +116,8 @@ struct QuadraticKernel {
   }
 };
 
-/// W(x) = |x|⁴/4 − |x|²/2, far attraction and near repulsion: in two dimensions clouds settle on a
-/// ring of radius 1/√3 (appendix C.2).
+/// W(x) = |x|⁴/4 − |x|²/2, attractive at long range and repulsive at short range: in two dimensions
+/// particles settle on a ring of radius 1/√3 (appendix C.2).
 struct RingKernel {
   template <class Q>
   WGF_HOST_DEVICE auto value(const Q& q) const {
@@ -134,10 +134,10 @@ struct RingKernel {
 };
 
 /// W(x) = |x|²/2 − ½ ln(|x|² + softening²), which is |x|²/2 − ln|x| without softening: in one
-/// dimension the semicircle is its steady state.
+/// dimension its steady state is the semicircle law.
 struct LogarithmicKernel {
-  double softening = 0;  ///< in the units of x; 0: infinite at the origin, where ∇W counts as 0, as
-                         ///< it is of all even kernels
+  double softening = 0;  ///< in the units of x; 0: infinite at the origin, where ∇W is taken to be
+                         ///< 0, its value for every even kernel
 
   template <class Q>
   WGF_HOST_DEVICE auto value(const Q& q) const {
@@ -152,7 +152,7 @@ struct LogarithmicKernel {
   WGF_HOST_DEVICE auto curvature(const Q& q) const {
     return 0.5 / ((q + softening * softening) * (q + softening * softening));
   }
-  /// \throws std::invalid_argument
+  /// \throws std::invalid_argument for invalid parameters.
   void check() const {
     if (!(softening >= 0) || !std::isfinite(softening))
       throw std::invalid_argument("wgf::LogarithmicKernel: softening must not be negative, got " +
@@ -162,17 +162,17 @@ struct LogarithmicKernel {
 
 // ---- kernels of any other form
 
-/// Kernel with its gradient: W(x) and ∇W(x) at one point x. Both are called from several threads at
-/// once. It may also have `Eigen::MatrixXd hessian(const Eigen::VectorXd&) const`; else ∇²W is made
-/// of differences of the gradient.
+/// Interaction kernel with its gradient: W(x) and ∇W(x) at one point x. Both are called from
+/// several threads concurrently. It may also have `Eigen::MatrixXd hessian(const Eigen::VectorXd&)
+/// const`; otherwise ∇²W is computed by differences of the gradient.
 template <class K>
 concept DifferentiatedKernel = !RadialKernel<K> && requires(const K& k, const Eigen::VectorXd& x) {
   { k.value(x) } -> std::convertible_to<double>;
   { k.gradient(x) } -> std::convertible_to<Eigen::VectorXd>;
 };
-/// Kernel with only a value, written for any scalar type: `template <class T> T value(const
-/// Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const`. Its gradient is derived automatically, like that
-/// of a target's log-density.
+/// Interaction kernel with only a value, written for any scalar type: `template <class T> T
+/// value(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const`. Its gradient is computed by
+/// automatic differentiation, like that of a target's log-density.
 template <class K>
 concept TemplatedKernel =
     !RadialKernel<K> && !DifferentiatedKernel<K> &&
@@ -186,8 +186,7 @@ concept TemplatedKernel =
 template <class K>
 concept InteractionKernel = RadialKernel<K> || DifferentiatedKernel<K> || TemplatedKernel<K>;
 
-/// \throws std::invalid_argument for parameters that make no sense, where the kernel has a member
-/// check().
+/// \throws std::invalid_argument for invalid parameters, if the kernel has a member check().
 template <InteractionKernel K>
 void check_kernel(const K& kernel) {
   if constexpr (requires { kernel.check(); }) kernel.check();
@@ -213,7 +212,8 @@ struct AsTarget {
 };
 }  // namespace detail
 
-/// ∇W(x). \throws std::invalid_argument if the kernel's own has another size than x.
+/// ∇W(x).
+/// \throws std::invalid_argument if the gradient that the kernel returns has the wrong size.
 template <InteractionKernel K>
 Eigen::VectorXd kernel_gradient(const K& kernel, const Eigen::VectorXd& x) {
   if constexpr (RadialKernel<K>) {
@@ -230,8 +230,9 @@ Eigen::VectorXd kernel_gradient(const K& kernel, const Eigen::VectorXd& x) {
   }
 }
 
-/// ∇²W(x), d × d; of kernels that are not radial and have no Hessian, by differences of fourth
-/// order of the gradient. \throws std::invalid_argument if the kernel's own has another size.
+/// ∇²W(x), d × d; for kernels that are not radial and have no Hessian, by fourth-order differences
+/// of the gradient.
+/// \throws std::invalid_argument if the Hessian that the kernel returns has the wrong size.
 template <InteractionKernel K>
 Eigen::MatrixXd kernel_hessian(const K& kernel, const Eigen::VectorXd& x) {
   const Eigen::Index d = x.size();

@@ -28,7 +28,7 @@ class BoundPotential {
   static constexpr bool gaussian = std::same_as<Now, Gaussian>, mixture = requires(const R& r,
                                                                                    const Now& t) {
     requires std::same_as<Now, GaussianMixture>;
-    r.mixture(t);  // a runtime may have kernels for it; else it is a target like others
+    r.mixture(t);  // optional code of a runtime for mixtures; else they are a target like others
   };
 
  public:
@@ -118,7 +118,7 @@ struct Potential {
     return {runtime, target, dim, batch};
   }
 
-  // A forward step (Remark 1) needs only the target: the law does not enter.
+  // A forward step (Remark 1) needs only the target, not the law.
   static constexpr bool interacts = false;
   /// drift += weight · ∇(−log q)(x) at n points, q being the target at this time.
   template <class R>
@@ -132,8 +132,7 @@ struct Potential {
                     [&](const Eigen::VectorXd& at) { return log_density_gradient(now, at); });
     });
   }
-  /// The derivatives of the drift at points x (d × n), by differences of fourth order of the
-  /// gradient.
+  /// The derivatives of the drift at points x (d × n), by fourth-order differences of the gradient.
   template <class R>
   std::vector<Eigen::MatrixXd> drift_derivatives(const R& runtime, const Particles& x,
                                                  const typename R::PointsView& /*samples*/,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A law that is known by samples, as reference of an f-divergence (eq. 8).
+// A law given by samples, as the reference of an f-divergence (eq. 8).
 #include <utility>
 
 #include "../concepts.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Targets: unnormalised log-densities that a user brings, with or without gradients, fixed or
-// depending on time; and potentials V, which stand for the target e^−V.
+// Targets: unnormalised log-densities given by the user, with or without gradients, fixed or
+// depending on time; and potentials V, which represent the target e^−V.
 #include <algorithm>
 #include <cmath>
 #include <concepts>
@@ -19,16 +19,18 @@
 namespace wgf {
 
 namespace detail {
-/// As many derivatives are carried at a time: in d dimensions a gradient costs ⌈d/8⌉ evaluations.
+/// The number of derivatives computed at a time: in d dimensions a gradient costs ⌈d/8⌉
+/// evaluations.
 inline constexpr int derivatives = 8;
 using Differential =
-    Eigen::AutoDiffScalar<Eigen::Matrix<double, derivatives, 1>>;  // not Array: norms come back as
-                                                                   // Matrix
+    Eigen::AutoDiffScalar<Eigen::Matrix<double, derivatives, 1>>;  // not Array, because norms
+                                                                   // return a Matrix
 }  // namespace detail
 
 /// Target with only a log-density, written for any scalar type: `template <class T> T
-/// log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const`. Its gradient is derived
-/// automatically (forward mode, exact). Functions such as exp and log are to be called unqualified.
+/// log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const`. Its gradient is computed by
+/// automatic differentiation (forward mode, exact). Functions such as exp and log must be called
+/// unqualified.
 template <class T>
 concept TemplatedTarget =
     !DifferentiatedTarget<T> &&
@@ -38,15 +40,15 @@ concept TemplatedTarget =
       { t.log_density(x) } -> std::convertible_to<double>;
       { t.log_density(y) } -> std::convertible_to<detail::Differential>;
       requires !std::is_arithmetic_v<std::remove_cvref_t<decltype(t.log_density(
-          y))>>;  // as a function of VectorXd alone would give
+          y))>>;  // as a function of VectorXd alone would return
     };
-/// What kl() takes: log q up to a constant, with or without its gradient. For types one does not
-/// own, wrap them in such a type.
+/// What kl() accepts: log q up to a constant, with or without its gradient. Third-party types can
+/// be wrapped in such a type.
 template <class T>
 concept Target = DifferentiatedTarget<T> || TemplatedTarget<T>;
 
-/// ∇ log q(x), the target's own or derived; not a number where a log-density whose gradient is
-/// derived is not finite.
+/// ∇ log q(x), given by the target or computed by automatic differentiation; in the latter case NaN
+/// where the log-density is not finite.
 template <Target T>
 Eigen::VectorXd log_density_gradient(const T& target, const Eigen::VectorXd& x) {
   if constexpr (DifferentiatedTarget<T>) {
@@ -69,8 +71,8 @@ Eigen::VectorXd log_density_gradient(const T& target, const Eigen::VectorXd& x) 
   }
 }
 
-/// Target that depends on time: `at(t)` is the target at time t of the flow. Backward steps see it
-/// at their end, forward halves at their beginning.
+/// Target that depends on time: `at(t)` is the target at time t of the flow. Backward steps
+/// evaluate it at the end of the step, forward halves at its beginning.
 template <class T>
 concept TimeDependentTarget = !Target<T> && requires(const T& target, double t) {
   { target.dim() } -> std::convertible_to<int>;
@@ -99,9 +101,9 @@ concept HasValue = requires(const V& v, const Eigen::VectorXd& x, Time... t) {
 };
 }  // namespace detail
 
-/// A potential V: `value(x)`, or `value(x, t)` where it depends on time, in the units of the
+/// A potential V: `value(x)`, or `value(x, t)` if it depends on time, in the units of the
 /// functional; and `gradient` with the same arguments, unless `value` is a template over the scalar
-/// type of x, as the log-density of a target.
+/// type of x, like the log-density of a target.
 template <class V>
 concept PotentialFunction = detail::HasValue<V> || detail::HasValue<V, double>;
 
@@ -131,7 +133,7 @@ struct PotentialAsTarget {
                        time);
   }
 };
-/// The same for every time.
+/// The same for all times.
 template <class V>
 struct MovingPotential {
   V potential;

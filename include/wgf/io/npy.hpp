@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Particles as NumPy's .npy files (format 1.0 to 3.0): numpy.load reads what write_npy writes,
-// read_npy what numpy.save writes.
+// Particles as NumPy .npy files (formats 1.0 to 3.0): numpy.load reads files from write_npy, and
+// read_npy reads files from numpy.save.
 #include <algorithm>
 #include <bit>
 #include <cctype>
@@ -21,14 +21,14 @@ namespace wgf {
 
 namespace detail {
 
-/// What the header of a .npy file says: {'descr': '<f8', 'fortran_order': False, 'shape': (3, 2),
-/// }.
+/// The header of a .npy file:
+/// {'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }.
 struct NpyHeader {
   std::string type;
   bool fortran = false;
   std::vector<std::uint64_t> shape;
 
-  /// Reads the dictionary. \throws FileError saying what is wrong with it.
+  /// Parses the dictionary. \throws FileError with a description of what is wrong.
   static NpyHeader parse(std::string_view text) {
     NpyHeader header;
     bool seen[3] = {};
@@ -126,7 +126,7 @@ struct NpyHeader {
   };
 };
 
-/// The number of type T whose bytes, least significant first unless `big`, begin at `bytes`.
+/// The number of type T at `bytes`: big-endian if `big`, otherwise little-endian.
 template <class T>
 double npy_number(const char* bytes, bool big) {
   char ordered[sizeof(T)];
@@ -137,15 +137,15 @@ double npy_number(const char* bytes, bool big) {
   return static_cast<double>(value);
 }
 
-/// The array in a stream of `size` bytes. \throws FileError with the reason if it is none.
+/// The array in a stream of `size` bytes. \throws FileError with the reason if there is none.
 inline Particles read_npy_stream(std::istream& in, std::uint64_t size) {
   const auto read = [&](char* to, std::uint64_t count) {
     if (count > size || !in.read(to, static_cast<std::streamsize>(count)))
       throw FileError("the file ends within the header");
     size -= count;
   };
-  // "\x93NUMPY", version (two bytes), length of the header (two bytes in version 1, four after),
-  // header, numbers.
+  // "\x93NUMPY", version (two bytes), length of the header (two bytes in version 1, four in later
+  // versions), header, numbers.
   char magic[8];
   if (size < 8) throw FileError("it is not a .npy file (too short)");
   read(magic, 8);
@@ -175,9 +175,9 @@ inline Particles read_npy_stream(std::istream& in, std::uint64_t size) {
     throw FileError("the array must have one or two dimensions, it has " +
                     std::to_string(header.shape.size()));
   const std::uint64_t n = header.shape[0], d = header.shape.size() == 2 ? header.shape[1] : 1;
-  // Before anything is allocated: the file must hold what its shape claims (in an order of
-  // operations that cannot overflow), and no matrix can have more rows or columns than an index
-  // counts, whatever the other side.
+  // Checked before memory is allocated: the file must contain as many numbers as its shape claims
+  // (computed in an order that cannot overflow), and neither dimension may exceed the range of a
+  // matrix index, whatever the other is.
   const std::uint64_t held = size / width, most = std::numeric_limits<Eigen::Index>::max() / 8;
   const bool fits = d == 0 || n <= held / d;
   if (!fits || n > most || d > most)
@@ -190,7 +190,7 @@ inline Particles read_npy_stream(std::istream& in, std::uint64_t size) {
                     std::to_string(n * d * width));
 
   Particles x(static_cast<Eigen::Index>(d), static_cast<Eigen::Index>(n));
-  std::vector<char> buffer(std::min<std::uint64_t>(size, 1 << 16));  // a multiple of either width
+  std::vector<char> buffer(std::min<std::uint64_t>(size, 1 << 16));  // a multiple of both widths
   std::uint64_t index = 0;
   while (size > 0) {
     const std::uint64_t chunk = std::min<std::uint64_t>(size, buffer.size());
@@ -200,8 +200,7 @@ inline Particles read_npy_stream(std::istream& in, std::uint64_t size) {
     for (std::uint64_t i = 0; i < chunk; i += width, ++index) {
       const double value =
           width == 4 ? npy_number<float>(&buffer[i], big) : npy_number<double>(&buffer[i], big);
-      // The file's index runs through coordinates first in C order, through particles first in
-      // Fortran order.
+      // In the file, coordinates vary fastest in C order, and particles in Fortran order.
       const std::uint64_t particle = header.fortran ? index % n : index / d,
                           coordinate = header.fortran ? index / n : index % d;
       x(static_cast<Eigen::Index>(coordinate), static_cast<Eigen::Index>(particle)) = value;
@@ -213,8 +212,8 @@ inline Particles read_npy_stream(std::istream& in, std::uint64_t size) {
 }  // namespace detail
 
 /// Writes the particles as an array of shape (n, d), float64 in C order, so that row i of the NumPy
-/// array is particle i. The file is there whole or not at all. \throws FileError with the path and
-/// the reason if it cannot be written.
+/// array is particle i. The file is written completely or not at all.
+/// \throws FileError with the path and the reason if it cannot be written.
 inline void write_npy(const std::filesystem::path& path, const Particles& x) {
   static_assert(
       std::endian::native == std::endian::little,
@@ -228,16 +227,18 @@ inline void write_npy(const std::filesystem::path& path, const Particles& x) {
       '\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<char>(header.size()), 0};
   detail::write_atomically("wgf::write_npy", path, [&](std::ostream& out) {
     out.write(start, preamble).write(header.data(), static_cast<std::streamsize>(header.size()));
-    // Columns of d × n one after the other: rows of n × d.
+    // The columns of a d × n matrix, one after another, are the rows of an n × d array.
     out.write(reinterpret_cast<const char*>(x.data()),
               static_cast<std::streamsize>(static_cast<std::size_t>(x.size()) * sizeof(double)));
   });
 }
 
 /// Reads an array of shape (n, d), or (n) for d = 1, of float32 or float64 in C or Fortran order:
-/// row i is particle i. Nothing is allocated on the header's word: the file must hold what its
-/// shape claims. \returns d × n. \throws FileError with the path and the reason if it cannot be
-/// read or is something else.
+/// row i is particle i. Memory is allocated only after the size of the file has been checked
+/// against the shape in the header.
+/// \returns d × n.
+/// \throws FileError with the path and the reason if the file cannot be read or contains something
+/// else.
 inline Particles read_npy(const std::filesystem::path& path) {
   const auto fail = [&](const std::string& reason) {
     throw FileError("wgf::read_npy: cannot read " + path.string() + ": " + reason);

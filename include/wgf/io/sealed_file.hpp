@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The form of the library's binary files: a magic word and a version, a text header that says what
-// the file holds, the numbers, and a checksum.
+// The format of the library's binary files: a magic word and a version, a text header that
+// describes the contents, the numbers, and a checksum.
 //
-//   magic (8 bytes) | u32 version | u32 header length | header: one "key: value" a line | numbers,
-//   little-endian | u32 CRC-32 of all before
+//   magic (8 bytes) | u32 version | u32 header length | header: one "key: value" per line |
+//   numbers, little-endian | u32 CRC-32 of everything before it
 #include <bit>
 #include <cerrno>
 #include <charconv>
@@ -29,12 +29,12 @@ namespace wgf::detail {
 static_assert(std::endian::native == std::endian::little,
               "wgf: files are little-endian, and so must the machine be");
 
-/// What a kind of file is called, inside and in messages.
+/// Identifies a kind of file, in the file and in messages.
 struct FileKind {
   char magic[9];  ///< eight letters
   std::uint32_t version;
-  const char* reader;  ///< who reads it: begins the message of an error
-  const char* what;    ///< "a wgf flow"
+  const char* reader;  ///< the function that reads it: prefix of error messages
+  const char* what;    ///< in messages, such as "a wgf flow"
 };
 
 using Header = std::map<std::string, std::string>;
@@ -51,7 +51,7 @@ class ByteWriter {
     put(&value, 1);
   }
   void put(const Eigen::MatrixXd& m) { put(m.data(), static_cast<std::size_t>(m.size())); }
-  /// A list that a ByteReader's list() reads: its length, then the numbers.
+  /// Writes a list for ByteReader::list(): its length, then the numbers.
   template <class T>
   void put_list(const std::vector<T>& values) {
     put(static_cast<std::uint64_t>(values.size())), put(values.data(), values.size());
@@ -63,8 +63,8 @@ class ByteWriter {
   std::string bytes_;
 };
 
-/// Reads numbers and never past the end: what a header claims is checked against what is there
-/// before memory is taken.
+/// Reads numbers, and never past the end: sizes in the header are checked against the available
+/// data before memory is allocated.
 class ByteReader {
  public:
   ByteReader(std::string who, const char* data, std::size_t n)
@@ -93,7 +93,7 @@ class ByteReader {
     return values;
   }
   Eigen::MatrixXd matrix(std::size_t rows, std::size_t cols) {
-    if (cols > 0) need(rows, cols);  // and so the product does not overflow
+    if (cols > 0) need(rows, cols);  // also ensures that the product does not overflow
     need(rows * cols, sizeof(double));
     Eigen::MatrixXd m(rows, cols);
     get(m.data(), rows * cols);
@@ -108,7 +108,7 @@ class ByteReader {
   void need(std::size_t n, std::size_t size) const {
     if (n > left_ / size) fail("the file is shorter than its header says");
   }
-  /// After the last number. \throws FileError if there are more.
+  /// To be called after the last number. \throws FileError if there is more data.
   void end() const {
     if (left_ != 0) fail("the file is longer than its header says");
   }
@@ -120,7 +120,7 @@ class ByteReader {
   std::size_t left_;
 };
 
-/// The bytes of a whole file.
+/// The bytes of a complete file.
 inline std::string sealed(const FileKind& kind, const Header& header, const ByteWriter& body) {
   std::string text;
   for (const auto& [key, value] : header) text += key + ": " + value + "\n";
@@ -136,10 +136,10 @@ inline std::string sealed(const FileKind& kind, const Header& header, const Byte
   return out.take();
 }
 
-/// A file that was read and found whole: its header, and its numbers to be read in order.
+/// A file that was read and verified: its header, and its numbers, to be read in order.
 class OpenedFile {
  public:
-  /// \throws FileError for a file that is missing, truncated, damaged, of another kind or another
+  /// \throws FileError for a file that is missing, truncated, damaged, or of another kind or
   /// version.
   OpenedFile(const FileKind& kind, const std::filesystem::path& path)
       : who_(std::string(kind.reader) + ": " + path.string() + ": ") {
@@ -158,7 +158,7 @@ class OpenedFile {
   const std::string& who() const { return who_; }
   [[noreturn]] void fail(const std::string& why) const { throw FileError(who_ + why); }
   bool has(const std::string& key) const { return header_.count(key) > 0; }
-  /// The header's entry, empty if there is none.
+  /// The value of a header entry, empty if there is none.
   std::string entry(const std::string& key) const { return has(key) ? header_.at(key) : ""; }
   long number(const std::string& key, long least, long most) const {
     if (!has(key)) fail("the header lacks \"" + key + "\"");
@@ -170,7 +170,7 @@ class OpenedFile {
       fail("the header's \"" + key + "\" is \"" + text + "\"");
     return value;
   }
-  /// \throws FileError unless the entry is what it must be.
+  /// \throws FileError unless the entry has the expected value.
   void must_be(const std::string& key, const std::string& expected) const {
     if (entry(key) != expected)
       fail("the file's " + key + " is " + entry(key) + ", not " + expected);

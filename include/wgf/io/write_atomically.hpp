@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Files that are there whole or not at all: written beside their place under another name, then
-// renamed.
+// Atomic file writes: a file is written under a temporary name in the same folder, then renamed.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -18,20 +17,21 @@
 
 namespace wgf::detail {
 
-/// Asks the system to put what it holds of a file, or of a folder's names, on the disk.
+/// Asks the system to flush a file, or the entries of a folder, to disk.
 inline bool on_disk(const std::filesystem::path& path, int flags) {
   const int file = ::open(path.c_str(), flags | O_CLOEXEC);
   if (file < 0) return false;
   const bool done =
-      ::fsync(file) == 0 || errno == EINVAL;  // EINVAL: something that cannot be put on a disk
+      ::fsync(file) == 0 || errno == EINVAL;  // EINVAL: something that cannot be flushed to a disk
   ::close(file);
   return done;
 }
 
-/// Calls write(stream) for a binary stream whose contents then replace the file at `path`. Readers
-/// see the old file or the new one; if anything fails the old one stays and nothing is left behind.
-/// The new file is on the disk, as far as the system can say, before it takes the old one's place:
-/// not even a machine that fails leaves half of it. \param who begins the message of an error.
+/// Calls write(stream) with a binary stream whose contents then replace the file at `path`. Readers
+/// see the old file or the new one; if anything fails, the old file stays and no temporary file is
+/// left. The new file is flushed to disk, as far as the system can tell, before it replaces the old
+/// one, so that not even a system crash leaves a partial file.
+/// \param who prefix of error messages.
 /// \throws FileError with the path and the reason.
 template <class Write>
 void write_atomically(const std::string& who, const std::filesystem::path& path, Write&& write) {
@@ -48,9 +48,9 @@ void write_atomically(const std::string& who, const std::filesystem::path& path,
     fail("it exists and is not a regular file");
 
   fs::path temporary = path;
-  std::random_device entropy;  // two writers of one file must not share the temporary
+  std::random_device entropy;  // two writers of one file must not share a temporary file
   temporary += ".part" + std::to_string((static_cast<std::uint64_t>(entropy()) << 32) | entropy());
-  struct Remove {  // once renamed there is nothing to remove
+  struct Remove {  // after the rename there is nothing to remove
     const fs::path& file;
     ~Remove() {
       std::error_code ignored;
@@ -71,7 +71,7 @@ void write_atomically(const std::string& who, const std::filesystem::path& path,
   if (error) fail(error.message());
   const fs::path folder = path.parent_path();
   on_disk(folder.empty() ? fs::path(".") : folder,
-          O_RDONLY);  // the new name; not every file system can say so of a folder
+          O_RDONLY);  // flushes the new name; not every file system supports this for a folder
 }
 
 }  // namespace wgf::detail

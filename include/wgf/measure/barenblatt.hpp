@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Barenblatt's profile, the solution of the porous medium equation ∂P = ΔP^m that starts from a
-// point (section 4.3), with mass 1: P(x) = (1 − |x − c|²/R²)₊^{1/(m−1)} / (I Rⁿ).
+// The Barenblatt profile, the solution of the porous medium equation ∂P/∂t = ΔP^m that starts from
+// a point mass (section 4.3), with mass 1: P(x) = (1 − |x − c|²/R²)₊^{1/(m−1)} / (I Rⁿ).
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -15,18 +15,19 @@
 
 namespace wgf {
 
-/// A density of compact support, the ball of radius R about c. The paper's form of it, τ^{−α}(C −
+/// A density with compact support, the ball of radius R about c. The form in the paper, τ^{−α}(C −
 /// β|x − c|²τ^{−2α/n})₊^{1/(m−1)} with α = n/(n(m−1) + 2) and β = (m−1)α/(2mn), has R² =
-/// Cτ^{2α/n}/β, where C follows from the mass: C = (3/64)^{1/3} for n = 1, m = 2.
+/// Cτ^{2α/n}/β, where C is determined by the mass: C = (3/64)^{1/3} for n = 1, m = 2.
 class Barenblatt {
  public:
-  /// The solution at `time` = t + t₀ since all mass was in the origin.
-  /// \param dim n; \param exponent m > 1. \throws std::invalid_argument unless dim ≥ 1, exponent >
-  /// 1 and time > 0, all finite.
+  /// The solution at `time` = t + t₀ after all mass was at the origin.
+  /// \param dim n.
+  /// \param exponent m > 1.
+  /// \throws std::invalid_argument unless dim ≥ 1, exponent > 1 and time > 0, all finite.
   static Barenblatt at(int dim, double exponent, double time) {
     return at(origin(dim), exponent, time);
   }
-  /// The same about `centre`, whose size is the dimension.
+  /// The same, centred at `centre`, whose size is the dimension.
   static Barenblatt at(Eigen::VectorXd centre, double exponent, double time) {
     if (!(time > 0) || !std::isfinite(time))
       throw std::invalid_argument("wgf::Barenblatt::at: the time must be positive, got " +
@@ -35,7 +36,7 @@ class Barenblatt {
     return with_radius(unit.centre_, exponent,
                        std::pow(time / unit.time(), unit.alpha() / unit.dim()));
   }
-  /// The profile whose support has the given radius R > 0, about the origin or about `centre`.
+  /// The profile whose support has the given radius R > 0, centred at the origin or at `centre`.
   /// \throws std::invalid_argument as at() does, and for a radius that is not positive.
   static Barenblatt with_radius(int dim, double exponent, double radius) {
     return with_radius(origin(dim), exponent, radius);
@@ -50,23 +51,24 @@ class Barenblatt {
   /// R, the radius of the support.
   double radius() const { return radius_; }
   const Eigen::VectorXd& centre() const { return centre_; }
-  /// The time since all mass was in the centre: what at() would be given.
+  /// The time since all mass was at the centre: the argument of at().
   double time() const {
     const double beta = (exponent_ - 1) * alpha() / (2 * exponent_ * dim());
-    // C from the mass, C^{1/(m−1) + n/2} I = β^{n/2}; then R² = Cτ^{2α/n}/β.
+    // C follows from the mass, C^{1/(m−1) + n/2} I = β^{n/2}; then R² = Cτ^{2α/n}/β.
     const double log_c = (0.5 * dim() * std::log(beta) - log_unit_integral(dim(), exponent_)) /
                          (power() + 0.5 * dim());
     return std::exp((2 * std::log(radius_) + std::log(beta) - log_c) * dim() / (2 * alpha()));
   }
 
-  /// n independent draws, a function of the seed. \throws std::invalid_argument for n < 1.
+  /// n independent draws, a function of the seed.
+  /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
     if (n < 1)
       throw std::invalid_argument(
           "wgf::Barenblatt::sample: at least one sample must be asked for, got " +
           std::to_string(n));
     // |x − c|²/R² has the law Beta(n/2, 1/(m−1) + 1), which is that of |z|²/(|z|² + 2g) for n
-    // normals z and g ~ Gamma(1/(m−1) + 1).
+    // standard normals z and g ~ Gamma(1/(m−1) + 1).
     Particles x = standard_normals(dim(), n, seed, stream);
     for (Eigen::Index i = 0; i < n; ++i) {
       x.col(i) *= radius_ / std::sqrt(x.col(i).squaredNorm() +
@@ -81,7 +83,7 @@ class Barenblatt {
     const double s = squared_ratio(x, "log_density");
     return s < 1 ? log_peak_ + power() * std::log1p(-s) : -std::numeric_limits<double>::infinity();
   }
-  /// ∇ log density; not a number outside the support, where there is none.
+  /// ∇ log density; NaN outside the support, where it does not exist.
   Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
     const double s = squared_ratio(x, "gradient");
     if (!(s < 1))
@@ -139,8 +141,8 @@ class Barenblatt {
                                   " coordinates, got " + std::to_string(x.size()));
     return (x - centre_).squaredNorm() / (radius_ * radius_);
   }
-  // Gamma(1/(m−1) + 1) for point i, by Marsaglia and Tsang's rejection (2000); a block of random
-  // numbers an attempt.
+  // A sample of Gamma(1/(m−1) + 1) for point i, by the rejection method of Marsaglia and Tsang
+  // (2000); each attempt uses one block of random numbers.
   double gamma(std::uint64_t i, std::uint64_t seed) const {
     const double d = power() + 1 - 1.0 / 3, c = 1 / std::sqrt(9 * d);
     for (std::uint32_t attempt = 0;; ++attempt) {

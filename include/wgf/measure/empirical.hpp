@@ -12,11 +12,11 @@
 
 namespace wgf {
 
-/// Samples stand for a measure: to draw from it is to draw from them, with replacement.
+/// A measure represented by samples: drawing from it means drawing from them with replacement.
 class Empirical {
  public:
-  /// \param particles d × N, one column a particle.
-  /// \throws std::invalid_argument for no particles, or entries that are not finite.
+  /// \param particles d × N, one particle per column.
+  /// \throws std::invalid_argument if there are no particles, or entries are not finite.
   explicit Empirical(Particles particles) : particles_(std::move(particles)) {
     if (particles_.size() == 0)
       throw std::invalid_argument("wgf::Empirical: at least one particle is needed, got " +
@@ -29,7 +29,8 @@ class Empirical {
   int dim() const { return static_cast<int>(particles_.rows()); }
   const Particles& particles() const { return particles_; }
 
-  /// n independent draws, a function of the seed. \throws std::invalid_argument for n < 1.
+  /// n independent draws, a function of the seed.
+  /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
     if (n < 1)
       throw std::invalid_argument(
@@ -38,8 +39,8 @@ class Empirical {
     Particles x(particles_.rows(), n);
     const Eigen::Index count = particles_.cols();
     for (Eigen::Index i = 0; i < n; ++i) {
-      // 53 bits, not the 31 of standard_uniforms: those would favour some of many million
-      // particles.
+      // 53 bits, not the 31 of standard_uniforms, which would bias the choice among many millions
+      // of particles.
       const auto u = static_cast<std::uint64_t>(i), bits = draw(u, seed) >> 11;
       x.col(i) = particles_.col(
           std::min(count - 1, static_cast<Eigen::Index>(static_cast<double>(bits) * 0x1p-53 *

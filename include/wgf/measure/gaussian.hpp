@@ -18,13 +18,14 @@
 
 namespace wgf {
 
-/// A Gaussian with a full covariance matrix; a diagonal one is noticed and costs O(d) a point
+/// A Gaussian with a full covariance matrix. A diagonal one is detected and costs O(d) per point
 /// instead of O(d²).
 class Gaussian {
  public:
-  /// \param mean d numbers; \param covariance d × d, symmetric and positive definite, in squared
-  /// units of the mean. \throws std::invalid_argument for a covariance of another size, with
-  /// entries that are not finite, not symmetric, or not positive definite to working precision.
+  /// \param mean d numbers.
+  /// \param covariance d × d, symmetric and positive definite, in squared units of the mean.
+  /// \throws std::invalid_argument if the covariance has the wrong size, entries that are not
+  /// finite, or is not symmetric and positive definite to working precision.
   Gaussian(Eigen::VectorXd mean, Eigen::MatrixXd covariance)
       : mean_(std::move(mean)), covariance_(std::move(covariance)) {
     const Eigen::Index d = mean_.size();
@@ -47,8 +48,8 @@ class Gaussian {
 
     const Eigen::LLT<Eigen::MatrixXd> cholesky(covariance_);
     factor_ = cholesky.matrixL();
-    // A pivot is the variance of a coordinate given those before it: below rounding error of the
-    // variance itself it means nothing.
+    // A pivot is the conditional variance of a coordinate given the previous ones. It is
+    // meaningless below the rounding error of the variance itself.
     const double smallest = 4 * static_cast<double>(d) * std::numeric_limits<double>::epsilon();
     if (cholesky.info() != Eigen::Success ||
         !(factor_.diagonal().array().square() > smallest * covariance_.diagonal().array()).all())
@@ -76,9 +77,9 @@ class Gaussian {
     const Eigen::Index d = mean.size();
     return {std::move(mean), sd * sd * Eigen::MatrixXd::Identity(d, d)};
   }
-  /// The Gaussian of greatest likelihood: mean and covariance of the particles, with 1/n.
-  /// \throws std::invalid_argument if there are no more particles than dimensions, or they lie in a
-  /// hyperplane: the covariance is singular.
+  /// The maximum-likelihood Gaussian: the mean and covariance of the particles, normalised by 1/n.
+  /// \throws std::invalid_argument if there are no more particles than dimensions, or if they lie
+  /// in a hyperplane, so that the covariance is singular.
   static Gaussian fit(const Particles& x) {
     if (x.cols() <= x.rows())
       throw std::invalid_argument(
@@ -99,7 +100,7 @@ class Gaussian {
   const Eigen::MatrixXd& precision() const { return precision_; }
   /// Whether the covariance is exactly diagonal.
   bool is_diagonal() const { return diagonal_; }
-  /// −½ log det(2πΣ), what log_density adds to −½(x − m)ᵀΣ⁻¹(x − m).
+  /// −½ log det(2πΣ), which log_density adds to −½(x − m)ᵀΣ⁻¹(x − m).
   double log_normaliser() const { return log_normaliser_; }
 
   /// n independent draws, a function of the seed.
@@ -130,7 +131,7 @@ class Gaussian {
     const Eigen::VectorXd shift = mean_ - x;
     return precision_ * shift;
   }
-  /// The gradients at all columns of x at once, into `out`, which is resized to x's shape.
+  /// Writes the gradients at all columns of x to `out`, which is resized to the shape of x.
   void gradients(const Particles& x, Particles& out) const {
     check(x.rows(), "gradients");
     out.resize(x.rows(), x.cols());

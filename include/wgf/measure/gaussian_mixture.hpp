@@ -15,11 +15,12 @@
 
 namespace wgf {
 
-/// A finite mixture of Gaussians. The weights may have any sum: they are normalised.
+/// A finite mixture of Gaussians. The weights need not sum to 1: they are normalised.
 class GaussianMixture {
  public:
-  /// \throws std::invalid_argument for no components, another number of weights, a weight that is
-  /// not positive or vanishes beside the others, or components of different dimensions.
+  /// \throws std::invalid_argument if there are no components, the number of weights is different,
+  /// a weight is not positive or underflows when normalised, or the dimensions of components
+  /// differ.
   GaussianMixture(std::vector<double> weights, std::vector<Gaussian> components)
       : weights_(std::move(weights)), components_(std::move(components)) {
     if (components_.empty())
@@ -41,8 +42,8 @@ class GaussianMixture {
         throw std::invalid_argument(
             "wgf::GaussianMixture: the components must have the same dimension, got " +
             std::to_string(dim()) + " and " + std::to_string(c.dim()));
-    // Weights that are normalised already stay as they are, to the bit: rounding makes their sum
-    // differ from 1 by this much.
+    // Weights that are already normalised are kept bit for bit: rounding can make their sum differ
+    // from 1 by this much.
     if (!std::isfinite(sum))
       throw std::invalid_argument("wgf::GaussianMixture: the weights' sum must be finite");
     if (std::abs(sum - 1) <=
@@ -55,7 +56,7 @@ class GaussianMixture {
       log_scale_.push_back(std::log(weights_[k]) + components_[k].log_normaliser());
     }
   }
-  /// Equal weights, a component N(centre, sd² I) for every column of `centres` (d × K).
+  /// Equal weights, with one component N(centre, sd² I) for every column of `centres` (d × K).
   static GaussianMixture isotropic(const Eigen::MatrixXd& centres, double sd) {
     std::vector<Gaussian> components;
     for (Eigen::Index k = 0; k < centres.cols(); ++k)
@@ -82,14 +83,15 @@ class GaussianMixture {
     return c;
   }
 
-  /// n independent draws, a function of the seed. \throws std::invalid_argument for n < 1.
+  /// n independent draws, a function of the seed.
+  /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
     if (n < 1)
       throw std::invalid_argument(
           "wgf::GaussianMixture::sample: at least one sample must be asked for, got " +
           std::to_string(n));
-    // Streams of its own: a Gaussian sampled with the same seed, an initial cloud say, must not be
-    // correlated with it.
+    // Separate random streams: a Gaussian sampled with the same seed, for example as initial
+    // particles, must not be correlated with the sample.
     const Particles choice = standard_uniforms(1, n, seed, stream + 1);
     Particles x = standard_normals(dim(), n, seed, stream);
     Eigen::VectorXd z;
@@ -127,9 +129,9 @@ class GaussianMixture {
     }
     return g / total.sum;
   }
-  /// The gradients at all columns of x at once, into `out`, which is resized to x's shape: a block
-  /// of points at a time, so that the compiler vectorises over points and a component's matrix is
-  /// read once a block.
+  /// Writes the gradients at all columns of x to `out`, which is resized to the shape of x. Works
+  /// on blocks of points, so that the compiler vectorises over points and each component's matrix
+  /// is read once per block.
   void gradients(const Particles& x, Particles& out) const {
     check(x.rows(), "gradients");
     constexpr Eigen::Index block = 128;
@@ -165,7 +167,7 @@ class GaussianMixture {
       out.middleCols(first, n) = g.topRows(n).transpose();
     }
   }
-  /// The component with the greatest responsibility w_k N(x; m_k, Σ_k) at x; the first of several.
+  /// The component with the largest responsibility w_k N(x; m_k, Σ_k) at x; the first of several.
   int mode_of(const Eigen::VectorXd& x) const {
     check(x.size(), "mode_of");
     Eigen::VectorXd scratch(x.size());
@@ -181,20 +183,20 @@ class GaussianMixture {
  private:
   static constexpr std::uint32_t stream = 0x4d495820;  // "MIX "
 
-  // log Σ exp(e), one e at a time. add returns what earlier sums must be multiplied with.
+  // log Σ exp(e), one e at a time. add returns the factor by which earlier sums must be multiplied.
   struct LogSum {
     double largest = -std::numeric_limits<double>::infinity(), sum = 0;
     double add(double e) {
       double factor = 1;
       if (e == -std::numeric_limits<double>::infinity())
-        return factor;  // so far out that the square overflows
+        return factor;  // x is so far away that its squared distance overflows
       if (e > largest) factor = std::exp(largest - e), sum *= factor, largest = e;
       sum += std::exp(e - largest);
       return factor;
     }
     double value() const { return largest + std::log(sum); }
   };
-  // (x − m_k)ᵀΣ_k⁻¹(x − m_k), and Σ_k⁻¹(x − m_k) in `pull`, without allocation.
+  // (x − m_k)ᵀΣ_k⁻¹(x − m_k). Writes Σ_k⁻¹(x − m_k) to `pull`, without allocation.
   double squared_distance(std::size_t k, const Eigen::VectorXd& x, Eigen::VectorXd& pull) const {
     const Gaussian& c = components_[k];
     if (c.is_diagonal()) pull = c.precision().diagonal().cwiseProduct(x - c.mean());

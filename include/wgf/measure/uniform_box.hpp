@@ -13,7 +13,7 @@
 
 namespace wgf {
 
-/// Uniform on the box between two corners.
+/// The uniform distribution on the box between two corners.
 class UniformBox {
  public:
   /// \throws std::invalid_argument unless both corners are finite, of the same dimension, and lower
@@ -49,7 +49,8 @@ class UniformBox {
   const Eigen::VectorXd& upper() const { return upper_; }
   double volume() const { return std::exp(log_volume_); }
 
-  /// n independent draws, a function of the seed. \throws std::invalid_argument for n < 1.
+  /// n independent draws, a function of the seed.
+  /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
     if (n < 1)
       throw std::invalid_argument(
@@ -72,7 +73,7 @@ class UniformBox {
 
  private:
   static constexpr std::uint32_t stream =
-      0x424f5820;  // "BOX ": a Gaussian sampled with the same seed shares no numbers
+      0x424f5820;  // "BOX ": independent of a Gaussian sampled with the same seed
 
   Eigen::VectorXd lower_, upper_;
   double log_volume_ = 0;

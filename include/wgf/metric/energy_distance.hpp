@@ -6,12 +6,14 @@
 
 namespace wgf {
 
-/// The energy distance of the laws that x and y are independent samples of, in units of the
-/// coordinates. Exact, O(d(n + m)²). A U-statistic: pairs of a particle with itself are left out,
-/// so that the expectation is the distance of the laws whatever the sample sizes. For equal laws it
-/// scatters about zero, to either side. \param x d × n, at least two particles. \param y d × m,
-/// likewise. \throws std::invalid_argument for different dimensions, fewer particles, or
-/// coordinates that are not finite.
+/// The energy distance between the laws of which x and y are independent samples, in units of the
+/// coordinates. Exact, O(d(n + m)²). A U-statistic: pairs of a particle with itself are excluded,
+/// so that the estimate is unbiased for all sample sizes. For equal laws it fluctuates about zero
+/// and can be negative.
+/// \param x d × n, at least two particles.
+/// \param y d × m, at least two particles.
+/// \throws std::invalid_argument for different dimensions, fewer particles, or coordinates that are
+/// not finite.
 inline double energy_distance(const Particles& x, const Particles& y) {
   detail::check_clouds("wgf::energy_distance", x, y, 2);
   const detail::PairMeans p(x), q(y);

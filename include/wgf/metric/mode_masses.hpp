@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// How particles divide among the modes of a Gaussian mixture, and the total variation ½ Σ |p_i −
-// q_i| between two such divisions.
+// The fractions of particles in the modes of a Gaussian mixture, and the total variation distance ½
+// Σ |p_i − q_i| between two vectors of such fractions.
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -11,10 +11,12 @@
 
 namespace wgf {
 
-/// The share of particles for which each component is the most responsible: K numbers with sum 1.
-/// For a sample of the mixture itself, its modes well separated, they estimate its weights. \param
-/// x d × n. \throws std::invalid_argument for another dimension than the mixture's, no particles,
-/// or coordinates that are not finite.
+/// The fraction of particles for which each component has the largest responsibility: K numbers
+/// with sum 1. For a sample of the mixture itself with well-separated modes they estimate its
+/// weights.
+/// \param x d × n.
+/// \throws std::invalid_argument for another dimension than the mixture's, no particles, or
+/// coordinates that are not finite.
 inline Eigen::VectorXd mode_masses(const Particles& x, const GaussianMixture& mixture) {
   if (x.rows() != mixture.dim())
     throw std::invalid_argument(
@@ -30,8 +32,8 @@ inline Eigen::VectorXd mode_masses(const Particles& x, const GaussianMixture& mi
 }
 
 /// ½ Σ |p_i − q_i|, between 0 and 1: the mass that would have to move.
-/// \throws std::invalid_argument for vectors of different length, or that are no probabilities (not
-/// negative, sum 1 to 1e-6).
+/// \throws std::invalid_argument for vectors of different lengths, or vectors that are not
+/// probabilities (nonnegative, with sum 1 up to 1e-6).
 inline double total_variation(const Eigen::VectorXd& p, const Eigen::VectorXd& q) {
   if (p.size() != q.size())
     throw std::invalid_argument(

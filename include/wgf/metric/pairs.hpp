@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Means over pairs of particles, exact, O(n·m): what the energy distance and the maximum mean
-// discrepancy are made of.
+// Exact means over pairs of particles, in O(n·m), for the energy distance and the maximum mean
+// discrepancy.
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace wgf::detail {
 
-/// \throws std::invalid_argument unless both clouds are finite, of the same dimension, and hold at
-/// least `least` particles each.
+/// \throws std::invalid_argument unless both sets of particles are finite, of the same dimension,
+/// and contain at least `least` particles each.
 inline void check_clouds(const std::string& who, const Particles& x, const Particles& y,
                          long least) {
   if (x.rows() != y.rows())
@@ -27,11 +27,11 @@ inline void check_clouds(const std::string& who, const Particles& x, const Parti
     throw std::invalid_argument(who + ": the particles must be finite");
 }
 
-/// Means of f(|x − y|²) over pairs, f an array function. The squared distances are sums of squared
-/// differences: through products |x|² + |y|² − 2x·y those of close pairs would be lost in rounding.
+/// Means of f(|x − y|²) over pairs, where f acts on arrays. Squared distances are computed as sums
+/// of squared differences: with |x|² + |y|² − 2x·y those of close pairs would be lost to rounding.
 class PairMeans {
  public:
-  /// \param x d × n; kept transposed, so that a coordinate of successive particles is contiguous.
+  /// \param x d × n; stored transposed, so that each coordinate is contiguous over the particles.
   explicit PairMeans(const Particles& x) : rows_(x.transpose()), columns_(x) {}
 
   /// (1/nm) Σ f(|x_i − y_j|²).
@@ -52,7 +52,7 @@ class PairMeans {
   }
 
  private:
-  // Σ f(|x_i − y|²) for begin ≤ i < end, a block that stays in the first-level cache at a time.
+  // Σ f(|x_i − y|²) for begin ≤ i < end, in blocks that fit in the first-level cache.
   template <class Y, class F>
   double column(Eigen::Index begin, Eigen::Index end, const Y& y, const F& f) const {
     constexpr Eigen::Index block = 1024;

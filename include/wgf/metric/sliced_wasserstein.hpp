@@ -18,8 +18,8 @@ struct SlicedWasserstein {
 };
 
 namespace detail {
-/// W₂² of two samples of the line, both in ascending order: ∫ (F⁻¹(t) − G⁻¹(t))² dt, piecewise
-/// constant on the steps of both.
+/// W₂² between two samples on the line, both in ascending order: ∫ (F⁻¹(t) − G⁻¹(t))² dt with
+/// piecewise constant quantile functions.
 template <class X, class Y>
 double squared_wasserstein_1d(const X& x, const Y& y) {
   const Eigen::Index n = x.size(), m = y.size();
@@ -37,10 +37,13 @@ double squared_wasserstein_1d(const X& x, const Y& y) {
 }
 }  // namespace detail
 
-/// W₂ of the empirical measures, sliced, in units of the coordinates; their sizes may differ. On
-/// the line it is W₂ itself, exactly. Two samples of one law are at a positive distance that falls
-/// with their size. \param x d × n. \param y d × m. \throws std::invalid_argument for different
-/// dimensions, no particles, coordinates that are not finite, or no projections.
+/// The sliced W₂ distance between the empirical measures, in units of the coordinates; their sizes
+/// may differ. In one dimension it is exactly W₂. The distance between two samples of the same law
+/// is positive and decreases with their size.
+/// \param x d × n.
+/// \param y d × m.
+/// \throws std::invalid_argument for different dimensions, no particles, coordinates that are not
+/// finite, or no projections.
 inline double sliced_wasserstein(const Particles& x, const Particles& y,
                                  const SlicedWasserstein& options = {}) {
   detail::check_clouds("wgf::sliced_wasserstein", x, y, 1);
@@ -49,7 +52,7 @@ inline double sliced_wasserstein(const Particles& x, const Particles& y,
                                 std::to_string(options.projections));
   const int dim = static_cast<int>(x.rows()), count = dim == 1 ? 1 : options.projections;
   constexpr std::uint32_t stream =
-      0x534c4943;  // "SLIC": clouds drawn with the same seed share no numbers with the directions
+      0x534c4943;  // "SLIC": independent of particles drawn with the same seed
   Particles directions = dim == 1 ? Particles(Particles::Ones(1, 1))
                                   : standard_normals(dim, count, options.seed, stream);
   directions.colwise().normalize();

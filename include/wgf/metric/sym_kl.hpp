@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The symmetrised Kullback–Leibler divergence of two Gaussians,
+// The symmetrised Kullback–Leibler divergence between two Gaussians,
 // KL(1‖2) + KL(2‖1) = ½[tr(Σ₂⁻¹Σ₁) + tr(Σ₁⁻¹Σ₂) − 2d + (m₁ − m₂)ᵀ(Σ₁⁻¹ + Σ₂⁻¹)(m₁ − m₂)].
 #include <stdexcept>
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace wgf {
 
-/// SymKL in nats. The traces less 2d are computed as |L₂⁻¹(Σ₁ − Σ₂)L₁⁻ᵀ|² (Frobenius, Σ = LLᵀ): the
-/// same number, but never negative, and with all its digits for Gaussians that are nearly equal.
+/// SymKL in nats. The traces minus 2d are computed as |L₂⁻¹(Σ₁ − Σ₂)L₁⁻ᵀ|² (Frobenius norm, Σ =
+/// LLᵀ), which is equal, never negative, and accurate for nearly equal Gaussians.
 /// \throws std::invalid_argument for different dimensions.
 inline double sym_kl(const Gaussian& p, const Gaussian& q) {
   if (p.dim() != q.dim())

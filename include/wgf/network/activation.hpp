@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Activations, as names, and how many slopes a layer learns with them: a backend supplies the
-// arithmetic.
+// Activations as types, with a name and the number of slopes that a layer learns; a backend
+// supplies the arithmetic.
 
 namespace wgf {
 
-/// max(z, 0) + s·min(z, 0) with one learnt slope s a layer, from 0.25 (the paper's choice, appendix
-/// D).
+/// max(z, 0) + s·min(z, 0) with one learned slope s per layer, initially 0.25 (the paper's choice,
+/// appendix D).
 struct PRelu {
   static constexpr const char* name = "PRelu";
   static constexpr int slopes = 1;
 };
-/// z·σ(z), σ the logistic function: smooth, for densities and for smooth maps.
+/// z·σ(z) with the logistic function σ: smooth, for densities and for smooth maps.
 struct Silu {
   static constexpr const char* name = "Silu";
   static constexpr int slopes = 0;
@@ -21,7 +21,7 @@ struct Softplus {
   static constexpr const char* name = "Softplus";
   static constexpr int slopes = 0;
 };
-/// z: the network is an affine function (appendix D.2).
+/// z: the network is then an affine function (appendix D.2).
 struct Identity {
   static constexpr const char* name = "Identity";
   static constexpr int slopes = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The closed form of maps that are affine: what keeps Gaussians Gaussian, and lets their errors be
-// measured without samples.
+// The closed form of affine maps. They map Gaussians to Gaussians, so that errors can be computed
+// without samples.
 #include <vector>
 
 #include <Eigen/Core>
@@ -21,14 +21,15 @@ struct AffineForm {
   }
 };
 
-/// The map of an affine specification with these parameters (in the specification's order: for each
-/// layer W[in][out] row by row, then b).
+/// The map of an affine specification with these parameters, in the order of the specification: for
+/// each layer W[in][out] row by row, then b.
 template <AffineSpecification Spec>
 AffineForm affine_form(const Spec& spec, int dim, const std::vector<double>& parameters) {
   const double* p = parameters.data();
   AffineForm form{Eigen::MatrixXd::Identity(dim, dim), Eigen::VectorXd::Zero(dim)};
   const auto then = [&](int in, int out) {
-    // Row by row W[in][out], read column by column: the out × in matrix that acts on a column.
+    // W[in][out] is stored row by row; read column by column, it is the out × in matrix that acts
+    // on a column vector.
     const Eigen::MatrixXd weight = Eigen::Map<const Eigen::MatrixXd>(p, out, in);
     form.matrix = detail::product(weight, form.matrix);
     form.offset = weight * form.offset + Eigen::Map<const Eigen::VectorXd>(p + in * out, out);

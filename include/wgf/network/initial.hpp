@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Where networks start: their first parameters, a function of the specification, the seed and a
-// stream, the same on every backend. For a specification of one's own: a function of this name in
-// its namespace.
+// Initial parameters of networks: a function of the specification, the seed and a stream, the same
+// on every backend. For a custom specification, define a function `initial_parameters` in its
+// namespace.
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -24,8 +24,8 @@ void append(std::vector<double>& values, const Random& random, std::uint32_t str
 }  // namespace detail
 
 namespace detail {
-/// Weights and biases uniform on ±1/√inputs, a learnt slope ¼; the last layer zero for a map (the
-/// identity at the start), a tenth of that for a dual network.
+/// Weights and biases uniform on ±1/√inputs, learned slopes ¼. The last layer is zero for a map,
+/// which is then the identity, and a tenth of that range for a dual network.
 template <class Spec>
 std::vector<double> initial_layers(int dim, const Random& random, std::uint32_t stream) {
   constexpr int last = Spec::depth - 1;
@@ -53,8 +53,9 @@ std::vector<double> initial_parameters(const ResidualMlp<W, D, Activation>&, int
   return detail::initial_layers<ResidualMlp<W, D, Activation>>(dim, random, stream);
 }
 
-/// A_l uniform on ±1/√d; b_l such that the kinks of the units lie across a cloud of size one, after
-/// the mean of W_l z is taken off; W_l uniform on [0, 2/W). w, C and c zero: the identity.
+/// A_l uniform on ±1/√d; b_l such that the kinks of the units are spread over particles of unit
+/// scale, after subtracting the mean of W_l z; W_l uniform on [0, 2/W). w, C and c zero, so that T
+/// is the identity.
 template <int W, int D>
 std::vector<double> initial_parameters(const IcnnGradient<W, D>& spec, int dim,
                                        const Random& random, std::uint32_t stream) {
@@ -74,7 +75,7 @@ std::vector<double> initial_parameters(const IcnnGradient<W, D>& spec, int dim,
   return values;
 }
 
-/// Zero: the identity, and u = 0.
+/// Zero: T is the identity, and u = 0.
 inline std::vector<double> initial_parameters(const Affine&, int dim, const Random&,
                                               std::uint32_t) {
   return std::vector<double>(static_cast<std::size_t>(dim) * dim + dim);

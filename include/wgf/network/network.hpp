@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What a network is, as compile-time specifications: widths and depths are types, the dimension of
-// the points is known at run time. A backend turns a specification into a network with parameters,
-// a forward pass and pullbacks.
+// Network specifications, known at compile time: widths and depths are template parameters, whereas
+// the dimension of the points is known at run time. A backend turns a specification into a network
+// with parameters, a forward pass and vector-Jacobian products.
 #include <charconv>
 #include <cmath>
 #include <concepts>
@@ -19,8 +19,8 @@ namespace wgf {
 namespace hana = boost::hana;
 
 namespace detail {
-/// For a backend's complaint of a specification that it has no network for, and in the network's
-/// place, so that the compiler says no more than that.
+/// Used in a backend's error message for a specification that has no network on it. NoNetwork then
+/// stands for the network, so that the compiler reports nothing else.
 template <class Spec>
 inline constexpr bool no_network = false;
 struct NoNetwork {};
@@ -28,12 +28,12 @@ struct NoNetwork {};
 
 /// What the network returns for a point: a number (the dual network u) or a point (the map T).
 enum class Output { scalar, point };
-/// How long a network keeps its activations: until the pullback on the same tile, or through the
-/// whole batch.
+/// How long a network keeps its activations: until the VJP on the same tile, or for the whole
+/// batch.
 enum class Keep { tile, batch };
 
 namespace detail {
-/// The shortest text that reads back as this number.
+/// The shortest text that parses back to this number.
 template <class T>
 std::string shortest(T value) {
   char text[32];
@@ -46,9 +46,9 @@ inline void check_input_scale(const char* name, double scale) {
 }
 }  // namespace detail
 
-/// A fully connected network: Depth linear layers, all hidden ones Width wide, Activation between
-/// them. The usual dual network u = log h (the paper's h, in logarithms): positive densities for
-/// free, log-ratios exact.
+/// A fully connected network: Depth linear layers, the hidden ones of width Width, with Activation
+/// between them. The usual dual network u = log h, the logarithm of the paper's h: densities are
+/// positive by construction, and log-ratios exact.
 template <int Width, int Depth, class Activation = PRelu>
 struct Mlp {
   static_assert(Width > 0 && Width % 16 == 0,
@@ -58,13 +58,14 @@ struct Mlp {
   static constexpr Output output = Output::scalar;
   using activation = Activation;
 
-  /// Share of the hidden units that is dropped, at random, while the network is fitted (0: none).
-  /// Never when it is used.
+  /// Fraction of the hidden units that is dropped at random during training (0: none). Never
+  /// applied in evaluation.
   double dropout = 0;
-  /// Coordinates are multiplied by this before the first layer: sharp structure wants more than 1.
+  /// The coordinates are multiplied by this before the first layer; sharp features need more than
+  /// 1.
   double input_scale = 1;
 
-  /// \throws std::invalid_argument for numbers that make no sense.
+  /// \throws std::invalid_argument for invalid values.
   void check() const {
     if (!(dropout >= 0 && dropout < 1))
       throw std::invalid_argument("wgf::Mlp: dropout must be in [0, 1), got " +
@@ -82,8 +83,8 @@ struct Mlp {
   }
 };
 
-/// T(x) = x + mlp(x), the identity at the start (its last layer is zero). The paper's map of
-/// sections 4.1 and 4.2.
+/// T(x) = x + mlp(x), initially the identity (its last layer is zero). The map of sections 4.1 and
+/// 4.2 of the paper.
 template <int Width, int Depth, class Activation = PRelu>
 struct ResidualMlp {
   static_assert(Width > 0 && Width % 16 == 0,
@@ -93,10 +94,11 @@ struct ResidualMlp {
   static constexpr Output output = Output::point;
   using activation = Activation;
 
-  /// Coordinates are multiplied by this before the first layer: sharp structure wants more than 1.
+  /// The coordinates are multiplied by this before the first layer; sharp features need more than
+  /// 1.
   double input_scale = 1;
 
-  /// \throws std::invalid_argument for numbers that make no sense.
+  /// \throws std::invalid_argument for invalid values.
   void check() const { detail::check_input_scale("ResidualMlp", input_scale); }
 
   static std::string name() {
@@ -108,19 +110,19 @@ struct ResidualMlp {
   }
 };
 
-/// The paper's deep linear map (appendix D.2): T(x) = x + W_D(… (W_1 x + b_1) …) + b_D. Affine in
-/// effect, so that Gaussians stay Gaussian.
+/// The paper's deep linear map (appendix D.2): T(x) = x + W_D(… (W_1 x + b_1) …) + b_D. It is
+/// affine, so that Gaussians stay Gaussian.
 template <int Width, int Depth>
 using DeepLinear = ResidualMlp<Width, Depth, Identity>;
 
-/// T(x) = x + A x + b with A and b themselves as parameters, zero at the start.
+/// T(x) = x + A x + b with A and b as parameters, initially zero.
 struct Affine {
   static constexpr Output output = Output::point;
   static std::string name() { return "Affine"; }
   static constexpr auto fields() { return hana::make_tuple(); }
 };
 
-/// u(x) = ½ xᵀ S x + bᵀ x + c: the logarithm of a ratio of Gaussians, exactly.
+/// u(x) = ½ xᵀ S x + bᵀ x + c, which represents the log-ratio of two Gaussians exactly.
 struct Quadratic {
   static constexpr Output output = Output::scalar;
   static std::string name() { return "Quadratic"; }
@@ -137,7 +139,7 @@ struct NetworkSum {
   static constexpr auto fields() { return hana::make_tuple(); }
 };
 
-/// How many streams of random numbers a network of this specification uses, one after the other.
+/// The number of consecutive random streams that a network of this specification uses.
 template <class S>
 inline constexpr std::uint32_t random_streams = 1;
 template <class S>
@@ -146,20 +148,20 @@ template <class A, class B>
 inline constexpr std::uint32_t random_streams<NetworkSum<A, B>> =
     random_streams<A> + random_streams<B>;
 
-/// A specification has a name and a list of its run-time fields (name, member): file headers,
-/// reports and checks read both.
+/// A specification has a name and a list of its run-time fields (name, member), which file headers,
+/// reports and checks use.
 template <class S>
 concept NetworkSpecification = std::copyable<S> && requires {
   { S::name() } -> std::convertible_to<std::string>;
   S::fields();
 };
-/// A specification of a dual network: u is a number.
+/// Specification of a dual network: u is a number.
 template <class S>
 concept DualSpecification = NetworkSpecification<S> && S::output == Output::scalar;
-/// A specification of a transport map: T is a point, the identity at the start.
+/// Specification of a transport map: T is a point, initially the identity.
 template <class S>
 concept MapSpecification = NetworkSpecification<S> && S::output == Output::point;
-/// A map that keeps Gaussians Gaussian.
+/// Specification of an affine map, which maps Gaussians to Gaussians.
 template <class S>
 concept AffineSpecification =
     MapSpecification<S> &&
@@ -171,7 +173,7 @@ NetworkSum<A, B> operator+(A a, B b) {
 }
 
 namespace detail {
-/// The name of something with fields (name, member), and their values: "Adam{beta1 = 0.5, …}".
+/// The name of an object with fields (name, member), and their values: "Adam{beta1 = 0.5, …}".
 template <class T>
 std::string with_fields(const T& object) {
   std::string text;
@@ -183,8 +185,8 @@ std::string with_fields(const T& object) {
 }
 }  // namespace detail
 
-/// "ResidualMlp<16, 5, PRelu>{input_scale = 1}": what two specifications must share to mean the
-/// same network.
+/// "ResidualMlp<16, 5, PRelu>{input_scale = 1}": equal for two specifications exactly if they
+/// describe the same network.
 template <NetworkSpecification S>
 std::string describe(const S& spec) {
   if constexpr (requires { spec.first, spec.second; })

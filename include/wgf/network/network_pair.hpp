@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The parameters of two networks that are summed, on any backend.
+// The parameters of a sum of two networks, on any backend.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace wgf {
 
-/// Two networks, each with its own parameters; in lists, the first one's come first. What they
-/// compute together is a backend's to say.
+/// Two networks, each with its own parameters; in lists, those of the first come first. A backend
+/// defines how their outputs are combined.
 template <class First, class Second, class Scalar>
 class NetworkPair {
  public:

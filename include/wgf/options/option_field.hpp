@@ -18,8 +18,8 @@ template <class Group, class T>
 struct OptionField {
   const char* name;         ///< as in the code
   T Group::*member;         ///< where its value is
-  bool (*valid)(T);         ///< whether a value makes sense
-  const char* requirement;  ///< what `valid` asks for, to follow the name: "must be positive"
+  bool (*valid)(T);         ///< whether a value is valid
+  const char* requirement;  ///< what `valid` requires, to follow the name: "must be positive"
   const char* help;         ///< one line for a command line or a table
 };
 
@@ -44,7 +44,7 @@ inline bool is_positive_fraction(double value) { return value > 0 && value <= 1;
 inline bool is_count(long value) { return value > 0 && value <= 1'000'000'000'000; }
 
 /// \param prefix of the names in the message, such as "training."
-/// \throws std::invalid_argument naming the first field of the group whose value makes no sense.
+/// \throws std::invalid_argument naming the first field of the group whose value is invalid.
 template <class Group>
 void check_fields(const Group& group, const std::string& prefix) {
   hana::for_each(Group::fields(), [&](const auto& field) {

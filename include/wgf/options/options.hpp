@@ -14,9 +14,9 @@
 
 namespace wgf {
 
-/// How the map of a step is trained. The defaults of J₁, J₂, M and the rates are the paper's
-/// (appendix D); what the paper lacks (decay, average, whitening, a longer first step) is on where
-/// it was measured to win.
+/// How the map of a step is trained. The defaults of J₁, J₂, M and the rates are those of the paper
+/// (appendix D). Features that the paper does not have (rate decay, averaging, whitening, a longer
+/// first step) are on if measurements showed an improvement.
 struct TrainingOptions {
   int iterations = 600;
   int dual_steps = 3;
@@ -70,12 +70,12 @@ struct TrainingOptions {
     return step == 0 ? std::max(1, static_cast<int>(std::lround(first_step * iterations)))
                      : iterations;
   }
-  /// The factor of the rates in iteration k of n.
+  /// The factor of the learning rates in iteration k of n.
   double rate_factor(int k, int n) const {
     return final_rate_fraction +
            (1 - final_rate_fraction) * 0.5 * (1 + std::cos(std::numbers::pi * k / n));
   }
-  /// The same for all of them from `begin` on.
+  /// These factors for all iterations from `begin` on.
   std::vector<double> rate_factors(int begin, int n) const {
     std::vector<double> all;
     for (int k = begin; k < n; ++k) all.push_back(rate_factor(k, n));
@@ -108,7 +108,7 @@ struct PopulationOptions {
   }
 };
 
-/// What counts as divergence of a step, and what happens then.
+/// What counts as divergence of a step, and how the solver responds.
 struct Safeguards {
   int retries = 0;
   double rate_factor = 0.3;
@@ -145,13 +145,13 @@ struct Safeguards {
 struct RunOptions {
   /// JKO steps K.
   int steps = 10;
-  /// Reports with estimates that observers get in a step.
+  /// Number of reports with estimates that observers receive per step.
   int reports = 10;
   TrainingOptions training{};
   PopulationOptions population{};
   Safeguards safeguards{};
 
-  /// \throws std::invalid_argument naming the first option that makes no sense.
+  /// \throws std::invalid_argument naming the first invalid option.
   void check() const {
     const auto need = [](bool good, const char* what, auto got) {
       if (!good)
@@ -166,13 +166,13 @@ struct RunOptions {
     const double most = std::max(1.0, training.first_step) * training.iterations;
     need(most <= 1e9, "a step must not have more than 10^9 iterations", most);
   }
-  /// Iterations from one report to the next in a step of n: at most `reports` reports.
+  /// Iterations between reports in a step of n iterations: at most `reports` reports.
   int report_every(int n) const { return 1 + (n - 1) / reports; }
 };
 
 namespace detail {
 /// In a Gaussian flow, P_k is known in closed form and no particles represent it.
-/// \throws std::invalid_argument for options that then do nothing.
+/// \throws std::invalid_argument for options that then have no effect.
 inline void refuse_unused(const PopulationOptions& given) {
   const PopulationOptions defaults;
   hana::for_each(PopulationOptions::fields(), [&](const auto& field) {

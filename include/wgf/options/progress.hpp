@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What observers are notified of during a run.
+// What observers receive during a run.
 #include <boost/hana.hpp>
 
 namespace wgf {
 
 namespace hana = boost::hana;
 
-/// The state of a run as an observer sees it, several times in every step: sample estimates on the
-/// present batch, in the units of the functional.
+/// The state of a run as reported to an observer, several times per step: sample estimates on the
+/// current batch, in the units of the functional.
 struct Progress {
   int step, steps;  ///< the JKO step in progress, from 1, and the number of steps in total
   int iteration, iterations;  ///< within the step, from 1
@@ -21,11 +21,11 @@ struct Progress {
   bool step_done;        ///< the step's map has just been appended to the flow
   double time = 0;       ///< of the gradient flow, at the end of this step
   double step_size = 0;  ///< a of this step
-  double error = 0;      ///< at step_done, the estimated error where the step size is adaptive
+  double error = 0;      ///< at step_done, the estimated error if the step size is adaptive
   int rejected = 0;      ///< steps rejected so far for their error (Adaptive)
   int rolled_back = 0;   ///< steps repeated so far after they diverged
 
-  /// All members, in the order in which a saved run keeps them.
+  /// All members, in the order in which they are saved with a run.
   static constexpr auto fields() {
     using P = Progress;
     return hana::make_tuple(&P::step, &P::steps, &P::iteration, &P::iterations, &P::transport,

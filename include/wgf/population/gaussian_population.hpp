@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// P_k is a Gaussian that is known in closed form: affine maps from a Gaussian P_0. Every batch is a
-// fresh draw, and nothing is pushed.
+// P_k as a Gaussian in closed form, for affine maps and a Gaussian P_0. Every batch is a fresh
+// draw, and no particles are pushed.
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -23,8 +23,9 @@ class GaussianPopulation final : public Population<R> {
  public:
   using typename Base::Moments, typename Base::Motion, typename Base::Snapshot, typename Base::View;
 
-  /// \param path the laws so far. \param size how many particles particles() draws.
-  /// \param has_previous whether the path has a step already.
+  /// \param path the laws so far.
+  /// \param size the number of particles that particles() draws.
+  /// \param has_previous whether the path already has a step.
   GaussianPopulation(const R& runtime, const GaussianPath& path, long batch, long size,
                      std::uint64_t seed, bool has_previous)
       : runtime_(runtime),
@@ -78,7 +79,7 @@ class GaussianPopulation final : public Population<R> {
     return runtime_.download(cloud_.window(0, n));
   }
 
-  /// \throws std::invalid_argument for a map that is not one between Gaussians.
+  /// \throws std::invalid_argument if the map does not take P_k to a Gaussian.
   Moments propose(const StageMap<R>& map) override {
     proposed_ = path_;
     proposed_->advance(map.affine(), map.inertia);
@@ -91,20 +92,19 @@ class GaussianPopulation final : public Population<R> {
     start_from_law();
   }
   Snapshot snapshot() const override { return {}; }
-  /// The laws follow from the flow: see reset.
+  /// The laws are computed from the flow: see reset.
   void restore(const Snapshot& snapshot) override {
     if (!snapshot.particles.empty() || !snapshot.before.empty())
       throw std::invalid_argument("the population is of another size");
   }
-  /// The laws of another flow.
+  /// Sets the laws to those of another flow.
   void reset(const GaussianPath& path, bool has_previous) {
     path_ = path, has_previous_ = has_previous;
     start_from_law();
   }
 
  private:
-  static constexpr long cloud_size =
-      4096;  // particles that represent P_k where a term asks for some
+  static constexpr long cloud_size = 4096;  // particles that represent P_k for terms that need some
   const R& runtime_;
   std::uint64_t seed_;
   long batch_, size_;

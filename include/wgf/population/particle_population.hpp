@@ -16,8 +16,8 @@
 
 namespace wgf {
 
-/// Particles x_1, …, x_n on the runtime R. Batches are windows of the pool, each pass over it from
-/// another start, or strata of it.
+/// Particles x_1, …, x_n on the runtime R. Batches are windows of the pool, with a different
+/// starting point in each pass over it, or strata of it.
 template <Runtime R>
 class ParticlePopulation final : public Population<R> {
   using Base = Population<R>;
@@ -27,8 +27,8 @@ class ParticlePopulation final : public Population<R> {
  public:
   using typename Base::Moments, typename Base::Motion, typename Base::Snapshot, typename Base::View;
 
-  /// \param moves whether steps may start from elsewhere than P_k. \param remembers whether the
-  /// particles' places before the last step are kept.
+  /// \param moves whether steps may start from a law other than P_k.
+  /// \param remembers whether the particles' positions before the last step are kept.
   /// \throws std::invalid_argument for a population smaller than a batch.
   ParticlePopulation(const R& runtime, int dim, long batch, const PopulationOptions& options,
                      std::uint64_t seed, bool moves, bool remembers)
@@ -44,7 +44,7 @@ class ParticlePopulation final : public Population<R> {
     if (remembers) before_ = runtime.points(dim, size_);
   }
 
-  /// New particles: at P_k, and before the last step, which may be empty.
+  /// Replaces the particles: those of P_k, and those before the last step, which may be empty.
   void refill(const Particles& now, const Particles& before = {}) {
     runtime_.upload(now, pool_);
     has_before_ = before.size() > 0;
@@ -102,7 +102,7 @@ class ParticlePopulation final : public Population<R> {
   }
   View representatives() const override { return batches_.window(0, size_); }
   long representative_count() const override { return size_; }
-  /// Where the pool is sorted, its beginning is one end of the law: the particles are strata.
+  /// If the pool is sorted, its first particles are at one end of the law. Hence strata are drawn.
   Particles spread(long n, std::uint32_t draw) const override {
     const Points x = runtime_.points(pool_.dim(), n);
     const auto all = batches_.window(0, size_);

@@ -16,7 +16,7 @@ namespace wgf {
 struct StepAdjuster {
   double tolerance, min_step, max_step;
 
-  /// The a that should meet 0.9² of the tolerance, after a step of size a had this error.
+  /// The step size whose error is expected to be 0.9² of the tolerance, if size a had this error.
   double next(double a, double error) const {
     constexpr double margin = 0.9, shrink = 0.2, grow = 2;
     const double factor = error > 0 ? margin * std::sqrt(tolerance / error) : grow;
@@ -24,45 +24,46 @@ struct StepAdjuster {
   }
   /// Whether a step must be repeated with a smaller a.
   bool rejects(double a, double error) const { return error > tolerance && a > min_step; }
-  /// The a with which it is repeated.
+  /// The step size with which it is repeated.
   double smaller(double a, double error) const {
     return std::max(min_step, std::min(next(a, error), a / 2));
   }
 };
 
-/// Backward steps whose size a follows a tolerance. Each step is solved twice, with a/2 and with a.
-/// The first solution, extrapolated, is the midpoint step of size a and of second order; its
-/// distance from the backward step, root mean square over the particles, estimates the backward
-/// step's local error in W₂, against the exact gradient flow from where the step began. A step
-/// above the tolerance is rejected and solved again with a smaller a.
+/// Backward steps with a step size a that is controlled by a tolerance. Each step is solved twice,
+/// with a/2 and with a. The first solution, extrapolated, is the midpoint step of size a, which is
+/// of second order. Its distance from the backward step, root mean square over the particles,
+/// estimates the local error of the backward step in W₂, relative to the exact gradient flow from
+/// the beginning of the step. A step whose error exceeds the tolerance is rejected and solved again
+/// with a smaller a.
 ///
 /// The estimate includes the noise of both trainings, which grows like a: a tolerance below that
 /// noise leads to ever shorter steps, down to `min_step`, where every step is accepted.
 struct Adaptive {
   /// a of the first step.
   double step_size = 0.1;
-  /// W₂ error that a step may make, in the user's units of length.
+  /// The maximal W₂ error of a step, in the user's units of length.
   double tolerance = 1e-2;
-  /// Bounds of a; 0: a hundredth of step_size, and a hundred times it.
+  /// Bounds of a; 0: step_size/100, and 100·step_size.
   double min_step = 0, max_step = 0;
-  /// The time at which the run ends: its last steps are cut so that it is met. RunOptions::steps
-  /// still bounds their number.
+  /// The time at which the run ends: the last steps are shortened to reach it exactly.
+  /// RunOptions::steps still bounds their number.
   double until = std::numeric_limits<double>::infinity();
-  /// Take the midpoint step instead of the backward one: one order more accurate in a.
+  /// Use the midpoint step instead of the backward one: one order more accurate in a.
   bool extrapolate = false;
 
   StepAdjuster adjuster() const {
     return {tolerance, min_step > 0 ? min_step : step_size / 100,
             max_step > 0 ? max_step : 100 * step_size};
   }
-  /// a, or less, so that time `until` will be met by steps that are not much shorter than a. Where
-  /// it is past, a.
+  /// a, or less, such that steps that are not much shorter than a reach the time `until` exactly.
+  /// After `until`, a.
   double cut(double a, double time) const {
     if (is_done(time)) return a;
     const double left = until - time;
     return a >= left ? left : 2 * a > left ? left / 2 : a;
   }
-  /// Whether the run has come to its end.
+  /// Whether the run has reached its end.
   bool is_done(double time) const { return time >= until * (1 - 1e-12); }
 
   template <class Trainer, class Stage>
@@ -85,7 +86,7 @@ struct Adaptive {
       return;
     }
   }
-  /// What a saved run must share; `until` may move.
+  /// What a saved run must share; `until` may change.
   static constexpr auto settings() {
     const auto entry = [](const char* name, auto member) { return hana::make_pair(name, member); };
     using A = Adaptive;

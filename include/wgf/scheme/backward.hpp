@@ -6,8 +6,8 @@
 
 namespace wgf {
 
-/// The paper's JKO scheme. After k steps the particles stand at time k·step_size of the gradient
-/// flow, to first order.
+/// The JKO scheme of the paper. After k steps the particles approximate the gradient flow at time
+/// k·step_size, to first order.
 struct Backward {
   double step_size = 0.1;
 

@@ -6,13 +6,13 @@
 
 namespace wgf {
 
-/// Of second order: particles first go on by a third of what the last step moved them,
+/// Of second order: particles are first extrapolated by a third of their last displacement,
 /// Y = X_k + (X_k − X_{k−1})/3, and P_{k+1} is the JKO step of size 2a/3 from the law of Y. For
-/// F(x) in place of F(P) that is BDF2: x_{k+1} = (4x_k − x_{k−1})/3 − (2a/3)∇F(x_{k+1}). The first
-/// step is a backward one, which costs no order.
+/// F(x) instead of F(P) this is BDF2: x_{k+1} = (4x_k − x_{k−1})/3 − (2a/3)∇F(x_{k+1}). The first
+/// step is a backward one, which does not reduce the order.
 ///
-/// Unlike Midpoint, it damps stiff directions and never extrapolates the map that it has solved.
-/// Flows sample and push particles from P_0; densities are not available.
+/// Unlike Midpoint, it damps stiff directions and never extrapolates the map that it has solved
+/// for. Its flows can sample and push particles from P_0, but densities are not available.
 struct Bdf2 {
   double step_size = 0.1;
   static constexpr bool remembers = true;

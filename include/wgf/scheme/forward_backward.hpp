@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Schemes that move the particles along the gradients of some terms first, P_{k+½} = (I − a∇…)#P_k,
-// and solve a JKO step with the others.
+// Schemes that first move the particles along the gradients of some terms, P_{k+½} = (I − a∇…)#P_k,
+// and then solve a JKO step with the others.
 #include "../functional/interaction.hpp"
 #include "scheme.hpp"
 
 namespace wgf {
 
-/// Eqs. (12) and (13): interaction energies go forward, x ← x − a E ∇W(x − Y) with Y samples of
-/// P_k, everything else backward.
+/// Eqs. (12) and (13): interaction energies are treated forward, x ← x − a E ∇W(x − Y) with Y
+/// samples of P_k, everything else backward.
 struct ForwardBackward {
   double step_size = 0.1;
   template <class Term>
@@ -22,8 +22,9 @@ struct ForwardBackward {
   }
 };
 
-/// All direct terms go forward: interaction energies, and the potential or −log q (Remark 1). If
-/// nothing is left there is no JKO step, and nothing is trained (appendix C.2).
+/// All direct terms are treated forward: interaction energies, and the potential or −log q
+/// (Remark 1). If no other term remains, there is no JKO step, and nothing is trained
+/// (appendix C.2).
 struct Forward {
   double step_size = 0.1;
   template <class Term>

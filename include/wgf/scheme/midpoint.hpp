@@ -6,13 +6,13 @@
 
 namespace wgf {
 
-/// Of second order: T_{a/2} is x − (a/2)∇δF at the midpoint of the particle's path, and
-/// T = 2·T_{a/2} − id moves the particle by a along that gradient. For the price of one backward
-/// step the error of the path falls from O(a) to O(a²).
+/// Of second order: T_{a/2} is x − (a/2)∇δF at the midpoint of the particle's path, and T =
+/// 2·T_{a/2} − id moves the particle by a along that gradient. At the cost of one backward step the
+/// error of the path is O(a²) instead of O(a).
 ///
-/// The extrapolated map must be monotone: where T_{a/2} contracts by more than a half, in a
-/// direction, particles would pass each other. Where the derivative of T_{a/2} at particles is not
-/// safely above ½ the step is solved again, backward with a, or refused.
+/// The extrapolated map must be monotone: if T_{a/2} contracts by more than a factor of ½ in some
+/// direction, particles would cross. If the derivative of T_{a/2} at the particles is not safely
+/// above ½, the step is solved again as a backward step of size a, or refused.
 struct Midpoint {
   double step_size = 0.1;
   /// A step whose extrapolation is not monotone is an error (StepError) instead of a backward step.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What a scheme is: it solves a step of the flow by asking a trainer for JKO steps.
+// What a scheme is: it solves a step of the flow by requesting JKO steps from a trainer.
 #include <cmath>
 #include <concepts>
 #include <stdexcept>
@@ -14,7 +14,7 @@ namespace wgf {
 namespace hana = boost::hana;
 
 namespace detail {
-/// What schemes may ask of a trainer (see training/trainer.hpp), to check them with.
+/// What schemes may request from a trainer (see training/trainer.hpp), used to check them.
 struct TrainerArchetype {
   std::vector<float> train(double);
   std::vector<float> train(double, double);
@@ -38,19 +38,19 @@ struct StageArchetype {
 };
 }  // namespace detail
 
-/// Scheme: it has a step size a, checks itself, and solves a step.
+/// Scheme: it has a step size a, checks its parameters, and solves a step.
 ///
 /// | expression | meaning |
 /// |---|---|
-/// | `s.step_size` | a of the first step, and of all steps that say nothing else |
-/// | `s.check()` | throws std::invalid_argument for parameters that make no sense |
-/// | `s.solve(trainer, stage)` | asks the trainer for JKO steps and fills the stage |
-/// | `S::template forward<Term>` | optional: whether a term goes forward; none does |
-/// | `S::remembers` | optional: whether trainer.extrapolate is used; it is not |
-/// | `s.is_done(time)` | optional: whether the run ends at this time; it does not |
+/// | `s.step_size` | a of the first step, and of all steps that do not set another |
+/// | `s.check()` | throws std::invalid_argument for invalid parameters |
+/// | `s.solve(trainer, stage)` | requests JKO steps from the trainer and fills the stage |
+/// | `S::template forward<Term>` | optional: whether a term is treated forward; default: none |
+/// | `S::remembers` | optional: whether trainer.extrapolate is used; default: no |
+/// | `s.is_done(time)` | optional: whether the run ends at this time; default: no |
 /// | `S::settings()` | optional: hana tuple of pairs (name, member) that a saved run must share |
 ///
-/// The whole of the backward scheme:
+/// The complete backward scheme:
 ///
 ///     struct Backward {
 ///       double step_size = 0.1;
@@ -68,16 +68,17 @@ concept SchemePolicy = std::copyable<S> && requires(const S& s, detail::TrainerA
   s.solve(trainer, stage);
 };
 
-/// A term that can go forward: its gradient is known at any point, given samples of the law.
+/// A term that can be treated forward: its gradient is known at any point, given samples of the
+/// law.
 template <class Term>
 concept ForwardTerm = requires {
   { Term::interacts } -> std::convertible_to<bool>;
 };
-/// Whether a scheme treats a term forward: it has a member template `static constexpr bool
-/// forward<Term>`, or treats none.
+/// Whether a scheme treats a term forward, by its member template `static constexpr bool
+/// forward<Term>`; without one it treats none forward.
 template <class Scheme, class Term>
 inline constexpr bool goes_forward = requires { requires Scheme::template forward<Term>; };
-/// Whether a scheme uses the particles' places before the last step.
+/// Whether a scheme uses the particles' positions before the last step.
 template <class Scheme>
 inline constexpr bool remembers = requires { requires Scheme::remembers; };
 

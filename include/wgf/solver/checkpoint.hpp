@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Checkpoints: an observer that saves the run now and then, and when it is interrupted; and Ctrl-C
-// as such an interruption.
+// Checkpoints: an observer that saves the run periodically and when it is interrupted, for example
+// by Ctrl-C.
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -19,12 +19,12 @@ namespace detail {
 inline volatile std::sig_atomic_t interrupt_requested = 0;
 }  // namespace detail
 
-/// Whether Ctrl-C (SIGINT) or SIGTERM came while an InterruptGuard lived.
+/// Whether SIGINT (Ctrl-C) or SIGTERM was received while an InterruptGuard existed.
 inline bool interrupted() { return detail::interrupt_requested != 0; }
 
-/// While it lives, the first SIGINT or SIGTERM does not end the program but asks runs to stop after
-/// the present iteration: observers see it by interrupted(), and Checkpoint does as it should. A
-/// second one ends the program at once.
+/// While a guard exists, the first SIGINT or SIGTERM does not terminate the program but asks runs
+/// to stop after the current iteration: observers can query interrupted(), as Checkpoint does. A
+/// second signal terminates the program immediately.
 class InterruptGuard {
  public:
   InterruptGuard() {
@@ -36,7 +36,7 @@ class InterruptGuard {
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
  private:
-  /// A signal that is ignored, as in a script's background, stays so.
+  /// A signal that is ignored, as for a script's background jobs, remains ignored.
   static auto watch(int signal) -> void (*)(int) {
     const auto before = std::signal(signal, note);
     if (before == SIG_IGN) std::signal(signal, SIG_IGN);
@@ -52,27 +52,27 @@ class InterruptGuard {
 
 /// Options of a Checkpoint.
 struct CheckpointOptions {
-  /// Time from one to the next; 0: after every iteration.
+  /// Time between checkpoints; 0: after every iteration.
   double seconds = 30;
-  /// Said after an interruption: how to go on. Empty: by JkoSolver::resume.
+  /// Printed after an interruption: how to resume the run. Empty: a hint to JkoSolver::resume.
   std::string how_to_resume{};
-  /// Where it says so, and what could not be saved. Null: nowhere.
+  /// Where this hint and failures to save are printed. Null: nowhere.
   std::FILE* messages = stderr;
 };
 
-/// An observer that saves the run to a file: every so many seconds, in the midst of steps too; when
-/// it is interrupted (see InterruptGuard), upon which the run stops; and at its end, from where it
-/// can be taken up with more steps. The one before stands beside it, as `FILE.previous`. At
-/// whatever moment the program is killed, FILE is there, whole (once it has been written at all).
+/// An observer that saves the run to a file: periodically, also part-way through steps; when it is
+/// interrupted (see InterruptGuard), after which the run stops; and at its end, from where it can
+/// be resumed with more steps. The previous checkpoint is kept as `FILE.previous`. Whenever the
+/// program is killed, FILE exists and is complete (once it has been written for the first time).
 ///
 ///     wgf::InterruptGuard guard;
 ///     wgf::Checkpoint checkpoint{"run.ckpt"};
 ///     const auto flow = solver.run(p0, options, checkpoint);     // later:
 ///     solver.resume("run.ckpt", p0, options, checkpoint)
 ///
-/// A checkpoint that cannot be written does not end a run: it is said, the last one stays, and it
-/// is tried again. But then an interruption is an error, as what was done since would be lost
-/// unseen.
+/// If a checkpoint cannot be written, the run continues: the failure is reported, the last
+/// checkpoint is kept, and saving is tried again. If that happens at an interruption, it is an
+/// error, because the progress since the last checkpoint would be lost silently.
 class Checkpoint {
  public:
   /// \throws FileError if no file can be written there.
@@ -90,9 +90,10 @@ class Checkpoint {
   void operator()(const Progress& /*progress*/, const Run& run) {
     if (run.finished()) save_or_say(run);
   }
-  /// \returns false after an interruption. \throws FileError if it cannot be saved then.
+  /// \returns false after an interruption.
+  /// \throws FileError if the run cannot be saved then.
   bool after_iteration(const Run& run) {
-    if (run.finished()) return true;  // saved when that was told
+    if (run.finished()) return true;  // saved when the end was reported
     if (interrupted()) {
       save(run);
       say("interrupted in step " + std::to_string(run.steps_done() + 1) + ", after iteration " +
@@ -106,7 +107,8 @@ class Checkpoint {
     if (std::chrono::duration<double>(now - last_).count() >= options_.seconds) save_or_say(run);
     return true;
   }
-  /// Now. \throws FileError if it cannot be written; what was there stays.
+  /// Saves the run now.
+  /// \throws FileError if it cannot be written; the existing file is kept.
   void save(const Run& run) {
     namespace fs = std::filesystem;
     last_ = Clock::now();
@@ -115,14 +117,14 @@ class Checkpoint {
     std::error_code error;
     if (fs::exists(file_, error)) {
       fs::remove(previous, error);
-      fs::create_hard_link(file_, previous, error);  // so that there is no moment without FILE
+      fs::create_hard_link(file_, previous, error);  // so that FILE exists at all times
       if (error) fs::rename(file_, previous, error);
     }
     fs::rename(fresh, file_, error);
     if (error)
       throw FileError("wgf::Checkpoint: cannot write " + file_.string() + ": " + error.message());
     const fs::path folder = file_.parent_path();
-    detail::on_disk(folder.empty() ? fs::path(".") : folder, O_RDONLY);  // the names
+    detail::on_disk(folder.empty() ? fs::path(".") : folder, O_RDONLY);  // the directory entries
   }
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What the dual networks of the last step say: the law's density, and whether they overfit the
-// population.
+// Queries of the dual networks of the last step: the density of the law, and whether they overfit
+// the population.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace wgf::detail {
 
-/// For each dual term its value on batches of `seen`, particles of the training, and on as many of
-/// fresh samples of the flow. The terms are in the coordinates of `frame`.
+/// For each dual term, its value on batches of `seen`, the training particles, and on as many
+/// batches of fresh samples of the flow. The terms are in the coordinates of `frame`.
 template <Runtime R, class Terms, class Flow>
 std::vector<DualGap> dual_gaps(const R& runtime, Terms& terms, const Flow& flow,
                                const Particles& seen, const Frame& frame, long batch, int batches,
@@ -60,7 +60,7 @@ std::vector<DualGap> dual_gaps(const R& runtime, Terms& terms, const Flow& flow,
   return values;
 }
 
-/// log P at the points x (d × n), by the first dual term whose reference has a density.
+/// log P at the points x (d × n), from the first dual term whose reference has a density.
 /// \throws std::logic_error if there is none.
 template <Runtime R, class Terms>
 Eigen::VectorXd dual_log_density(const R& runtime, Terms& terms, const Frame& frame,

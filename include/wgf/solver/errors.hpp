@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What a run throws when it cannot go on.
+// What a run throws when it cannot continue.
 #include <utility>
 
 #include "../step_error.hpp"

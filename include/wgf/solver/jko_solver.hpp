@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The solver: four compile-time policies, and the loop over JKO steps (Algorithm 1).
+// The solver: five compile-time policies, and the loop over JKO steps (Algorithm 1).
 #include <concepts>
 #include <filesystem>
 #include <stdexcept>
@@ -17,7 +17,7 @@
 
 namespace wgf {
 
-/// Backend policy: a seed, and start(), which gives a Runtime.
+/// Backend policy: a seed, and start(), which returns a Runtime.
 template <class B>
 concept BackendPolicy = std::copyable<B> && requires(const B& b) {
   typename B::Scalar;
@@ -30,7 +30,7 @@ concept BackendPolicy = std::copyable<B> && requires(const B& b) {
 /// A complete program:
 ///
 ///     #include <wgf/wgf.hpp>
-///     struct Target {  // log q up to a constant; the gradient is derived
+///     struct Target {  // log q up to a constant, without its gradient
 ///       int dim() const { return 2; }
 ///       template <class T>
 ///       T log_density(const Eigen::Matrix<T, Eigen::Dynamic, 1>& x) const {
@@ -45,7 +45,7 @@ concept BackendPolicy = std::copyable<B> && requires(const B& b) {
 ///       const Eigen::MatrixXd samples = flow.sample(1000);  // 2 × 1000
 ///     }
 ///
-/// And one with a functional of the user's own, E_P[V(X, t)] with a well that moves, plus entropy:
+/// And one with a custom functional, E_P[V(X, t)] with a moving well, plus entropy:
 ///
 ///     struct Well {
 ///       template <class T>
@@ -95,12 +95,13 @@ class JkoSolver {
         backend_(backend),
         method_(method) {}
 
-  /// All steps.
+  /// Runs all steps.
   /// \param initial P_0: any Measure. Or a Flow of this type, which the run continues, with random
-  /// numbers that the first run has not used. \param observer called with a Progress up to
-  /// `options.reports` times a step, and at its end; if it returns false, the run stops and the
-  /// steps done so far are returned. \throws std::invalid_argument for options or dimensions that
-  /// make no sense; FlowError<Flow>, with the steps done so far, if a step fails.
+  /// numbers that the first run has not used.
+  /// \param observer called with a Progress up to `options.reports` times per step, and at the end
+  /// of each step; if it returns false, the run stops and the steps done so far are returned.
+  /// \throws std::invalid_argument for invalid options or dimensions; FlowError<Flow>, with the
+  /// steps done so far, if a step fails.
   template <class Initial, class Observer>
   Flow run(const Initial& initial, const RunOptions& options, Observer&& observer) const {
     State state = start(initial, options);
@@ -111,12 +112,13 @@ class JkoSolver {
     return run(initial, options, [](const Progress&) {});
   }
 
-  /// Goes on with a run that was saved (by Checkpoint, or State::save), from exactly where it
-  /// stood: the flow is, bit for bit, that of a run which was never interrupted, on any number of
-  /// threads. All else as given to run(): the solver, with its seed, P_0 and the options, of which
-  /// `steps` (to go further), `reports` and `safeguards` may differ. A user's functions are
-  /// compared at three points. \throws FileError, saying which, if the file is missing, damaged, or
-  /// was made with something else; else as run().
+  /// Resumes a run that was saved (by Checkpoint, or State::save) exactly where it was saved: the
+  /// flow is bit for bit that of an uninterrupted run, on any number of threads. All other
+  /// arguments are those of run(): the solver with its seed, P_0 and the options must be the same,
+  /// except the options `steps` (to go further), `reports` and `safeguards`. User-defined functions
+  /// are compared at three points.
+  /// \throws FileError, saying why, if the file is missing, damaged, or belongs to a different run;
+  /// otherwise as run() does.
   template <class Initial, class Observer>
   Flow resume(const std::filesystem::path& file, const Initial& initial, const RunOptions& options,
               Observer&& observer) const {
@@ -130,7 +132,7 @@ class JkoSolver {
     return resume(file, initial, options, [](const Progress&) {});
   }
 
-  /// For those who drive the loop: a state at P_0 (or at a flow's end), then step after step.
+  /// For custom loops: a state at P_0 (or at the end of a flow), to be advanced step by step.
   template <class Initial>
   State start(const Initial& initial, const RunOptions& options = {}) const {
     options.check();
@@ -157,10 +159,12 @@ class JkoSolver {
                    options);
     }
   }
-  /// One JKO step, or the rest of one that was saved in its midst: trains the map, appends it to
-  /// state.flow() and pushes the particles. \returns whether the observer wants to go on. A step
-  /// that it stops in its course leaves the flow as before. \throws StepError, the flow being as
-  /// before, if something non-finite appears or the target throws.
+  /// One JKO step, or the rest of one that was checkpointed part-way: trains the map, appends it to
+  /// state.flow() and pushes the particles. If the observer stops a step part-way, the flow is
+  /// unchanged.
+  /// \returns whether the observer wants to continue.
+  /// \throws StepError, leaving the flow unchanged, if a non-finite value appears or the target
+  /// throws.
   template <class Observer>
   bool step(State& state, Observer&& observer) const {
     return state.advance(observer);

@@ -14,8 +14,8 @@
 
 namespace wgf {
 
-/// Prints a run's progress to a stream: one line that is overwritten on a terminal, plain lines,
-/// one a step, elsewhere.
+/// Prints a run's progress to a stream: on a terminal one line that is overwritten, otherwise one
+/// line per step.
 class ProgressPrinter {
  public:
   explicit ProgressPrinter(std::FILE* stream = stderr) : stream_(stream) {}
@@ -43,11 +43,11 @@ class ProgressPrinter {
  private:
   std::FILE* stream_;
 };
-/// Progress on the standard error stream.
+/// Prints progress to the standard error stream.
 inline const ProgressPrinter print_progress{};
 
-/// Keeps every Progress it is told; of a run that is resumed also what was told before. Pass it by
-/// std::ref, or as an lvalue.
+/// Keeps every Progress that it receives; for a resumed run also those from before it was resumed.
+/// Pass it by std::ref, or as an lvalue.
 struct Recorder {
   std::vector<Progress> history;
   void operator()(const Progress& p) { history.push_back(p); }
@@ -58,7 +58,7 @@ struct Recorder {
 };
 
 /// Several observers as one: `wgf::Observers{std::ref(recorder), wgf::print_progress,
-/// std::ref(checkpoint)}`. All are told; the run stops if one of them wants it to.
+/// std::ref(checkpoint)}`. All are notified; the run stops if any of them asks for it.
 template <class... Observer>
 class Observers {
  public:

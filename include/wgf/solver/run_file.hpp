@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The file of a run in progress: the flow, what two runs must share for one to go on where the
-// other stood, and all that a run changes.
+// The file of a run in progress: the flow, what two runs must share for one to continue the other,
+// and the mutable state of the run.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -24,7 +24,7 @@ namespace wgf::detail {
 
 inline constexpr FileKind run_file{"WGFRUN1\n", 2, "wgf::JkoSolver::resume", "a wgf run"};
 
-/// All that a run changes, beside its flow.
+/// The mutable state of a run, except its flow.
 template <class S, class TrainerSnapshot, class PopulationSnapshot>
 struct RunSnapshot {
   using Scalar = S;
@@ -41,8 +41,8 @@ template <class T>
 std::string type_name() {
   return boost::core::demangle(typeid(T).name());
 }
-/// What a weighted term was given, as far as that can be told: its weight, its dual network, its
-/// target's values at some points and times, to six digits, as another build may round otherwise.
+/// Describes a weighted term, as far as possible: its weight, its dual network, and the values of
+/// its target at some points and times, to six digits because other builds may round differently.
 template <class Term>
 std::string describe_term(const Weighted<Term>& t, const Particles& points) {
   std::string text = shortest(t.weight);
@@ -61,7 +61,8 @@ std::string describe_term(const Weighted<Term>& t, const Particles& points) {
     }
   return text;
 }
-/// Of P_0 as far as files keep it, and of the stages of a flow that the run continues.
+/// The checksum of P_0, as far as files store it, and of the stages of a flow that the run
+/// continues.
 template <class Flow>
 std::string start_checksum(const Flow& flow, int done_before) {
   Header header;
@@ -78,7 +79,7 @@ std::string start_checksum(const Flow& flow, int done_before) {
   for (const auto& [key, value] : header) crc.process_bytes(value.data(), value.size());
   return "checksum " + std::to_string(crc.checksum());
 }
-/// The fields of a policy that has settings(): those that a saved run must share.
+/// Writes the fields of a policy that has settings(), which a saved run must share.
 template <class Policy>
 void put_settings(const Policy& policy, Header& header) {
   if constexpr (requires { Policy::settings(); })
@@ -95,8 +96,8 @@ void put_options(const Group& group, const std::string& prefix, Header& header) 
     header["option " + prefix + field.name] = shortest(group.*field.member);
   });
 }
-/// What two runs must share for one to go on where the other stood. The number of steps, reports
-/// and safeguards may differ.
+/// What two runs must share for one to continue the other. The number of steps, reports and
+/// safeguards may differ.
 template <class Implicit, class Flow, class Scheme, class Method, class Backend>
 Header run_identity(const Implicit& implicit, const Flow& flow, const Scheme& scheme,
                     const Method& method, const Backend& backend, const RunOptions& options,
@@ -176,8 +177,8 @@ inline std::vector<std::vector<double>> get_lists(ByteReader& in) {
   for (auto n = in.get<std::uint64_t>(); n > 0; --n) lists.push_back(get_finite<double>(in));
   return lists;
 }
-/// A member of a Progress. Figures need not be finite: a potential may be infinite where no
-/// gradient leads.
+/// Reads a member of a Progress. Estimates need not be finite: a log-density may
+/// be −∞ at a particle although its gradient there is finite.
 template <class T>
 void get_member(ByteReader& in, T& member) {
   const auto value = in.get<double>();
@@ -190,7 +191,7 @@ void get_member(ByteReader& in, T& member) {
     member = static_cast<T>(value);
   }
 }
-/// \throws std::invalid_argument for numbers that make no sense.
+/// \throws std::invalid_argument for invalid numbers.
 template <class Snapshot>
 Snapshot get_run(ByteReader& in) {
   using Scalar = typename Snapshot::Scalar;
@@ -225,7 +226,8 @@ Snapshot get_run(ByteReader& in) {
   return run;
 }
 
-/// Writes flow and run, atomically. \throws FileError if it cannot be written.
+/// Writes flow and run, atomically.
+/// \throws FileError if it cannot be written.
 template <class Flow, class Snapshot>
 void save_run(const std::filesystem::path& path, Header header, const Flow& flow,
               const Snapshot& run) {

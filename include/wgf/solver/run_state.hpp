@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A run in progress: one page that takes a population from step to step. Included by
-// jko_solver.hpp.
+// A run in progress, which advances a population step by step. Included by jko_solver.hpp.
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -32,7 +31,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
  public:
   /// The steps done so far.
   const Flow& flow() const { return flow_; }
-  /// Whether the steps that the options ask for are done, or the scheme has come to its end.
+  /// Whether all steps requested by the options are done, or the scheme has reached its end.
   bool finished() const override {
     if constexpr (requires { scheme_.is_done(1.0); })
       if (scheme_.is_done(flow_.time())) return true;
@@ -42,14 +41,15 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
   int iteration() const override { return trainer_->progress().iteration; }
   const std::vector<Progress>& history() const override { return history_; }
 
-  /// All that is needed to go on from here: see JkoSolver::resume.
+  /// Writes all that is needed to resume from here: see JkoSolver::resume.
   /// \throws FileError if it cannot be written.
   void save(const std::filesystem::path& path) const override {
     detail::save_run(path, identity(), flow_, snapshot());
   }
-  /// What was saved by the state of a run like this one, which has only been started.
-  /// \throws FileError, leaving this state as it was, if the file is missing, damaged, or of
-  /// another run.
+  /// Restores what the state of an identical run has saved. This run must have been started but not
+  /// advanced.
+  /// \throws FileError, leaving this state unchanged, if the file is missing, damaged, or belongs
+  /// to another run.
   void restore(const std::filesystem::path& path) {
     const detail::OpenedFile file(detail::run_file, path);
     detail::check_identity(file, identity());
@@ -60,7 +60,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     if (steps > options_.steps)
       file.fail("it has " + std::to_string(steps) + " steps, more than the " +
                 std::to_string(options_.steps) + " that are asked for");
-    flow.initial = flow_.initial;  // to the bit, and with what a file does not keep
+    flow.initial = flow_.initial;  // bit for bit, and with what files do not store
     const Flow flow_now = flow_;
     const Snapshot now = snapshot();
     try {
@@ -79,9 +79,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
 
   /// The particles that represent P_k: d × population.size. In Gaussian flows, fresh draws of P_k.
   Particles particles() const { return population_->particles(); }
-  /// For each dual term, its value where it was trained and on samples that training never saw,
-  /// after a step. \param batches how many batches of fresh samples. In Gaussian flows all samples
-  /// are fresh, and the gap is noise.
+  /// For each dual term, after a step, its value on the training particles and on samples that were
+  /// not used in training. In Gaussian flows all samples are fresh, and the gap is sampling noise.
+  /// \param batches number of batches of fresh samples.
   /// \throws std::logic_error where dual_log_density does for the same reason;
   /// std::invalid_argument unless batches ≥ 2.
   std::vector<DualGap> dual_gaps(int batches = 50) {
@@ -93,10 +93,11 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
                              trainer_->frame(), options_.training.batch, batches, backend_.seed,
                              trainer_->draws());
   }
-  /// log P_K at the points x (d × n) as the last step's (first) dual network sees it: its
-  /// reference's log-density plus u. Cheap and defined everywhere, but an estimate, which need not
-  /// integrate to one. \throws std::logic_error before the first step of this state, after one that
-  /// failed or was extrapolated (its dual network saw the half step), or for a functional without a
+  /// log P_K at the points x (d × n) as estimated by the (first) dual network of the last step: the
+  /// log-density of its reference plus u. Cheap and defined everywhere, but it need not integrate
+  /// to one.
+  /// \throws std::logic_error before the first step of this state, after one that failed or was
+  /// extrapolated (its dual network was trained on the half step), or for a functional without a
   /// dual term whose reference has a density; std::invalid_argument for points of another
   /// dimension.
   Eigen::VectorXd dual_log_density(const Particles& x) {
@@ -135,8 +136,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     if (flow_.size() > 0 && trains)
       trainer_->training().map.set_parameters(flow_.stages.back().parameters);
   }
-  /// The solver's; a run that continues a flow has a seed of its own, for numbers with which the
-  /// flow was not made.
+  /// The solver's backend. A run that continues a flow has a different seed, so that its random
+  /// numbers are not those that produced the flow.
   static Backend backend_of(const JkoSolver& solver, int done_before) {
     Backend backend = solver.backend_;
     if (done_before > 0)
@@ -164,8 +165,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
   }
   /// Draws particles from P_0 and pushes them through all maps.
   void refresh() {
-    // Not the user's seed, nor what sample() makes of it: samples drawn later must not be the
-    // particles of the training.
+    // Neither the user's seed nor the one that sample() derives from it: later samples must not
+    // coincide with the training particles.
     const std::uint64_t seed = detail::mixed_seed(backend_.seed + detail::pool_stream +
                                                   static_cast<std::uint64_t>(refreshes_++));
     const Particles drawn = flow_.draw_initial(options_.population.size, seed);
@@ -190,8 +191,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     });
   }
 
-  /// One step, or the rest of one that was saved part-way. \returns whether the observer wants to
-  /// go on.
+  /// One step, or the rest of one that was saved part-way.
+  /// \returns whether the observer wants to continue.
   template <class Observer>
   bool advance(Observer&& observer) {
     const TrainingObserver asked{
@@ -214,7 +215,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     const bool go_on = notify(observer, iterations, trainer_->last_estimates(), true);
     return detail::after_iteration(observer, *this) && go_on;
   }
-  /// The scheme solves the step, with smaller rates where it diverged, and the population follows.
+  /// The scheme solves the step, again with smaller learning rates if it diverges; then the
+  /// population moves.
   void solve_step() {
     for (;;) {
       typename Flow::StageType stage{Frame::none(flow_.dim()), {}};
@@ -229,7 +231,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
       }
     }
   }
-  /// Moves the population through the stage and keeps it. \throws StepError, all being as before.
+  /// Pushes the population through the stage and appends the stage to the flow.
+  /// \throws StepError, leaving everything unchanged.
   void append(typename Flow::StageType stage) {
     const Gaussian before = trainer_->moments();
     const auto fail = [&](const std::string& why, Fault fault) {
@@ -286,7 +289,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     history_.push_back(p);
     return detail::notify(observer, p, *this);
   }
-  /// Iterations of all the steps that the options ask for.
+  /// The number of iterations of all steps requested by the options.
   long total_iterations() const {
     if (!trains || options_.steps == 0) return 0;
     return options_.training.iterations_of(0) +
@@ -352,7 +355,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
   std::unique_ptr<R> runtime_;
   std::unique_ptr<Population<R>> population_;
   GaussianPopulation<R>* gaussian_ = nullptr;  // the population, if P_k is known in closed form
-  ParticlePopulation<R>* pool_ = nullptr;      // the population, if it is of particles
+  ParticlePopulation<R>* pool_ = nullptr;      // the population, if it consists of particles
   std::unique_ptr<StepTrainer> trainer_;
   std::chrono::steady_clock::time_point start_;
   int refreshes_ = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Adam (Kingma and Ba, 2015), once for every backend.
+// Adam (Kingma and Ba, 2015), one implementation for all backends.
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -11,10 +11,10 @@
 
 namespace wgf {
 
-/// Adam's rule. The defaults of the betas are those that suit a min–max problem.
+/// Adam's rule. The default betas suit a min–max problem.
 struct Adam {
   double beta1 = 0.5, beta2 = 0.9;  ///< decay of the first and of the second moment
-  double epsilon = 1e-8;            ///< added to the root of the second moment
+  double epsilon = 1e-8;            ///< added to the square root of the second moment
 
   static constexpr int moments = 2;
   static std::string name() { return "Adam"; }
@@ -23,7 +23,7 @@ struct Adam {
                                    boost::hana::make_pair("beta2", &Adam::beta2),
                                    boost::hana::make_pair("epsilon", &Adam::epsilon));
   }
-  /// \throws std::invalid_argument for numbers that make no sense.
+  /// \throws std::invalid_argument for invalid values.
   void check() const {
     const auto need = [](bool good, const char* what, double got) {
       if (!good)
@@ -35,8 +35,8 @@ struct Adam {
     need(epsilon > 0 && std::isfinite(epsilon), "epsilon must be positive", epsilon);
   }
 
-  /// One descent step: parameters p, running moments m and v, gradient g, t = 1, 2, … the number of
-  /// the step.
+  /// One descent step: parameters p, running moments m and v, gradient g, and the step number t =
+  /// 1, 2, ….
   template <class P, class M, class V, class G, class Steps, class Rate>
   void update(P& p, M& m, V& v, const G& g, const Steps& t, const Rate& rate) const {
     using std::pow, std::sqrt;

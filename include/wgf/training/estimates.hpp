@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What a training can say of itself after an iteration.
+// Estimates that a training provides after an iteration.
 
 namespace wgf {
 
@@ -12,7 +12,7 @@ struct Estimates {
   double dual_size = 0;   ///< root mean square of u = log(P / Γ), over particles and dual networks
   bool is_finite = true;  ///< whether all gradients so far were finite
 
-  /// The objective of the JKO step, up to what the references contribute.
+  /// The objective of the JKO step, up to the contributions of the references.
   double objective() const { return transport + direct + dual; }
 };
 

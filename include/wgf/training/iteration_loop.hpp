@@ -9,26 +9,27 @@
 
 namespace wgf {
 
-/// One after the other. A runtime that has another way, such as to record the work of one iteration
-/// and to replay it, has a member loop(rate_factors) that returns an object like this one; numbers
-/// that differ from one iteration to the next then have to come through it.
+/// Runs the iterations one after another. A runtime with another strategy, such as recording the
+/// work of one iteration and replaying it, has a member loop(rate_factors) that returns an object
+/// with the same interface; numbers that change from one iteration to the next must then be passed
+/// through it.
 class PlainLoop {
  public:
   explicit PlainLoop(std::vector<double> rate_factors) : rate_factors_(std::move(rate_factors)) {}
-  /// The batch of an iteration, where the work will find it.
+  /// The batch of an iteration, stored where the iteration reads it.
   template <class PointsView>
   const PointsView& batch(const PointsView& x) const {
     return x;
   }
-  /// Iteration k: work(rate factor). Iterations of one phase, the second argument, do the same
-  /// work.
+  /// Iteration k: calls work(rate factor). Iterations with the same phase, the second argument, do
+  /// the same work.
   template <class Work>
   void run(int k, int /*phase*/, Work&& work) const {
     work(rate_factors_[static_cast<std::size_t>(k)]);
   }
   /// Whether the iteration was finite, as far as is known without waiting for a device.
   static bool finite_so_far(const auto& finite) { return number(finite) != 0; }
-  /// The same after waiting.
+  /// The same, after waiting for the device.
   static bool is_finite(bool finite) { return finite; }
 
  private:

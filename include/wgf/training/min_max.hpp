@@ -30,19 +30,19 @@ namespace wgf {
 struct TrainingTask {
   double step_size;          ///< a of the JKO step
   int iterations;            ///< of the whole training
-  int begin;                 ///< the first one to run: not 0 where a saved training is resumed
-  double rate_factor;        ///< of all rates
-  std::uint32_t first_draw;  ///< number of the first iteration's random numbers
+  int begin;                 ///< the first iteration to run: not 0 if a saved training is resumed
+  double rate_factor;        ///< multiplies all learning rates
+  std::uint32_t first_draw;  ///< index of the first iteration's random numbers
 };
 
-/// Trains the map of a JKO step by Algorithm 1. Lives as long as a run: networks and optimisers
-/// carry over from step to step.
+/// Trains the map of a JKO step by Algorithm 1. It exists for the whole run: networks and
+/// optimisers carry over from step to step.
 ///
 ///     training.begin(frame, task);
 ///     while (training.next()) observe(training.estimates());
 ///
-/// \tparam Terms the bound terms that the step solves. \tparam Monitored bound terms of which only
-/// values are asked, as those of a forward half.
+/// \tparam Terms the terms of the step's functional, bound to the runtime.
+/// \tparam Monitored bound terms that are only evaluated, such as those of a forward half.
 template <Runtime R, class MapNetwork, class Terms, class Monitored, UpdateRule Rule>
 class MinMaxTraining {
   using Slice = typename R::Slice;
@@ -71,9 +71,10 @@ class MinMaxTraining {
 
   MapNetwork map;       ///< T
   Terms terms;          ///< with their dual networks u
-  Monitored monitored;  ///< terms of which only values are asked
+  Monitored monitored;  ///< terms that are only evaluated
 
-  /// Prepares a training in the coordinates of a frame. The terms must have begun the step.
+  /// Prepares a training in the coordinates of a frame. begin_step of the terms must have been
+  /// called.
   void begin(const Frame& frame, const TrainingTask& task, Population<R>& population) {
     task_ = task, population_ = &population, next_ = task.begin, finite_so_far_ = true;
     transport_.emplace(runtime_, frame, task.step_size);
@@ -82,8 +83,8 @@ class MinMaxTraining {
     loop_.emplace(iteration_loop(runtime_, options_.rate_factors(task.begin, task.iterations)));
   }
 
-  /// One iteration of Algorithm 1. \returns false, the map being the average of the last iterates,
-  /// when all have been run.
+  /// One iteration of Algorithm 1.
+  /// \returns false when all have been run; the map is then the average of the last iterates.
   bool next() {
     if (next_ == task_.iterations) {
       map_optimiser_.use_average(map);
@@ -103,9 +104,10 @@ class MinMaxTraining {
     x_ = x;
     return true;
   }
-  /// Iterations that have been run.
+  /// The number of iterations that have been run.
   int iteration() const { return next_; }
-  /// Whether the last iteration's gradients were finite, as far as is known without waiting.
+  /// Whether the last iteration's gradients were finite, as far as is known without waiting for a
+  /// device.
   bool finite_so_far() const { return finite_so_far_; }
 
   /// Estimates on the batch of the last iteration. May wait for a device.
@@ -139,7 +141,7 @@ class MinMaxTraining {
             networks > 0 ? std::sqrt(per_point * square.value() / networks) : 0.0,
             loop_->is_finite(finite_so_far_)};
   }
-  /// Values of the monitored terms where y is given, and what moving there from x cost, for steps
+  /// Values of the monitored terms at the points y, and the cost of moving there from x, for steps
   /// without a map.
   Estimates estimate_forward(const View& x, const View& y, double step_size) {
     const long n = options_.batch;
@@ -155,10 +157,10 @@ class MinMaxTraining {
     return {.transport = per_point * moved.value() / (2 * step_size),
             .direct = per_point * direct.value()};
   }
-  /// T of the last batch: d × M in the step's coordinates, on the host.
+  /// T at the last batch: d × M in the step's coordinates, on the host.
   Particles last_images() const { return runtime_.download(y_); }
 
-  /// All that training has left in the networks and optimisers, bit for bit: the map's first.
+  /// The complete state of the networks and optimisers, bit for bit; that of the map comes first.
   std::vector<std::vector<double>> states() {
     std::vector<std::vector<double>> all{map_optimiser_.state(map)};
     each_network([&](auto& network, auto& optimiser) { all.push_back(optimiser.state(network)); });
@@ -178,7 +180,7 @@ class MinMaxTraining {
     if (next != states.size())
       throw std::invalid_argument("there are more networks than the functional has");
   }
-  /// Forgets what does not carry over from step to step.
+  /// Resets what does not carry over from step to step.
   void reset_carryover() {
     if (!options_.carry_optimiser) {
       map_optimiser_.reset();
@@ -190,8 +192,8 @@ class MinMaxTraining {
         network.restart();
       });
   }
-  /// After a training that was stopped: the map's state is given, the dual networks stay as they
-  /// are, and no optimiser remembers it.
+  /// After a training that was stopped: restores the map to the given state, keeps the dual
+  /// networks as they are, and resets all optimisers.
   void abandon(const std::vector<double>& map_state) {
     map_optimiser_.set_state(map, map_state);
     map.clear_gradient(), map_optimiser_.reset();
@@ -208,12 +210,12 @@ class MinMaxTraining {
   }
 
  private:
-  /// y = T(x). T stays fixed while the duals ascend.
+  /// y = T(x). T stays fixed while the dual networks ascend.
   void push_batch(const View& x) {
     runtime_.parallel(options_.batch, [&](Slice s) { y_(s) = map.forward(s, x(s)); });
     set_batch(terms, y_);
   }
-  /// Terms that are sums over pairs need the whole batch.
+  /// Passes the whole batch to terms that are sums over pairs.
   template <class Some>
   void set_batch(Some& some, const View& y) {
     each_direct<R>(some, [&](auto& term, double) {
@@ -242,7 +244,7 @@ class MinMaxTraining {
       dual.sample_reference(runtime_, s, z(s), draw_);
     };
     if constexpr (requires { dual.set_normaliser(runtime_.sum().log_mean(n)); }) {
-      // The loss holds an average over the reference's batch.
+      // The loss contains an average over the batch of the reference.
       auto ratios = runtime_.sum();
       runtime_.parallel(n, [&](Slice s) {
         draw_reference(s);
@@ -263,7 +265,7 @@ class MinMaxTraining {
     });
     optimiser.descend(dual.network, task_.rate_factor * options_.dual_rate, rate_factor, true);
   }
-  /// One update of the map along the gradient of the objective. \returns whether it was finite.
+  /// One descent step of the map on the objective. \returns whether the gradient was finite.
   template <class RateFactor>
   auto descend_map(const View& x, const RateFactor& rate_factor) {
     const long n = options_.batch;
@@ -276,7 +278,7 @@ class MinMaxTraining {
         const auto u = dual.network.forward(s, y_(s));
         g_(s) += dual.network.input_vjp(s, y_(s), weight * dual.gain_derivative(u));
       });
-      // Optimisers square gradients: they must be finite, and so must their squares.
+      // Optimisers square gradients: both the gradients and their squares must be finite.
       total.add(s, g_(s).square().sum());
       g_(s) *= inverse_n;
       map.accumulate_vjp(s, x(s), g_(s));
@@ -304,14 +306,14 @@ class MinMaxTraining {
   bool finite_so_far_ = true;
 };
 
-/// The method of Algorithm 1: `wgf::MinMax{}` is what a solver uses unless another is given. A
-/// method of solving a step has train(…), which makes an object like MinMaxTraining for a run.
+/// The method of Algorithm 1: `wgf::MinMax{}` is the default of a solver. A method for solving a
+/// step has training(…), which makes an object like MinMaxTraining for a run.
 template <UpdateRule Rule = Adam>
 struct MinMax {
   Rule rule{};
 
   void check() const { rule.check(); }
-  /// "MinMax: Adam{beta1 = 0.5, …}": what two runs must share for one to continue the other.
+  /// "MinMax: Adam{beta1 = 0.5, …}": must be equal for one run to continue another.
   std::string describe() const { return "MinMax: " + detail::with_fields(rule); }
   template <class R, class MapNetwork, class Terms, class Monitored>
   MinMaxTraining<R, MapNetwork, Terms, Monitored, Rule> training(const R& runtime, int dim,

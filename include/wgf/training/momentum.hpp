@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Gradient descent with momentum, the heavy ball (Polyak, 1964).
+// Gradient descent with momentum: the heavy-ball method (Polyak, 1964).
 #include <stdexcept>
 #include <string>
 
@@ -10,16 +10,16 @@
 
 namespace wgf {
 
-/// m = beta·m + g, p −= rate·m. With beta 0 it is plain gradient descent.
+/// m = beta·m + g, p −= rate·m. With beta = 0 it is plain gradient descent.
 struct Momentum {
-  double beta = 0.9;  ///< share of the last step's direction that is kept
+  double beta = 0.9;  ///< fraction of the last step's direction that is kept
 
   static constexpr int moments = 1;
   static std::string name() { return "Momentum"; }
   static constexpr auto fields() {
     return boost::hana::make_tuple(boost::hana::make_pair("beta", &Momentum::beta));
   }
-  /// \throws std::invalid_argument for numbers that make no sense.
+  /// \throws std::invalid_argument for invalid values.
   void check() const {
     if (!(beta >= 0 && beta < 1))
       throw std::invalid_argument("wgf::Momentum: beta must be in [0, 1), got " +

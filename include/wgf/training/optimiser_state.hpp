@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The form in which optimisers hand out all that training has left in a network and in themselves,
-// on every backend. For each block of parameters: the number of steps, that of the iterates in the
+// The form in which optimisers export the complete training state of a network and their own, on
+// every backend. For each block of parameters: the number of steps, the number of iterates in the
 // average, and lists in the host's order: the parameters, the update rule's moments, the average.
-// Doubles hold all of it exactly.
+// Doubles represent all of it exactly.
 #include <cstddef>
 #include <span>
 #include <stdexcept>
@@ -11,22 +11,22 @@
 
 namespace wgf::detail {
 
-/// Numbers in the state of a block of parameters.
+/// The number of values in the state of a block of parameters.
 constexpr std::size_t optimiser_state_size(std::size_t parameters, int moments) {
   return 2 + (2 + static_cast<std::size_t>(moments)) * parameters;
 }
-/// Hands out the states of blocks, one after the other.
+/// Reads the states of blocks, one after another.
 class StateReader {
  public:
-  /// \param size numbers that the states of all blocks have together. \throws
-  /// std::invalid_argument for a state of another network.
+  /// \param size the number of values in the states of all blocks together.
+  /// \throws std::invalid_argument for the state of another network.
   StateReader(std::span<const double> state, std::size_t size) : left_(state) {
     if (state.size() != size)
       throw std::invalid_argument("wgf: the training state of this network has " +
                                   std::to_string(size) + " numbers, " +
                                   std::to_string(state.size()) + " were given");
   }
-  /// \throws std::invalid_argument for a number that is not a count.
+  /// \throws std::invalid_argument for a value that is not a count.
   long count() {
     const double n = next(1)[0];
     if (!(n >= 0 && n <= 1e15))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Signs that a step has diverged, and what to say of it. The bounds are those of Safeguards.
+// Detects that a step has diverged, and describes how. The bounds are those of Safeguards.
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -20,7 +20,7 @@
 
 namespace wgf::detail {
 
-/// Why a training has exploded, given its objective when it began; empty if it has not.
+/// Why a training has exploded, given its initial objective; empty if it has not.
 inline std::string explosion(const Safeguards& bounds, double initial, double now) {
   if (!(now > initial + bounds.explosion * (1 + std::abs(initial)))) return {};
   return "transport cost plus functional have risen from " + std::to_string(initial) + " to " +
@@ -36,7 +36,7 @@ inline std::string saturation(const Safeguards& bounds, const Estimates& last) {
          "or a reference nearer to the particles may help";
 }
 
-/// Whether a step has shrunk the covariance, in some direction, by more than the bounds allow.
+/// Whether a step has shrunk the covariance in some direction by more than the bounds allow.
 inline bool has_collapsed(const Safeguards& bounds, const Gaussian& before,
                           const Eigen::MatrixXd& covariance) {
   const double min = bounds.collapse;
@@ -50,8 +50,8 @@ inline constexpr const char* collapse_message =
     "the particles have collapsed: in some direction the step shrinks their standard deviation to "
     "less than safeguards.collapse of what it was";
 
-/// What is wrong with the target at x, where gradients of up to `max` are fine; empty if nothing
-/// is.
+/// What is wrong with the target at x, where gradients of up to `max` are acceptable; empty if
+/// nothing is wrong.
 template <Target T>
 std::string fault_at(const T& target, const Eigen::VectorXd& x, double max) {
   const auto value = static_cast<double>(target.log_density(x));
@@ -75,8 +75,8 @@ bool has_finite_parameters(const Network& network) {
 }
 
 /// Names what is not finite in a training: the networks, the target at a particle, or some term.
-/// \param functional what the step solves, at this time. \param batch the number of particles whose
-/// gradients are added.
+/// \param functional the functional of the step, at the present time.
+/// \param batch the number of particles whose gradients are added.
 template <class Training, class Functional>
 std::string diagnosis(Training& training, const Functional& functional, const Frame& frame,
                       double time, long batch, double largest_number) {
@@ -86,7 +86,7 @@ std::string diagnosis(Training& training, const Functional& functional, const Fr
   if (!networks)
     return "the networks' parameters are no longer finite; a smaller map_rate or dual_rate may "
            "help";
-  // The squares of a batch's gradients have to be numbers.
+  // The squares of a batch's gradients must be representable.
   const double max = std::sqrt(largest_number) / static_cast<double>(batch);
   const Eigen::MatrixXd y = product(frame.factor, training.last_images()).colwise() + frame.mean;
   if (!y.allFinite())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The trainer: what a scheme asks for while it solves a step, and what a run keeps of a step in
-// progress so that it can be saved between any two iterations.
+// The trainer: the interface through which a scheme solves a step, and the state of a step in
+// progress, so that a run can be saved between any two iterations.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -28,30 +28,33 @@
 
 namespace wgf {
 
-/// Where a step stands: what a checkpoint part-way through it needs beside the networks.
+/// Progress of a step: what a checkpoint part-way through it needs besides the networks.
 template <class Scalar>
 struct StepProgress {
-  double step_size = 0;           ///< the step size that the run proposes; 0 before the step begins
-  int iteration = 0;              ///< of the present training
-  int rolled_back = 0;            ///< how often the step was repeated, with smaller rates
-  std::optional<double> level{};  ///< the objective when the present training began
-  std::vector<std::vector<Scalar>> done{};  ///< the maps of the step's finished trainings
+  double step_size = 0;           ///< the step size proposed by the run; 0 before the step begins
+  int iteration = 0;              ///< of the current training
+  int rolled_back = 0;            ///< how often the step was restarted with smaller learning rates
+  std::optional<double> level{};  ///< the objective at the start of the current training
+  std::vector<std::vector<Scalar>> done{};  ///< the maps of the step's completed trainings
 
   bool begun() const { return step_size > 0; }
 };
 
-/// Whom a trainer reports to. Each function returns whether to go on.
+/// The functions that a trainer notifies. Each returns whether to continue.
 struct TrainingObserver {
-  std::function<bool(int iteration, const Estimates&)> report;  ///< with estimates, now and then
+  /// Called periodically with estimates.
+  std::function<bool(int iteration, const Estimates&)> report;
   std::function<bool()> after_iteration;
 };
 
-/// Thrown, and caught by the run, where an observer stops a step.
+/// Thrown when an observer stops a step; caught by the run.
 struct TrainingStopped {};
 
 /// Solves JKO steps on behalf of a scheme.
-/// \tparam Map the specification of the map. \tparam Implicit the functional that JKO steps solve.
-/// \tparam ForwardTerms the terms of forward halves. \tparam Method such as MinMax.
+/// \tparam Map the specification of the map.
+/// \tparam Implicit the functional that JKO steps minimise.
+/// \tparam ForwardTerms the terms of forward halves.
+/// \tparam Method such as MinMax.
 template <Runtime R, class Map, class Implicit, class ForwardTerms, class Method>
 class Trainer {
   using Slice = typename R::Slice;
@@ -71,7 +74,7 @@ class Trainer {
  public:
   using Scalar = typename R::Scalar;
   using Parameters = std::vector<Scalar>;
-  /// Whether a step has a map: not where all terms go forward.
+  /// Whether a step has a map: false if all terms are treated forward.
   static constexpr bool trains = !std::same_as<Implicit, Functional<>>;
 
   Trainer(const R& runtime, const Map& map, const Implicit& implicit, const ForwardTerms& forward,
@@ -88,17 +91,19 @@ class Trainer {
 
   // ---- for schemes
 
-  /// The step size that the run proposes: the scheme's, or what it proposed after the last step.
+  /// The step size proposed by the run: the scheme's, or the one that it proposed after the last
+  /// step.
   double step_size() const { return progress_.step_size; }
-  /// Where the step begins, t_k.
+  /// The time at which the step begins, t_k.
   double time() const { return time_; }
-  /// The step's number, from 1.
+  /// The number of the step, from 1.
   int step() const { return step_; }
 
-  /// Solves the JKO step of size a, with the terms at its end. \returns the map's parameters; none
-  /// where there is nothing to solve. \throws StepError if it diverges.
+  /// Solves the JKO step of size a, with the terms evaluated at its end.
+  /// \returns the parameters of the map, empty if there is nothing to solve.
+  /// \throws StepError if the step diverges.
   Parameters train(double a) { return train(a, a); }
-  /// The same with the terms at time() + advance.
+  /// The same with the terms evaluated at time() + advance.
   Parameters train(double a, double advance) {
     prepare();
     if constexpr (!trains) {
@@ -106,7 +111,8 @@ class Trainer {
       return {};
     } else {
       const auto part = static_cast<std::size_t>(part_++);
-      if (part < progress_.done.size()) return progress_.done[part];  // before an interruption
+      // Completed before an interruption.
+      if (part < progress_.done.size()) return progress_.done[part];
       begin_terms(a, advance);
       run(a);
       progress_.done.push_back(training_.map.parameters());
@@ -114,7 +120,7 @@ class Trainer {
       return progress_.done.back();
     }
   }
-  /// The forward half: particles move along −a times the gradients of the forward terms, at t_k.
+  /// The forward half: moves the particles by −a times the gradients of the forward terms, at t_k.
   template <class StageType>
   void move_forward(double a, StageType& stage) {
     guarded([&] {
@@ -125,15 +131,15 @@ class Trainer {
       });
     });
   }
-  /// Whether particles have a place before the last step.
+  /// Whether the particles' positions before the last step are available.
   bool has_previous() const { return population_.has_previous(); }
-  /// The JKO step starts from X_k + inertia·(X_k − X_{k−1}).
+  /// Starts the JKO step from X_k + inertia·(X_k − X_{k−1}).
   template <class StageType>
   void extrapolate(double inertia, StageType& stage) {
     guarded([&] { population_.extrapolate(inertia); });
     stage.inertia = inertia;
   }
-  /// Whether x → 2T(x) − x is safely monotone: the derivative of T, in x, is above ½ at particles.
+  /// Whether x → 2T(x) − x is safely monotone: the derivative of T in x exceeds ½ at the particles.
   bool is_monotone(const Parameters& parameters) {
     constexpr long max = 256;
     const long n = std::min({max, options_.training.batch, AffineSpecification<Map> ? 1L : max});
@@ -152,7 +158,7 @@ class Trainer {
     return true;
   }
   /// Root mean square, over particles, of the distance between the map of a whole step and the
-  /// extrapolated map of a half one, in the user's coordinates.
+  /// extrapolated map of a half step, in the user's coordinates.
   double distance(const Parameters& whole, const Parameters& half) {
     const long n = std::min(4096L, population_.representative_count());
     const Particles x = population_.spread(n, draws_);
@@ -167,23 +173,24 @@ class Trainer {
     return std::sqrt(detail::product(frame_.factor, difference).squaredNorm() /
                      static_cast<double>(n));
   }
-  /// Starts the step again with another step size, which step_size() then returns.
+  /// Restarts the step with another step size, which step_size() then returns.
   void reject(double a) {
     progress_ = {.step_size = a, .rolled_back = progress_.rolled_back};
     part_ = 0, ++rejected_;
   }
-  /// The step's estimated error, and the size that the next step should have.
+  /// Sets the estimated error of the step, and the proposed size of the next step.
   void propose(double error, double next_step_size) {
     error_ = error, next_step_size_ = next_step_size;
   }
-  /// The step cannot be solved. \throws StepError
+  /// Reports that the step cannot be solved. \throws StepError
   [[noreturn]] void refuse(const std::string& why) const {
     throw StepError(step_, iterations(), why);
   }
 
   // ---- for the run
 
-  /// A step begins, or goes on where a saved run stood. \param index of the step in this run.
+  /// Begins a step, or resumes it where a saved run stopped.
+  /// \param index number of the step in this run.
   void begin_step(int step, int index, double time, const TrainingObserver& observer) {
     step_ = step, index_ = index, time_ = time, observer_ = &observer;
     error_ = 0;
@@ -194,12 +201,13 @@ class Trainer {
     }
     begin_attempt();
   }
-  /// Before the scheme solves the step, or solves it again.
+  /// To be called before the scheme solves the step, or solves it again.
   void begin_attempt() {
     population_.start_from_law();
     part_ = 0, is_prepared_ = false, has_estimate_ = false;
   }
-  /// After a divergence: the step will be solved with smaller rates.
+  /// After a divergence: restores the networks, to solve the step again with smaller learning
+  /// rates.
   void roll_back() {
     restore_networks();
     progress_ = {.step_size = progress_.step_size, .rolled_back = progress_.rolled_back + 1};
@@ -208,12 +216,13 @@ class Trainer {
     begin_attempt();
   }
   bool may_roll_back() const { return progress_.rolled_back < options_.safeguards.retries; }
-  /// After an error: networks as before the step.
+  /// After an error: restores the networks to their state before the step.
   void cancel() {
     restore_networks();
     progress_ = {};
   }
-  /// After an observer stopped the step: the map is as before, the dual networks go on.
+  /// After an observer has stopped the step: restores the map, and keeps the dual networks as they
+  /// are.
   void abandon() {
     training_.abandon(before_.front());
     progress_ = {};
@@ -223,7 +232,7 @@ class Trainer {
     has_duals_ = trains;
   }
   /// Mean and covariance of the law from which the JKO step starts.
-  /// \throws StepError where they are not finite or the covariance is singular.
+  /// \throws StepError if they are not finite or the covariance is singular.
   Gaussian moments() const {
     const auto [mean, covariance] = population_.moments();
     if (!mean.allFinite() || !covariance.allFinite())
@@ -244,19 +253,19 @@ class Trainer {
   int rolled_back() const { return rolled_back_; }
   std::uint32_t draws() const { return draws_; }
   const StepProgress<Scalar>& progress() const { return progress_; }
-  /// Whether an observer is being asked: what is thrown then is its own.
+  /// Whether an observer is being called: an exception thrown meanwhile is the observer's.
   bool is_asking() const { return is_asking_; }
   /// Whether the dual networks and their references are those of the last step.
   bool has_duals() const { return has_duals_; }
   auto& training() { return training_; }
-  /// The map's network with these parameters, for a few evaluations.
+  /// The map with these parameters as a network, for a few evaluations.
   MapNetwork evaluation_network(const Parameters& parameters) const {
     auto net = runtime_.network(map_, dim_, 1, detail::map_stream, Keep::tile);
     net.set_parameters(parameters);
     return net;
   }
-  /// Calls f, which runs a user's code or takes memory outside of a training: what that throws is
-  /// an error of the step.
+  /// Calls f, which runs user code or allocates memory outside a training: its exceptions become
+  /// errors of the step.
   template <class F>
   void guarded(F&& f) const {
     try {
@@ -267,13 +276,13 @@ class Trainer {
       throw StepError(step_, 0, message(error));
     }
   }
-  /// What went wrong, in the backend's words if it has better ones.
+  /// The message of an exception, as the backend formats it if it does.
   static std::string message(const std::exception& error) {
     if constexpr (requires { R::message(error); }) return R::message(error);
     else return error.what();
   }
 
-  /// All that training changes, for the run's file.
+  /// The state that training changes, for the run's file.
   struct Snapshot {
     StepProgress<Scalar> progress{};
     std::vector<std::vector<double>> before{}, networks{};
@@ -289,7 +298,7 @@ class Trainer {
   }
   /// \throws std::invalid_argument for networks of another kind.
   void restore(const Snapshot& from) {
-    if (!from.before.empty()) training_.set_states(from.before);  // they must fit, too
+    if (!from.before.empty()) training_.set_states(from.before);  // checks that these fit, too
     training_.set_states(from.networks);
     progress_ = from.progress, before_ = from.before, draws_ = from.draws;
     next_step_size_ = from.next_step_size;
@@ -299,7 +308,7 @@ class Trainer {
   void set_next_step_size(double a) { next_step_size_ = a; }
 
  private:
-  /// Once in an attempt, when the law from which the JKO step starts is known.
+  /// Called once per attempt, when the law from which the JKO step starts is known.
   void prepare() {
     if (std::exchange(is_prepared_, true)) return;
     const Gaussian now = moments();
@@ -324,7 +333,7 @@ class Trainer {
       begin(training_.terms), begin(training_.monitored);
     });
   }
-  /// Runs the present training to its end. \throws TrainingStopped, StepError
+  /// Runs the current training to its end. \throws TrainingStopped, StepError
   void run(double a) {
     const int n = iterations();
     const double factor = std::pow(options_.safeguards.rate_factor, progress_.rolled_back);
@@ -339,7 +348,7 @@ class Trainer {
     } catch (const StepError&) {
       throw;
     } catch (const std::exception& error) {
-      if (is_asking_) throw;  // the observer's own
+      if (is_asking_) throw;  // thrown by the observer
       throw StepError(step_, progress_.iteration + 1, message(error));
     }
     draws_ += static_cast<std::uint32_t>(n);
@@ -347,14 +356,16 @@ class Trainer {
     if (const auto why = detail::saturation(options_.safeguards, last_); !why.empty())
       throw StepError(step_, n, why, Fault::saturated);
   }
-  /// After an iteration of n. \returns whether to go on. \throws StepError if the step diverges
+  /// Checks the training after an iteration, of n in total, and notifies the observer.
+  /// \returns whether to continue.
+  /// \throws StepError if the step diverges
   bool observe(int n) {
     const int k = progress_.iteration;
     if (!training_.finite_so_far()) throw_not_finite();
     const bool ends = k == n, reports = k % options_.report_every(n) == 0;
     if (ends || reports || !progress_.level) {
       const Estimates seen = training_.estimates();
-      // A log-density may fail where its gradient does not.
+      // A log-density may be infinite or NaN where its gradient is finite.
       if (!seen.is_finite || !std::isfinite(seen.direct)) throw_not_finite();
       if (!progress_.level) progress_.level = seen.objective();
       const auto why = detail::explosion(options_.safeguards, *progress_.level, seen.objective());
@@ -379,7 +390,7 @@ class Trainer {
     try {
       why = detail::diagnosis(training_, implicit_, frame_, terms_time_, options_.training.batch,
                               static_cast<double>(std::numeric_limits<Scalar>::max()));
-    } catch (const std::exception& error) {  // the target's own, where its gradient is not finite
+    } catch (const std::exception& error) {  // thrown by the target at a non-finite gradient
       why = message(error);
     }
     throw StepError(step_, progress_.iteration, why, Fault::not_finite);

@@ -21,7 +21,7 @@ class TransportCost {
         metric_(
             runtime.constant(detail::product(frame.factor.transpose(), frame.factor) / step_size)) {
   }
-  /// g = LᵀL (y − x)/a, and difference = y − x.
+  /// Sets g = LᵀL (y − x)/a and difference = y − x.
   template <class X, class Y, class D, class G>
   void set_gradient(const X& x, const Y& y, D&& difference, G&& g) const {
     difference = y - x;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// How parameters follow their gradient: what an update rule such as Adam or Momentum has to offer.
+// The interface of update rules such as Adam or Momentum, by which parameters follow their
+// gradient.
 #include <concepts>
 #include <cstddef>
 #include <string>
@@ -20,28 +21,28 @@ constexpr bool updates(std::index_sequence<I...>) {
 }
 }  // namespace detail
 
-/// Whether a rule updates lists of numbers of this type, given the number of the step and the rate
-/// as Steps and Rate.
+/// Whether a rule can update lists of this type, with step number and rate of the types Steps and
+/// Rate.
 template <class Rule, class List, class Steps, class Rate>
 inline constexpr bool updates =
     detail::updates<Rule, List, Steps, Rate>(std::make_index_sequence<Rule::moments>());
 
-/// Update rule: one descent step on parameters, given how many lists of moments it keeps beside
-/// them, which are zero at the start.
+/// Update rule: one descent step on parameters. It keeps a fixed number of lists of moments, which
+/// are initially zero.
 ///
 ///     rule.update(p, m_1, …, m_k, g, t, rate);        k = Rule::moments
 ///
-/// All lists have one shape; t = 1, 2, … is the number of the step. The lists are consecutive
-/// pieces of what a network has, so that a rule treats every number alike. A rule whose `update` is
-/// a template of the types of the lists, t and rate, in unqualified arithmetic, serves every
-/// backend: on a device t and the rate are tensors of one number.
+/// All lists have the same shape; t = 1, 2, … is the step number. The lists are consecutive pieces
+/// of a network's parameters and moments, so that a rule must treat every number alike. A rule
+/// whose `update` is a template in the types of the lists, t and rate, in unqualified arithmetic,
+/// works on every backend: on a device, t and rate are tensors with one element.
 template <class Rule>
 concept UpdateRule =
     std::copyable<Rule> &&
     requires(const Rule& rule) {
       { Rule::name() } -> std::convertible_to<std::string>;
-      Rule::fields();  // its numbers as pairs (name, member), as a network's specification has them
-      rule.check();    // throws std::invalid_argument for numbers that make no sense
+      Rule::fields();  // its numbers as pairs (name, member), as in the specification of a network
+      rule.check();    // throws std::invalid_argument for invalid values
       typename std::integral_constant<int, Rule::moments>;  // known at compile time
       requires Rule::moments >= 0;
     } && updates<Rule, Eigen::Map<Eigen::Array<double, Eigen::Dynamic, 1>>, long, double> &&

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// The sums over pairs for wgf's own kernels. The target wgf::cuda adds this file to programs that
-// link it.
+// The sums over pairs for the library's own interaction kernels. The target wgf::cuda adds this
+// file to programs that link it.
 #ifndef EIGEN_NO_CUDA
-#define EIGEN_NO_CUDA  // Eigen is for the host here, and its annotations for the device make nvcc
-                       // warn
+#define EIGEN_NO_CUDA  // Eigen is used on the host only; its device annotations make nvcc warn
 #endif
 #include "pair_sum.cuh"
 

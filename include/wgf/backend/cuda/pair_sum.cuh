@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The functions of pair_sum.hpp for any radial kernel whose value and derivative run on the device.
-// Needs nvcc.
+// Requires nvcc.
 //
-// A thread carries four points and their sums in registers through all samples of its split; a
-// block's threads share the samples, 128 at a time. A pair of the Gaussian kernel in two dimensions
-// is then seven instructions and a fraction, one of them the power of two, of which a Hopper
-// processor makes 16 a clock: about the time of the other six.
+// A thread keeps four points and their sums in registers while it loops over all samples of its
+// split; the threads of a block share the samples, 128 at a time. A pair of the Gaussian kernel in
+// two dimensions then takes seven instructions and a fraction, one of them the power of two, of
+// which a Hopper multiprocessor executes 16 per clock: about the time of the other six.
 #if !defined(__CUDACC__)
 #error \
     "wgf/backend/cuda/pair_sum.cuh needs nvcc; other compilers include pair_sum.hpp and link wgf::cuda"
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(threads) sum_pairs(const Pairs<Work> p, const 
     const auto* const y = reinterpret_cast<const Sample<D, Work>*>(p.y);
     const int thread = static_cast<int>(threadIdx.x);
     sum_of_thread<gradients, D>(p, shape, blockIdx.x, thread, blockIdx.y, [&](long j, int count) {
-      __syncthreads();  // all have met the last tile
+      __syncthreads();  // all threads are done with the last tile
       if (thread < count) shared[thread] = y[j + thread];
       __syncthreads();
       return shared;
@@ -62,11 +62,11 @@ __global__ void finish(const Pairs<Work> p, double factor, Scalar* out, long out
 
 inline void check(cudaError_t error, const char* caller) {
   if (error == cudaSuccess) return;
-  cudaGetLastError();  // said here, it is not to be met again
+  cudaGetLastError();  // clears the error, which is reported below
   throw std::runtime_error(std::string("wgf::cuda::") + caller + ": " + cudaGetErrorString(error));
 }
 
-/// Memory of a stream's pool, given back when what is queued has run.
+/// Memory of a stream's pool, freed when the work queued so far has run.
 template <class T>
 class Workspace {
  public:
@@ -101,7 +101,7 @@ void pair_sums(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, l
   const cudaStream_t stream = options.stream;
   const Workspace<Work> memory(p.size_of_x() + p.size_of_y() + 2 * p.size_of_sum(), stream, caller);
   p.x = memory.data();
-  p.y = p.x + p.size_of_x();  // a multiple of 128 numbers away, as samples are read whole
+  p.y = p.x + p.size_of_x();  // a multiple of 128 numbers away, as whole samples are read at a time
   p.sum = p.y + p.size_of_y();
   p.lost = p.sum + p.size_of_sum();
 
@@ -132,7 +132,7 @@ void pair_sums(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, l
   check(cudaGetLastError(), caller);
 }
 
-/// Checks, and the choice of the type that is computed in.
+/// Checks the arguments, and chooses the type in which the sums are computed.
 template <bool gradients, class Kernel, class Scalar>
 void checked_pair_sums(const Kernel& kernel, const Scalar* x, long n, const Scalar* y, long m,
                        int dim, Scalar* out, const PairOptions& options, const char* caller) {

@@ -22,10 +22,10 @@
 
 namespace wgf::cuda {
 
-/// A number as a radial kernel's text sees it: the double constants of the text become Scalars,
-/// where built-in arithmetic would make doubles of all floats. On the device, 2^x in float is the
-/// processor's own instruction and a quotient is a/b to 2 units in the last place; both are exact
-/// to 3e-7.
+/// A number for evaluating the formula of a radial kernel: the double constants of the formula are
+/// converted to Scalar, whereas built-in arithmetic would convert every float to double. On the
+/// device, 2^x in float is a hardware instruction and a quotient is a/b to 2 units in the last
+/// place; both are accurate to 3e-7.
 template <class Scalar>
 struct Number {
   Scalar v;
@@ -45,8 +45,8 @@ struct Number {
   }
   friend WGF_HOST_DEVICE Number exp2(Number a) {
 #if defined(__CUDA_ARCH__)
-    if constexpr (std::is_same_v<Scalar, float>) {  // exp2f is this with two more instructions for
-                                                    // results below 2^−126, here 0
+    // exp2f takes two more instructions, for results below 2^−126, which are 0 here.
+    if constexpr (std::is_same_v<Scalar, float>) {
       float power;
       asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(a.v));
       return power;
@@ -74,28 +74,28 @@ struct Number {
   friend WGF_HOST_DEVICE Number ones_like(Number) { return 1; }
 };
 
-// ---- the cut into blocks
+// ---- the division into blocks
 
-inline constexpr int max_fixed_dim = 4;  ///< dimensions up to this one are known when compiling
-inline constexpr int threads = 128;      ///< of a block
+inline constexpr int max_fixed_dim = 4;  ///< dimensions up to this one are known at compile time
+inline constexpr int threads = 128;      ///< per block
 inline constexpr int tile = 128;         ///< samples that a block holds in shared memory
-inline constexpr long max_count =
-    1L << 36;  ///< points or samples: a grid's blocks are counted in 31 bits
-inline constexpr int together =
-    16;  ///< samples that a thread meets at a time in more than 4 dimensions
-/// Points of a thread, and of a block.
+/// Largest number of points or samples: the blocks of a grid are counted in 31 bits.
+inline constexpr long max_count = 1L << 36;
+/// Samples that a thread processes at a time in more than 4 dimensions.
+inline constexpr int together = 16;
+/// Points per thread, and per block.
 WGF_HOST_DEVICE constexpr int points_of_thread(int dim) { return dim <= max_fixed_dim ? 4 : 1; }
 WGF_HOST_DEVICE constexpr int points_of_block(int dim) { return threads * points_of_thread(dim); }
 
 /// Blocks of points, and splits of the samples among blocks when the points alone would not fill a
-/// GPU. They depend on the sizes and not on the GPU, so that the order of summation does not
-/// either.
+/// GPU. They depend on the sizes and not on the GPU, and therefore so does the order of summation.
 struct Cut {
-  long blocks, stride;     // stride: points with those that fill the last block
-  long splits, per_split;  // per_split: samples, whole tiles
+  long blocks, stride;     // stride: points, including those that fill the last block
+  long splits, per_split;  // per_split: samples, in whole tiles
 };
 inline Cut cut_of(long n, long m, int dim) {
-  constexpr long wanted = 4096;  // blocks: 132 processors of an H100 hold a thousand at a time
+  // Number of blocks wanted: the 132 multiprocessors of an H100 hold a thousand at a time.
+  constexpr long wanted = 4096;
   const int of_block = points_of_block(dim);
   const long blocks = (n + of_block - 1) / of_block, tiles = (m + tile - 1) / tile;
   const long most = std::max(1L, wanted / std::max(1L, blocks));
@@ -104,7 +104,7 @@ inline Cut cut_of(long n, long m, int dim) {
           tiles_of_split * tile};
 }
 
-/// \throws std::invalid_argument
+/// \throws std::invalid_argument for inconsistent sizes.
 inline void check_sizes(const char* caller, long n, long m, int dim, int results,
                         const PairOptions& options) {
   const auto refuse = [&](const std::string& what, long got) {
@@ -129,12 +129,13 @@ inline void check_sizes(const char* caller, long n, long m, int dim, int results
   check_stride("out_stride", options.out_stride, results);
 }
 
-/// What the threads share. Coordinates are in units of the kernel's form. Points and sums have a
-/// coordinate after the other, `stride` numbers each; sums have such an array for every split.
+/// The data that the threads share. Coordinates are in the units of the kernel's scaled form.
+/// Points and sums are stored one coordinate after another, with `stride` numbers each; there is
+/// such an array of sums for every split.
 template <class Work>
 struct Pairs {
   int dim;
-  bool gradients;  // else values: one sum a point
+  bool gradients;  // otherwise values: one sum per point
   bool compensated;
   long points, samples, first;
   Cut cut;
@@ -144,13 +145,13 @@ struct Pairs {
   WGF_HOST_DEVICE long packed_samples() const {
     return (samples + together - 1) / together * together;
   }
-  /// Numbers in x, y, and each of sum and lost.
+  /// The size of x, of y, and of sum and lost each.
   long size_of_x() const { return cut.stride * dim; }
   long size_of_y() const { return packed_samples() * dim; }
   long size_of_sum() const { return cut.splits * cut.stride * sums(); }
 };
 
-/// Sample of D numbers. This and the next are read in as few steps as their size allows.
+/// A sample of D numbers. Its alignment, like that of the next type, minimises the number of loads.
 template <int D, class Work>
 struct alignas(D == 3 ? sizeof(Work) : D * sizeof(Work)) Sample {
   Work c[D];
@@ -164,7 +165,7 @@ struct alignas(16) GroupRow {
 
 // ---- packing
 
-/// Point i of the cut: the last point fills the last block.
+/// Point i, including the padding: the last point fills the last block.
 template <class Work, class Scalar>
 WGF_HOST_DEVICE void pack_point(const Pairs<Work>& p, double scale, const Scalar* x, long x_stride,
                                 long i) {
@@ -172,8 +173,8 @@ WGF_HOST_DEVICE void pack_point(const Pairs<Work>& p, double scale, const Scalar
   for (int c = 0; c < p.dim; ++c)
     p.x[c * p.cut.stride + i] = static_cast<Work>(scale) * static_cast<Work>(row[c]);
 }
-/// Sample j, in rows up to 4 dimensions and else in groups of `together`, a coordinate after the
-/// other; the last fills the last group.
+/// Sample j: stored by rows in up to 4 dimensions, otherwise in groups of `together`, one
+/// coordinate after another; the last sample fills the last group.
 template <class Work, class Scalar>
 WGF_HOST_DEVICE void pack_sample(const Pairs<Work>& p, double scale, const Scalar* y, long y_stride,
                                  long j) {
@@ -186,7 +187,7 @@ WGF_HOST_DEVICE void pack_sample(const Pairs<Work>& p, double scale, const Scala
 
 // ---- summing
 
-/// w(q) or w'(q) of a kernel's text written for any number type, or for Work alone.
+/// w(q) or w'(q) of a kernel whose formula is written for any number type, or for Work alone.
 template <bool gradients, class Work, class Shape>
 WGF_HOST_DEVICE Work weight_of(const Shape& shape, Work q) {
   if constexpr (requires { shape.derivative(Number<Work>(q)); }) {
@@ -197,8 +198,8 @@ WGF_HOST_DEVICE Work weight_of(const Shape& shape, Work q) {
     else return static_cast<Work>(shape.value(q));
   }
 }
-/// Adds to a sum in two numbers, the sum and what it lost in rounding. (Compilers must not
-/// reassociate: nvcc does so never, g++ and clang only with -ffast-math.)
+/// Adds to a sum and, if compensated, to its accumulated rounding error. (Compilers must not
+/// reassociate: nvcc never does, g++ and clang only with -ffast-math.)
 template <class Work>
 WGF_HOST_DEVICE void add_partial(bool compensated, Work part, Work& sum, Work& lost) {
   const Work total = sum + part;
@@ -209,9 +210,9 @@ WGF_HOST_DEVICE void add_partial(bool compensated, Work part, Work& sum, Work& l
   sum = total;
 }
 
-/// A thread's points meet the samples of a tile.
-/// \param own the tile's sample that the thread's first point is; the next are `threads` apart.
-/// Looked at only if `leave_out`.
+/// Adds the contributions of a tile's samples to the sums of a thread's points.
+/// \param own index in the tile of the sample that is the thread's first point; its next points are
+/// `threads` apart. Used only if `leave_out`.
 template <bool gradients, bool leave_out, int D, int P, class Work, class Shape>
 WGF_HOST_DEVICE void meet_tile(const Shape& shape, const Work (&x)[D][P], const Sample<D, Work>* y,
                                int count, int own, Work (&part)[gradients ? D : 1][P]) {
@@ -233,9 +234,10 @@ WGF_HOST_DEVICE void meet_tile(const Shape& shape, const Work (&x)[D][P], const 
     }
   }
 }
-/// All of a thread's work in D ≤ 4 dimensions: its points, `threads` apart, meet the samples of a
-/// split. \param tile_at tile_at(j, count): samples j to j + count, for all threads of the block at
-/// once
+/// All of a thread's work in D ≤ 4 dimensions: its points, `threads` apart, with the samples of a
+/// split.
+/// \param tile_at tile_at(j, count) returns samples j to j + count; all threads of the block call
+/// it together
 template <bool gradients, int D, class Work, class Shape, class TileAt>
 WGF_HOST_DEVICE void sum_of_thread(const Pairs<Work>& p, const Shape& shape, long block, int thread,
                                    long split, TileAt&& tile_at) {
@@ -249,7 +251,7 @@ WGF_HOST_DEVICE void sum_of_thread(const Pairs<Work>& p, const Shape& shape, lon
   for (long j = split * p.cut.per_split; j < end; j += tile) {
     const int count = end - j < tile ? static_cast<int>(end - j) : tile;
     const Sample<D, Work>* const y = tile_at(j, count);
-    const long own = p.first + begin - j;  // the tile's sample that the block's first point is
+    const long own = p.first + begin - j;  // index in the tile of the block's first point
     Work part[sums][P] = {};
     if (own > -points_of_block(D) && own < count)
       meet_tile<gradients, true>(shape, x, y, count, static_cast<int>(own) + thread, part);
@@ -262,8 +264,8 @@ WGF_HOST_DEVICE void sum_of_thread(const Pairs<Work>& p, const Shape& shape, lon
     p.sum[at] = sum[c][k], p.lost[at] = lost[c][k];
   }
 }
-/// The same in any dimension, a point a thread: coordinates and sums stay in memory, where 16
-/// samples at a time share their trips.
+/// The same in any dimension, one point per thread: coordinates and sums stay in memory, and each
+/// is loaded and stored once for 16 samples.
 template <bool gradients, class Work, class Shape>
 WGF_HOST_DEVICE void sum_of_thread_in_any_dim(const Pairs<Work>& p, const Shape& shape, long block,
                                               int thread, long split) {
@@ -308,7 +310,7 @@ WGF_HOST_DEVICE void sum_of_thread_in_any_dim(const Pairs<Work>& p, const Shape&
 
 // ---- finishing
 
-/// out_i = factor · Σ over the splits, in order and in double.
+/// out_i = factor · Σ over the splits, in order and in double precision.
 template <class Work, class Scalar>
 WGF_HOST_DEVICE void finish_point(const Pairs<Work>& p, double factor, Scalar* out, long out_stride,
                                   long i) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The arithmetic of the activations. Cheap ones are fused into the products (`fused`); the others
-// run over the finished tile. forward gives the activation of z and what backward wants kept of it;
-// backward gives dz from dy.
+// run over the finished tile. forward returns the activation of z and stores what backward needs;
+// backward returns dz from dy.
 #include "../../network/activation.hpp"
 #include "simd.hpp"
 
@@ -15,8 +15,8 @@ struct ActivationKernel;
 
 template <class Scalar>
 struct ActivationKernel<PRelu, Scalar> {
-  static constexpr bool learned = true, keeps = true,
-                        fused = true;  // keeps z: the slope's gradient needs it
+  // Keeps z, which the gradient of the slope needs.
+  static constexpr bool learned = true, keeps = true, fused = true;
   static WGF_INLINE Vec<Scalar> forward(Vec<Scalar> z, Vec<Scalar> slope, Vec<Scalar>& kept) {
     kept = z;
     return if_negative(z, slope * z, z);
@@ -28,7 +28,7 @@ struct ActivationKernel<PRelu, Scalar> {
   }
 };
 
-/// An activation without parameters keeps its derivative.
+/// An activation without parameters stores its derivative.
 template <class Scalar>
 struct SmoothKernel {
   static constexpr bool learned = false, keeps = true, fused = false;
@@ -36,7 +36,7 @@ struct SmoothKernel {
                                          Vec<Scalar>&) {
     return dy * derivative;
   }
-  /// 1 / (1 + e^{−z}); e^{−z} may overflow to infinity, which gives the right 0.
+  /// 1 / (1 + e^{−z}); e^{−z} may overflow to infinity, which correctly gives 0.
   static WGF_INLINE Vec<Scalar> logistic(Vec<Scalar> z) {
     const Vec<Scalar> one = broadcast(Scalar(1));
     return one / (one + exp<Scalar>(-z));

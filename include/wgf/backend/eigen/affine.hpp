@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The affine maps on the CPU: T(x) = x + x C + c (points are rows here), with C and c themselves as
-// parameters (Affine), or as the product of the layers of a deep linear network (appendix D.2),
-// formed once after each descent step instead of being passed through for every point: C = W_1 …
-// W_D, and the layers' gradients follow from C's by the chain rule.
+// Affine maps on the CPU: T(x) = x + x C + c (points are rows here). C and c are the parameters
+// themselves (Affine), or the product of the layers of a deep linear network (appendix D.2), C =
+// W_1 … W_D. The product is formed once after each descent step instead of passing every point
+// through the layers; the gradients of the layers follow from that of C by the chain rule.
 #include <vector>
 
 #include "mlp.hpp"
 
 namespace wgf::eigen {
 
-/// What both share: the tile kernels with C (in × padded out) and c. `composite` is a view of C
-/// followed by c, `gradient` likewise.
+/// Shared by both: the operations on a tile, with C (in × padded out) and c. `composite` is a view
+/// of C followed by c, and so is `gradient`.
 template <class Scalar>
 class AffineKernel : Kernels<Scalar> {
  public:
@@ -56,7 +56,7 @@ class AffineKernel : Kernels<Scalar> {
   Buffer<Scalar> transposed_, output_, dx_;
 };
 
-/// T(x) = x + A x + b, both zero at the start.
+/// T(x) = x + A x + b, with A and b initially zero.
 template <class Scalar>
 class AffineNetwork : public ParametricNetwork<AffineNetwork<Scalar>, Scalar> {
   using Base = ParametricNetwork<AffineNetwork, Scalar>;
@@ -92,8 +92,8 @@ class AffineNetwork : public ParametricNetwork<AffineNetwork<Scalar>, Scalar> {
   std::size_t matrix_, offset_;
 };
 
-/// The deep linear map. Its parameters, their order and their start are those of the ResidualMlp
-/// that it is.
+/// The deep linear map. Its parameters, their order and their initial values are those of the
+/// ResidualMlp that specifies it.
 template <class Spec, class Scalar>
 class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scalar>, Scalar> {
   using Base = ParametricNetwork<DeepLinearNetwork, Scalar>;
@@ -151,7 +151,7 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
     return Eigen::Map<const Row>(parameters_.data() + layer_[l].bias, layer_[l].out);
   }
 
-  /// C = scale · W_1 … W_D and c = (b_1 W_2 + b_2) W_3 + …, keeping the partial products.
+  /// C = scale · W_1 … W_D and c = (b_1 W_2 + b_2) W_3 + …; stores the partial products.
   void refresh() {
     constexpr int last = depth - 1;
     product_[0] = scale_ * weight(0), shift_[0] = bias(0);
@@ -167,7 +167,8 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
     shift += bias(last);
     kernel_.refresh(composite_.data());
   }
-  /// The layers' gradients from the sum of the chunks' gradients of C and c, which are cleared.
+  /// The gradients of the layers, from the sum of the chunks' gradients of C and c, which are then
+  /// cleared.
   void chain() {
     constexpr int last = depth - 1;
     Matrix& dproduct = dproduct_[last];
@@ -196,8 +197,8 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
   Scalar scale_;
   int dim_;
   std::array<Layer, depth> layer_;
-  std::array<Matrix, depth> product_,
-      dproduct_;  // product_[l] = scale W_1 … W_{l+1}; dproduct_[l] its gradient
+  // product_[l] = scale W_1 … W_{l+1}; dproduct_[l] is its gradient.
+  std::array<Matrix, depth> product_, dproduct_;
   std::array<Row, depth> shift_, dshift_;
   Buffer<Scalar> composite_;
   std::vector<Buffer<Scalar>> chunks_;

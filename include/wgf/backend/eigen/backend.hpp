@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The CPU backend: tiles of the batch on a pool of workers.
+// The CPU backend: a pool of workers processes the tiles of a batch.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -27,10 +27,9 @@ namespace wgf {
 
 namespace eigen {
 
-// ---- vocabulary of the algorithm's text on arrays of this backend, found by argument-dependent
-// lookup
+// ---- operations on points for the arrays of this backend, found by argument-dependent lookup
 
-/// The rows of z (points, leading dimension ldz) become, or grow by, A·y + b.
+/// Sets the rows of z (points, leading dimension ldz) to A·y + b, or adds it to them.
 template <bool add, class Scalar>
 void affine_rows(const Constant<Scalar>& a, const Constant<Scalar>& b, int points,
                  simd::RowMajor<Scalar> y, Scalar* z, std::ptrdiff_t ldz) {
@@ -54,8 +53,8 @@ void add_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y
   affine_rows<true>(a, b, static_cast<int>(y.cols()),
                     simd::RowMajor<Scalar>{y.data(), y.outerStride()}, z.data(), z.outerStride());
 }
-/// z_i += weight·f(y_i), f from points to points in double precision, such as a gradient written by
-/// a user.
+/// z_i += weight·f(y_i), where f maps points to points in double precision, such as a gradient
+/// written by a user.
 template <class Y, class Z, class F>
 void add_pointwise(Slice, const Y& y, Z&& z, double weight, const F& f) {
   using Scalar = typename std::decay_t<Z>::Scalar;
@@ -69,7 +68,7 @@ void add_pointwise(Slice, const Y& y, Z&& z, double weight, const F& f) {
     z.col(i) += (weight * value).array().template cast<Scalar>();
   }
 }
-/// Σ f(y_i), f from points to numbers in double precision.
+/// Σ f(y_i), where f maps points to numbers in double precision.
 template <class Y, class F>
 double sum_pointwise(Slice, const Y& y, const F& f) {
   Eigen::VectorXd x(y.rows());
@@ -81,8 +80,8 @@ double sum_pointwise(Slice, const Y& y, const F& f) {
   return total;
 }
 
-/// The network of a specification. For a specification of one's own: a specialisation of this
-/// template, anywhere before it is used.
+/// The network of a specification. For a custom specification, specialise this template before it
+/// is used.
 template <class Spec, class Scalar>
 struct NetworkFor {
   static_assert(wgf::detail::no_network<Spec>,
@@ -116,8 +115,8 @@ struct NetworkFor<NetworkSum<First, Second>, Scalar> {
                           typename NetworkFor<Second, Scalar>::type, Scalar>;
 };
 
-/// The backend at work: it owns threads, and hands out memory, random numbers and networks.
-/// Satisfies wgf::Runtime.
+/// A running backend: it owns threads, and provides memory, random numbers and networks. Satisfies
+/// wgf::Runtime.
 template <class S>
 class EigenRuntime {
  public:
@@ -159,9 +158,9 @@ class EigenRuntime {
   void uniforms(Slice s, X&& x, std::uint32_t stream, std::uint32_t index) const {
     fill<false>(s, x, stream, index);
   }
-  /// The slice of n points that fill the unit cube evenly (i/n in the first coordinate, multiples
-  /// of irrational numbers in the others), shifted at random from draw to draw, so that averages
-  /// over them are unbiased.
+  /// The slice of n quasi-random points that fill the unit cube evenly (i/n in the first
+  /// coordinate, multiples of irrational numbers in the others), with a new random shift in every
+  /// draw, so that averages over them are unbiased.
   template <class X>
   void lattice(Slice s, X&& x, long n, std::uint32_t stream, std::uint32_t index) const {
     const int dim = static_cast<int>(x.rows());
@@ -174,7 +173,7 @@ class EigenRuntime {
       }
     }
   }
-  /// The slice of points drawn from others, with replacement.
+  /// The slice of points drawn from others with replacement.
   template <class X>
   void draw_from(const PointsView& others, Slice s, X&& x, std::uint32_t stream,
                  std::uint32_t index) const {
@@ -183,8 +182,8 @@ class EigenRuntime {
            team_->random.below(others.count(), stream, index, s.begin + static_cast<long>(i)), x,
            i);
   }
-  /// The slice of n points, one from each of n equal shares of others in their order: where in its
-  /// share is the same random number for all.
+  /// The slice of n points, one from each of n equal consecutive parts of others; the relative
+  /// position within a part is the same random number for all.
   template <class X>
   void draw_strata(const PointsView& others, Slice s, X&& x, long n, std::uint32_t stream,
                    std::uint32_t index) const {
@@ -203,7 +202,7 @@ class EigenRuntime {
     for (long i = 0; i < x.count(); ++i)
       std::copy_n(before.row(order[static_cast<std::size_t>(i)]), x.dim(), x.row(i));
   }
-  /// Least and greatest coordinates.
+  /// Minimum and maximum of each coordinate.
   std::pair<Eigen::VectorXd, Eigen::VectorXd> bounds(const PointsView& x) const {
     return {x.all().rowwise().minCoeff().matrix().template cast<double>(),
             x.all().rowwise().maxCoeff().matrix().template cast<double>()};
@@ -212,7 +211,7 @@ class EigenRuntime {
   void parallel(long n, F&& f) const {
     team_->parallel(n, f);
   }
-  /// f(i) for i = 0, …, n − 1, on the workers: work of the host that no network does.
+  /// f(i) for i = 0, …, n − 1 on the workers, for work on the host outside the networks.
   template <class F>
   void each(long n, F&& f) const {
     constexpr long tasks = 64;
@@ -228,19 +227,19 @@ class EigenRuntime {
                         Keep keep) const {
     return {*team_, spec, dim, batch, stream, keep};
   }
-  /// What lets a network of this runtime descend by an update rule.
+  /// The optimiser of a network of this runtime, with an update rule.
   template <UpdateRule Rule, class Net>
   Optimiser<Rule, S> optimiser(const Rule& rule, const Net& network) const {
     return {*team_, rule, network};
   }
   MixtureKernel<S> mixture(const GaussianMixture& m) const { return {m, team_->workers.count()}; }
-  /// Sums over pairs of a kernel, for the tiles of a batch.
+  /// Sums over pairs of an interaction kernel, for the tiles of a batch.
   template <class Kernel>
   PairSum<Kernel, S> pairs(const Kernel& kernel, int dim) const {
     return {kernel, dim, team_->workers.count()};
   }
-  /// out_i = mean_j ∇W(x_i − y_j) for clouds x and y: to the rounding of the numbers, in float by
-  /// way of a grid where the kernel is smooth and that is faster.
+  /// out_i = mean_j ∇W(x_i − y_j) for points x and samples y, up to rounding; in float on a grid if
+  /// the kernel is smooth and the grid is faster.
   template <class Kernel>
   void pair_gradients(const Kernel& kernel, const PointsView& x, const PointsView& y,
                       const PointsView& out) const {
@@ -293,20 +292,19 @@ class EigenRuntime {
 
 }  // namespace eigen
 
-/// The most worker threads that a backend can be asked for.
+/// The largest number of worker threads that a backend accepts.
 inline constexpr int max_threads = 1024;
 
-/// Backend policy: the CPU, with our own kernels, in float (the default) or double.
-/// The same seed gives the same bits on any number of threads.
+/// Backend policy: the CPU, with the library's own SIMD code, in float (the default) or double. The
+/// same seed gives the same bits on any number of threads.
 template <class S = float>
 struct EigenBackend {
   using Scalar = S;
   std::uint64_t seed = 0;
-  /// Worker threads; 0 for all cores. A batch of fewer than 240 points runs on one, whatever this
-  /// says.
+  /// Worker threads; 0 for all cores. A batch of fewer than 240 points always runs on one thread.
   int threads = 0;
 
-  /// The same in double precision.
+  /// The same backend in double precision.
   EigenBackend<double> precise() const { return {seed, threads}; }
   /// \throws std::invalid_argument for a number of threads that is negative or above max_threads.
   eigen::EigenRuntime<S> start() const {
@@ -314,7 +312,7 @@ struct EigenBackend {
       throw std::invalid_argument(
           "wgf::EigenBackend: threads must be positive, or 0 for all cores, got " +
           std::to_string(threads));
-    if (threads > max_threads)  // each would take memory, and the system gives them out one by one
+    if (threads > max_threads)  // each takes memory, and the system creates them one by one
       throw std::invalid_argument("wgf::EigenBackend: threads must be at most " +
                                   std::to_string(max_threads) + ", got " + std::to_string(threads));
     return {seed, threads > 0 ? threads

@@ -2,14 +2,19 @@
 #pragma once
 // The gradient of a strongly convex network on the CPU, T = ∇φ (eq. 5), with h_l the
 // pre-activations, p_l = σ'(h_l), u_l = [z_{l−1}, s x]:
-//   forward    δ_D = w⊙p_D, δ_{l−1} = (W_lᵀδ_l)⊙p_{l−1}; T = Σ A_lᵀδ_l + x + S x + c, S = (1 − α)(C
-//   + Cᵀ + CᵀC) pull of v  φ's derivative along v is w·ż_D and so on, where ḣ_l = [W_l; A_l]·u̇_l,
-//   u̇_l = [ż_{l−1}, v], ż_l = p_l⊙ḣ_l. Back through both
-//              passes δ is the adjoint of ḣ and η that of h: η_l = σ''(h_l)⊙ḣ_l⊙(W_{l+1}ᵀδ_{l+1}) +
-//              p_l⊙(W_{l+1}ᵀη_{l+1}), w in place of W_{D+1}ᵀδ_{D+1}; as σ'' = p(1 − p), the first
-//              summand is δ_l⊙(1 − p_l)⊙ḣ_l. Then d[W_l; A_l] = Σ u̇_l δ_lᵀ + u_l η_lᵀ, db_l = Σ
-//              η_l, dw = Σ ż_D, dc = Σ v, dC = (1 − α)(I + C)(M + Mᵀ) with M = Σ x vᵀ; ∇²φ·v = s Σ
-//              A_lᵀη_l + v + S v.
+//
+//   forward  δ_D = w⊙p_D, δ_{l−1} = (W_lᵀδ_l)⊙p_{l−1};
+//            T = Σ A_lᵀδ_l + x + S x + c, S = (1 − α)(C + Cᵀ + CᵀC)
+//   VJP of v
+//            The derivative of φ along v is w·ż_D plus that of the other terms, where
+//            ḣ_l = [W_l; A_l]·u̇_l, u̇_l = [ż_{l−1}, v], ż_l = p_l⊙ḣ_l.
+//            Going back through the forward and tangent passes, δ is the adjoint of ḣ and η
+//            that of h:
+//            η_l = σ''(h_l)⊙ḣ_l⊙(W_{l+1}ᵀδ_{l+1}) + p_l⊙(W_{l+1}ᵀη_{l+1}),
+//            with w in place of W_{D+1}ᵀδ_{D+1}; as σ'' = p(1 − p), the first summand is
+//            δ_l⊙(1 − p_l)⊙ḣ_l. Then
+//            d[W_l; A_l] = Σ u̇_l δ_lᵀ + u_l η_lᵀ, db_l = Σ η_l, dw = Σ ż_D, dc = Σ v,
+//            dC = (1 − α)(I + C)(M + Mᵀ) with M = Σ x vᵀ; ∇²φ·v = s Σ A_lᵀη_l + v + S v.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -33,7 +38,7 @@ struct SoftplusPair {
   }
 };
 
-/// to = slope⊙v, or to += slope⊙v, rows of both at the same distance.
+/// to = slope⊙v, or to += slope⊙v; the rows of both have the same stride.
 template <class Scalar, int Row, bool add>
 struct ThroughSlope {
   Scalar* to;
@@ -45,7 +50,7 @@ struct ThroughSlope {
     else store(q, v * p);
   }
 };
-/// From ḣ the tangent ż = p⊙ḣ and the start of η, δ⊙(1 − p)⊙ḣ.
+/// Computes from ḣ the tangent ż = p⊙ḣ and the initial value of η, δ⊙(1 − p)⊙ḣ.
 template <class Scalar, int Row>
 struct ToTangent {
   Scalar* tangent;
@@ -60,8 +65,8 @@ struct ToTangent {
   }
 };
 
-/// `forward` keeps what pullbacks on the same slice need; they leave it as it is, so that several
-/// may follow one forward pass.
+/// `forward` stores what VJPs on the same slice need; they do not change it, so that several may
+/// follow one forward pass.
 template <class Spec, class Scalar>
 class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>, Kernels<Scalar> {
   using Base = ParametricNetwork<IcnnNetwork, Scalar>;
@@ -70,8 +75,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   static constexpr int W = Spec::width, depth = Spec::depth, last = depth - 1, units = depth * W;
 
  public:
-  /// \param batch the most points of a batch; \param stream names the random numbers of the initial
-  /// parameters.
+  /// \param batch the largest number of points in a batch
+  /// \param stream random stream of the initial parameters
   IcnnNetwork(ThreadTeam& team, const Spec& spec, int dim, long batch, std::uint32_t stream,
               Keep keep)
       : Base(team),
@@ -114,7 +119,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     pull_tile(s, dy.data());
     add_gradient(s, x.data(), x.outerStride(), dy.data());
   }
-  /// ∇²φ(x)·dy on the slice: the matrix is symmetric.
+  /// ∇²φ(x)·dy on the slice: ∇²φ is symmetric.
   template <class X, class G>
   Columns<Scalar> input_vjp(Slice s, const X&, const G& dy) {
     pull_tile(s, dy.data());
@@ -123,7 +128,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     return columns(dx_, s);
   }
   /// ∇²φ at the points of the slice, for the density of T's image: column i is the d × d matrix at
-  /// point i, column by column. One forward pass, and a pullback for each coordinate.
+  /// point i, column by column. Takes one forward pass, and one VJP per coordinate.
   template <class X>
   Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic> hessian(Slice s, const X& x) {
     Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic> result(dim_ * dim_, s.size),
@@ -137,8 +142,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   }
 
  private:
-  /// Inputs of layer l that are units of the layer below; all its inputs; the distance of its rows
-  /// u_l = [z_{l−1}, s x].
+  /// The number of inputs of layer l that are units of the layer below; that of all its inputs; and
+  /// the stride of its rows u_l = [z_{l−1}, s x].
   static int below(int l) { return l ? W : 0; }
   int inputs(int l) const { return below(l) + dim_; }
   int stride(int l) const { return below(l) + padded_; }
@@ -152,7 +157,8 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     const auto values = initial_parameters(spec_, dim_, team_->random, stream_);
     this->set_parameters(std::vector<Scalar>(values.begin(), values.end()));
   }
-  /// After each change of the parameters: back into the cone, and what the passes want of them.
+  /// After each change of the parameters: projects them onto the cone, and recomputes what the
+  /// passes derive from them.
   void refresh() {
     Scalar* p = parameters_.data();
     const auto project = [&](std::size_t at, int count) {
@@ -176,7 +182,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
         lower = upper = rest * (c[r * padded_ + k] + c[k * padded_ + r] + lower);
       }
   }
-  /// Makes the gradient of C from the chunks' sums M, which are cleared.
+  /// Computes the gradient of C from the chunks' sums M, which are then cleared.
   void chain() {
     Scalar *sum = moments_[0].data(), *both = symmetric_.data(),
            *g = parameters_.gradient(0) + factor_;
@@ -211,7 +217,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     product<0, Scalar>(s.size, padded_, units, RowMajor<Scalar, units>{rows}, back_to_x_.data(),
                        padded_, FromZero<Scalar>{}, ToScaledPlus<Scalar>{out, padded_, scale, out});
   }
-  /// rows_{l−1} = p_{l−1}⊙(W_lᵀ rows_l), or is added to them.
+  /// rows_{l−1} = p_{l−1}⊙(W_lᵀ rows_l), or += if `add`.
   template <bool add>
   void back_to_z(int l, int n, Scalar* rows, const Scalar* slope) const {
     const int below_it = (l - 1) * W;
@@ -279,10 +285,10 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   std::uint32_t stream_;
   std::array<std::size_t, depth> weight_;
   std::size_t bias_, top_, factor_, shift_;
-  Buffer<Scalar> quadratic_, back_to_z_,
-      back_to_x_;  // S, W_lᵀ and A_lᵀ, renewed with the parameters
+  // S, W_lᵀ and A_lᵀ, recomputed when the parameters change.
+  Buffer<Scalar> quadratic_, back_to_z_, back_to_x_;
   Buffer<Scalar> symmetric_, zero_;
-  std::vector<Buffer<Scalar>> moments_;                // M by chunk
+  std::vector<Buffer<Scalar>> moments_;                // M of each chunk
   std::array<Buffer<Scalar>, depth> input_, tangent_;  // u_l, u̇_l
   Buffer<Scalar> slope_, delta_, eta_, top_tangent_, output_, dx_;
 };

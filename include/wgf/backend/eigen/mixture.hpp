@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// ∇ log q of a Gaussian mixture, a tile of points at a time: arrays run over the points, so that
-// two dimensions fill registers as well as thirty.
+// ∇ log q of a Gaussian mixture, one tile of points at a time: arrays run over the points, so that
+// registers are filled in two dimensions as well as in thirty.
 #include <limits>
 #include <vector>
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The fully connected networks on the CPU: forward pass and hand-written pullbacks, tile by tile,
-// hidden widths known at compile time. Samples are contiguous, features padded to the register.
-// Layer l computes z = y W + b with W[in][out]; Wᵀ is kept beside W.
+// Fully connected networks on the CPU: forward pass and hand-written vector-Jacobian products
+// (VJPs), tile by tile, with hidden widths known at compile time. The features of a sample are
+// contiguous and padded to whole registers. Layer l computes z = y W + b with W[in][out]; Wᵀ is
+// stored as well as W.
 #include <array>
 #include <cmath>
 #include <vector>
@@ -15,11 +16,12 @@
 
 namespace wgf::eigen {
 
-/// Kernels that the networks share; n is the number of samples, rows of x and dy.
+/// SIMD primitives shared by the networks; n is the number of samples, which are the rows of x and
+/// dy.
 template <class Scalar>
 struct Kernels {
   /// dW += xᵀ dy with x (n × in), dy (n × out), dW (in × out); `out` a multiple of lanes.
-  /// \tparam In the distance of x's rows where it is known at compile time, 0 where it is ldx.
+  /// \tparam In the stride of the rows of x if known at compile time, 0 if it is ldx.
   template <int Out, int In = 0>
   static void add_weights(const Scalar* x, std::ptrdiff_t ldx, int in, const Scalar* dy, int out,
                           int n, Scalar* gradient) {
@@ -29,7 +31,7 @@ struct Kernels {
   /// db += Σ dy.
   static WGF_INLINE void add_rows(const Scalar* dy, int out, int n, Scalar* gradient) {
     for (int c = 0; c < out; c += lanes<Scalar>) {
-      constexpr int chains = 4;  // that do not wait for each other's additions
+      constexpr int chains = 4;  // independent of each other, to hide the latency of additions
       Vec<Scalar> total[chains] = {load(gradient + c), {}, {}, {}};
       int r = 0;
       for (; r + chains <= n; r += chains)
@@ -38,7 +40,7 @@ struct Kernels {
       store(gradient + c, (total[0] + total[1]) + (total[2] + total[3]));
     }
   }
-  /// out = h·w + bias, rows of h being W long.
+  /// out = h·w + bias, where the rows of h have length W.
   template <int W>
   [[gnu::noinline]] static void dot_rows(const Scalar* h, int n, const Scalar* w, Scalar bias,
                                          Scalar* out) {
@@ -58,12 +60,12 @@ struct Kernels {
   }
 };
 
-/// The activation of a hidden layer's z, rows of which are Row long: what follows from it goes to
-/// y and kept.
+/// The activation of a hidden layer's z, whose rows have length Row. Stores the result in y, and
+/// what backward needs in kept.
 template <class Act, class Scalar, int Row>
 struct Activate {
   Scalar *y, *kept;
-  const Scalar* mask;  // of dropout, or null
+  const Scalar* mask;  // dropout mask, or null
   Vec<Scalar> slope;
   WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> z) const {
     at(r * Row + c, z);
@@ -75,12 +77,12 @@ struct Activate {
     if (mask) v *= load(mask + i);
     store(y + i, v);
   }
-  /// The first `count` numbers of y, in place.
+  /// Activates the first `count` numbers of y in place.
   [[gnu::noinline]] void all(int count) const {
     for (int i = 0; i < count; i += lanes<Scalar>) at(i, load(y + i));
   }
 };
-/// Back through an activation: kept becomes dz, and the slope's gradient is gathered.
+/// Backward through an activation: kept becomes dz, and the gradient of the slope is accumulated.
 template <class Act, class Scalar, int Row>
 struct Deactivate {
   Scalar* kept;
@@ -93,8 +95,8 @@ struct Deactivate {
   }
 };
 
-/// A network of specification Spec (Mlp or ResidualMlp). `forward` keeps what one pullback on the
-/// same slice needs; the pullback uses it up.
+/// A network of specification Spec (Mlp or ResidualMlp). `forward` stores what one VJP on the same
+/// slice needs; the VJP overwrites it.
 template <class Spec, class Scalar>
 class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, Kernels<Scalar> {
   using Base = ParametricNetwork<MlpNetwork, Scalar>;
@@ -105,13 +107,13 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   using Act = ActivationKernel<typename Spec::activation, Scalar>;
   struct Layer {
     int in, out;  // out is padded
-    std::size_t weight, bias, slope,
-        transposed;  // offsets into the parameters and into the transposes
+    // Offsets into the parameters and into the transposes.
+    std::size_t weight, bias, slope, transposed;
   };
 
  public:
-  /// \param batch the most points of a batch; \param stream names the random numbers of the initial
-  /// parameters and of dropout.
+  /// \param batch the largest number of points in a batch
+  /// \param stream random stream of the initial parameters and of dropout
   MlpNetwork(ThreadTeam& team, const Spec& spec, int dim, long batch, std::uint32_t stream,
              Keep keep)
       : Base(team),
@@ -126,8 +128,8 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       const int in = l == 0 ? dim : W, out = l < last ? W : scalar ? 1 : dim;
       Layer& a =
           layer_[l] = {in, l < last || !scalar ? padded<Scalar>(out) : 1, 0, 0, 0, transposed};
-      // The last layer of a dual network is one column: kept as a row, which is how the kernels
-      // read it.
+      // The last layer of a dual network is a single column; it is stored as a row, as the
+      // primitives read it.
       a.weight = l == last && scalar ? parameters_.add(1, in) : parameters_.add(in, out);
       a.bias = parameters_.add(1, out);
       if (l < last && Act::learned) a.slope = parameters_.add(1, 1);
@@ -155,7 +157,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     forward_tile(s, x.data(), x.outerStride(), false);
     return output(s);
   }
-  /// The same with dropout, whose masks are a function of (seed, stream, draw, point).
+  /// The same with dropout; the masks are a function of (seed, stream, draw, point).
   template <class X>
   auto forward_train(Slice s, const X& x, std::uint32_t draw) {
     if (drops()) fill_masks(s, draw);
@@ -173,7 +175,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     pull_tile<false, true>(s, x.data(), x.outerStride(), upstream(s, dy));
     return {dx_.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
-  /// As it was made.
+  /// Resets the network to its initial parameters.
   void restart() { initialise(); }
 
  private:
@@ -185,7 +187,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   Scalar* y(int l, Slice s) { return y_[l].data() + row_(s) * W; }
   Scalar* kept(int l, Slice s) {
     return (Act::keeps ? kept_ : y_)[l].data() + row_(s) * W;
-  }  // overwritten by dz on the way back
+  }  // overwritten by dz in the backward pass
   auto output(Slice s) {
     if constexpr (scalar) return Values<Scalar>(output_.data() + row_(s), s.size);
     else
@@ -198,7 +200,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       Values<Scalar>(seed_.data() + row_(s), s.size) = dy;
       return seed_.data() + row_(s);
     } else {
-      return dy.data();  // points of this dimension: padded alike
+      return dy.data();  // points of the same dimension have the same padding
     }
   }
 
@@ -275,15 +277,15 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     const Layer& end = layer_[last];
     Scalar* dz = kept(last - 1, s);
     const Scalar *h = y(last - 1, s), *mask = mask_of(last - 1);
-    // dz = what comes back through a layer, its weights' transpose at `weight`, and the
-    /// activation.
+    // dz from the gradient that comes back through a layer, whose transposed weights are at
+    // `weight`, and through the activation.
     const auto pull = [&](auto above, int out, std::size_t weight) {
       dslope = product<W, Scalar>(s.size, W, out, above, transposed_.data() + weight, W,
                                   FromZero<Scalar>{},
                                   Deactivate<Act, Scalar, W>{dz, mask, slope, Vec<Scalar>{}})
                    .dslope;
     };
-    if constexpr (scalar) {  // an outer product and a weighted sum: no product needed
+    if constexpr (scalar) {  // an outer product and a weighted sum: no matrix product needed
       constexpr int V = W / lanes<Scalar>;
       Vec<Scalar> dw[V], db[V], w[V];
       WGF_UNROLL for (int j = 0; j < V; ++j) dw[j] = db[j] = Vec<Scalar>{},
@@ -294,7 +296,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
         WGF_UNROLL for (int j = 0; j < V; ++j) {
           const int at = r * W + j * lanes<Scalar>;
           if constexpr (Parameters)
-            dw[j] = fma(dr, load(h + at), dw[j]);  // before `finish`: dz may lie where h was
+            dw[j] = fma(dr, load(h + at), dw[j]);  // before `finish`: dz may overwrite h
           Vec<Scalar> v = dr * w[j];
           if (mask) v *= load(mask + at);
           const Vec<Scalar> d = Act::backward(v, load(dz + at), slope, dslope);
@@ -353,7 +355,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   Rows row_;
   int dim_, padded_;
   std::uint32_t stream_;
-  std::vector<std::uint8_t> dropping_;  // by worker: whether its last forward pass dropped units
+  std::vector<std::uint8_t> dropping_;  // by worker: whether its last forward pass used dropout
   std::array<Layer, depth> layer_;
   Buffer<Scalar> transposed_, scaled_, output_, dx_, seed_;
   std::array<Buffer<Scalar>, last> kept_, y_, mask_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Descent of the CPU's networks by an update rule, and the average of the iterates.
+// Descent of the CPU's networks by an update rule, and averages of the iterates.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -14,8 +14,8 @@
 
 namespace wgf::eigen {
 
-/// Lets one network descend by an update rule. It holds the rule's moments and the average of the
-/// network's iterates; parameters and gradients are the network's own.
+/// Applies an update rule to one network. It stores the moments of the rule and the average of the
+/// network's iterates; parameters and gradients belong to the network.
 template <UpdateRule Rule, class Scalar>
 class Optimiser {
   using Block = Parameters<Scalar>;
@@ -28,8 +28,8 @@ class Optimiser {
     for (const Block* block : network.blocks()) memory_.emplace_back(block->size());
   }
 
-  /// One step on the sum of the gradient's chunks (in order: the same bits on any number of
-  /// threads), which are then cleared.
+  /// One step on the sum of the gradient's chunks, which are then cleared. They are added in order,
+  /// so that the bits do not depend on the number of threads.
   template <class Network>
   void descend(Network& network, double rate) {
     network.complete_gradient();
@@ -37,13 +37,13 @@ class Optimiser {
     for (std::size_t i = 0; i < blocks.size(); ++i) step(*blocks[i], memory_[i], rate);
     network.blocks_changed();
   }
-  /// The same at a share of the rate, if the gradient is finite.
+  /// The same with the rate multiplied by rate_factor, if the gradient is finite.
   template <class Network>
   void descend(Network& network, double rate, double rate_factor, bool finite) {
     if (finite) descend(network, rate * rate_factor);
   }
 
-  /// Adds the parameters to a uniform average of iterates.
+  /// Adds the parameters to a uniform average of the iterates.
   template <class Network>
   void accumulate_average(Network& network) {
     const auto blocks = network.blocks();
@@ -58,7 +58,7 @@ class Optimiser {
       else mean += (value - mean) / static_cast<Scalar>(memory.averaged);
     }
   }
-  /// The average, if there is one, becomes the parameters; the next one begins.
+  /// Sets the parameters to the average, if there is one, and begins a new average.
   template <class Network>
   void use_average(Network& network) {
     const auto blocks = network.blocks();
@@ -69,7 +69,7 @@ class Optimiser {
     }
     network.blocks_changed();
   }
-  /// Forgets the moments and the number of steps.
+  /// Resets the moments and the number of steps.
   void reset() {
     for (Memory& memory : memory_) {
       memory.steps = 0;
@@ -77,7 +77,8 @@ class Optimiser {
     }
   }
 
-  /// All that training has left in the network and here: see training/optimiser_state.hpp.
+  /// The complete training state of the network and of this optimiser: see
+  /// training/optimiser_state.hpp.
   template <class Network>
   std::vector<double> state(const Network& network) const {
     const auto blocks = network.blocks();
@@ -92,7 +93,7 @@ class Optimiser {
     }
     return state;
   }
-  /// \throws std::invalid_argument for a state of another network, or of another rule.
+  /// \throws std::invalid_argument for the state of another network or another rule.
   template <class Network>
   void set_state(Network& network, std::span<const double> state) {
     const auto blocks = network.blocks();
@@ -110,7 +111,7 @@ class Optimiser {
   }
 
  private:
-  /// What belongs to a block of parameters.
+  /// The state that belongs to a block of parameters.
   struct Memory {
     explicit Memory(std::size_t size) : average(size) {
       for (auto& m : moments) m = Buffer<Scalar>(size);
@@ -124,7 +125,7 @@ class Optimiser {
     std::array<Buffer<Scalar>, Rule::moments> moments;
     Buffer<Scalar> average;
     long steps = 0, averaged = 0;
-    long times_set = 0;  // of the block, when its iterates were averaged last
+    long times_set = 0;  // of the block, when an iterate was last added to the average
   };
   static std::size_t state_size(const auto& blocks) {
     std::size_t size = 0;
@@ -132,7 +133,8 @@ class Optimiser {
       size += wgf::detail::optimiser_state_size(block->count(), Rule::moments);
     return size;
   }
-  /// Iterates in the average, which begins anew where parameters were set in the meantime.
+  /// The number of iterates in the average, which restarts if the parameters have been set in the
+  /// meantime.
   static long averaged(const Block& block, const Memory& memory) {
     return memory.times_set == block.times_set() ? memory.averaged : 0;
   }
@@ -141,7 +143,7 @@ class Optimiser {
     const int chunks = block.chunks();
     team_->share(block.size(), block.size() * static_cast<std::size_t>(chunks), simd::lanes<Scalar>,
                  [&](std::size_t begin, std::size_t end) {
-                   // Pieces that stay in the first-level cache through the sum and the update.
+                   // The pieces stay in the first-level cache during the sum and the update.
                    constexpr std::size_t piece = 512;
                    for (std::size_t i = begin; i < end; i += piece) {
                      const auto n = static_cast<long>(std::min(piece, end - i));
@@ -167,7 +169,7 @@ class Optimiser {
 
   ThreadTeam* team_;
   Rule rule_;
-  std::vector<Memory> memory_;  // by block
+  std::vector<Memory> memory_;  // one per block
 };
 
 }  // namespace wgf::eigen

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// E_Y ∇W(x − Y) of a smooth kernel at many points of up to three dimensions: exact sums at the
-// nodes of a regular grid, and tensor Lagrange interpolation of order 6 between them.
+// E_Y ∇W(x − Y) of a smooth kernel at many points in up to three dimensions: exact sums at the
+// nodes of a regular grid, and tensor-product Lagrange interpolation of order 6 between them.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 namespace wgf::eigen {
 
-/// Radial kernel that bounds its derivatives: |∂^n W(x)| ≤ derivative_bound(n) for every x and
+/// Radial kernel with bounds on its derivatives: |∂^n W(x)| ≤ derivative_bound(n) for every x and
 /// every partial derivative of order n ≥ 2.
 template <class K>
 concept InterpolableKernel = RadialKernel<K> && requires(const K& k, int n) {
@@ -19,12 +19,13 @@ concept InterpolableKernel = RadialKernel<K> && requires(const K& k, int n) {
 
 namespace detail {
 
-inline constexpr int interpolation_order = 6;  ///< nodes of an interpolation, in each coordinate
+inline constexpr int interpolation_order = 6;  ///< nodes of an interpolation in each coordinate
 
-/// In the middle interval of six nodes at distance h, interpolation errs by at most |t(t − 1)…(t −
-/// 5)|/6! h⁶ max|f⁽⁶⁾| ≤ (225/64)/720 of it, and it enlarges numbers by no more than the sum of its
-/// weights' sizes, 89/64 (both are largest in the middle). In several coordinates, one after the
-/// other, errors of the first ones are enlarged by the next.
+/// In the middle interval of six nodes with spacing h, the error of interpolation is at most
+/// |t(t − 1)…(t − 5)|/6! h⁶ max|f⁽⁶⁾| ≤ (225/64)/720 h⁶ max|f⁽⁶⁾|, and errors of the values are
+/// amplified by at most the sum of the absolute weights, 89/64 (both are largest in the middle).
+/// With several coordinates, interpolated one after another, the errors of the first ones are
+/// amplified by the later ones.
 inline double interpolation_error(int dim, double spacing, double sixth_derivative) {
   double coordinates = 0, enlarged = 1;
   for (int c = 0; c < dim; ++c) coordinates += enlarged, enlarged *= 89.0 / 64.0;
@@ -32,18 +33,18 @@ inline double interpolation_error(int dim, double spacing, double sixth_derivati
          sixth_derivative;
 }
 
-/// A regular grid that leaves three nodes on each side of every point.
+/// A regular grid with at least three nodes on each side of every point.
 struct Grid {
   double spacing = 0;
   std::array<double, 3> low{};         ///< the first node
-  std::array<long, 3> nodes{1, 1, 1};  ///< in each coordinate, the first being the fastest
+  std::array<long, 3> nodes{1, 1, 1};  ///< in each coordinate; the first coordinate varies fastest
   double count() const {
     return static_cast<double>(nodes[0]) * static_cast<double>(nodes[1]) *
            static_cast<double>(nodes[2]);
   }
 };
 
-/// The grid on which interpolation of E ∇W errs by less than `tolerance`.
+/// The grid on which the interpolation error of E ∇W is less than `tolerance`.
 template <InterpolableKernel K, class Scalar>
 Grid grid_for(const K& kernel, const PointsView<Scalar>& x, double tolerance) {
   constexpr int before = interpolation_order / 2 - 1;
@@ -58,13 +59,13 @@ Grid grid_for(const K& kernel, const PointsView<Scalar>& x, double tolerance) {
                  high = static_cast<double>(all.row(c).maxCoeff());
     grid.low[k] = low - before * grid.spacing;
     const double intervals = (high - low) / grid.spacing;
-    grid.nodes[k] = static_cast<long>(std::min(intervals, 1e9)) + interpolation_order +
-                    1;  // so many that no one would sum over them
+    // Capped at a number of nodes for which the grid is never used.
+    grid.nodes[k] = static_cast<long>(std::min(intervals, 1e9)) + interpolation_order + 1;
   }
   return grid;
 }
 
-/// The weights of six nodes 0, …, 5 at t, and two zeros.
+/// The weights of the six nodes 0, …, 5 at t, and two zeros.
 template <class Scalar>
 Eigen::Array<Scalar, 8, 1> lagrange_weights(Scalar t) {
   constexpr int p = interpolation_order;
@@ -93,8 +94,9 @@ void grid_gradients(ThreadTeam& team, const K& kernel, const Grid& grid,
     for (int c = 0; c < D; ++c) nodes.row(i)[c] = at(c, index[c]);
   }
   pair_gradients<K, Scalar>(team, kernel, nodes, y, sums);
-  std::array<Buffer<Scalar>, D>
-      field;  // a coordinate of the gradient each; a buffer's slack lets rows of eight be read
+  // One coordinate of the gradient each; the slack of a buffer allows eight numbers to be read at a
+  // time.
+  std::array<Buffer<Scalar>, D> field;
   for (int c = 0; c < D; ++c) {
     field[c] = Buffer<Scalar>(static_cast<std::size_t>(count) + 8);
     for (long i = 0; i < count; ++i) field[c].data()[i] = sums.row(i)[c];
@@ -107,7 +109,8 @@ void grid_gradients(ThreadTeam& team, const K& kernel, const Grid& grid,
       long first[3] = {0, 0, 0};
       Row w[3];
       for (int c = 0; c < D; ++c) {
-        const Scalar offset = (x.row(i)[c] - at(c, 0)) * inverse;  // in intervals, at least two
+        // In units of the spacing; at least two.
+        const Scalar offset = (x.row(i)[c] - at(c, 0)) * inverse;
         first[c] = std::clamp<long>(static_cast<long>(offset) - (p / 2 - 1), 0,
                                     grid.nodes[static_cast<std::size_t>(c)] - p);
         w[c] = lagrange_weights(offset - static_cast<Scalar>(first[c]));
@@ -133,15 +136,17 @@ void grid_gradients(ThreadTeam& team, const K& kernel, const Grid& grid,
 
 }  // namespace detail
 
-/// How fast_pair_gradients made its sums.
+/// How fast_pair_gradients computed its sums.
 enum class PairPath { direct, grid };
 
-/// out_i = mean_j ∇W(x_i − y_j), each coordinate within `tolerance` of the exact one and of what
-/// Scalar resolves: on a grid where that is cheaper, which takes a InterpolableKernel in at most
-/// three dimensions and more points than the grid has nodes; else pair by pair. \param x finite
-/// points (d × n); \param y samples (d × m); \param out may not be x or y; \param tolerance in
-/// units of ∇W. \throws std::invalid_argument as pair_gradients, and unless the tolerance is
-/// positive.
+/// out_i = mean_j ∇W(x_i − y_j), each coordinate within `tolerance` of the exact one, up to the
+/// precision of Scalar. Uses a grid where that is cheaper, which requires an InterpolableKernel, at
+/// most three dimensions and more points than grid nodes; otherwise sums pair by pair.
+/// \param x finite points (d × n)
+/// \param y samples (d × m)
+/// \param out must not be x or y
+/// \param tolerance in units of ∇W, positive
+/// \throws std::invalid_argument like pair_gradients, and if the tolerance is not positive.
 template <InteractionKernel K, class Scalar>
 PairPath fast_pair_gradients(ThreadTeam& team, const K& kernel, const PointsView<Scalar>& x,
                              const PointsView<Scalar>& y, const PointsView<Scalar>& out,
@@ -156,9 +161,8 @@ PairPath fast_pair_gradients(ThreadTeam& team, const K& kernel, const PointsView
     if (x.dim() <= 3 && x.count() > 0 && x.all().allFinite()) {
       const detail::Grid grid = detail::grid_for(kernel, x, tolerance);
       const auto n = static_cast<double>(x.count()), m = static_cast<double>(y.count());
-      const double pairs_of_a_point =
-          13 *
-          std::pow(4.0, x.dim());  // what an interpolation costs: 210 measured in two dimensions
+      // The cost of one interpolation, in pairs: 210 measured in two dimensions.
+      const double pairs_of_a_point = 13 * std::pow(4.0, x.dim());
       if (grid.count() * m + n * pairs_of_a_point < n * m) {
         if (x.dim() == 1) detail::grid_gradients<1>(team, kernel, grid, x, y, out);
         if (x.dim() == 2) detail::grid_gradients<2>(team, kernel, grid, x, y, out);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // Means over samples Y of an interaction kernel, E_Y W(x − Y), E_Y ∇W(x − Y) and E_Y ∇²W(x − Y), at
-// all points of a cloud: what the interaction energy and the forward step (12) are made of.
+// all points x: the components of the interaction energy and of the forward step (12).
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -26,8 +26,10 @@ void check_pairs(const char* who, const PointsView<Scalar>& x, const PointsView<
 }
 }  // namespace detail
 
-/// out_i = mean_j ∇W(x_i − y_j), for clouds x (d × n) and y (d × m); out may not be x or y.
-/// \throws std::invalid_argument unless both have the same dimension and there is a sample.
+/// out_i = mean_j ∇W(x_i − y_j), for points x (d × n) and samples y (d × m); out must not be x or
+/// y.
+/// \throws std::invalid_argument unless both have the same dimension and there is at least one
+/// sample.
 template <InteractionKernel K, class Scalar>
 void pair_gradients(ThreadTeam& team, const K& kernel, const PointsView<Scalar>& x,
                     const PointsView<Scalar>& y, const PointsView<Scalar>& out) {
@@ -35,8 +37,8 @@ void pair_gradients(ThreadTeam& team, const K& kernel, const PointsView<Scalar>&
       detail::check_pairs("wgf::pair_gradients", x, out, x.count());
   PairSum<K, Scalar>(kernel, x.dim(), team.workers.count()).gradients(team, x, y, out);
 }
-/// n numbers mean_j W(x_i − y_j).
-/// \throws std::invalid_argument as pair_gradients.
+/// The n numbers mean_j W(x_i − y_j).
+/// \throws std::invalid_argument like pair_gradients.
 template <InteractionKernel K, class Scalar>
 Eigen::VectorXd pair_values(ThreadTeam& team, const K& kernel, const PointsView<Scalar>& x,
                             const PointsView<Scalar>& y) {
@@ -45,8 +47,8 @@ Eigen::VectorXd pair_values(ThreadTeam& team, const K& kernel, const PointsView<
   PairSum<K, Scalar>(kernel, x.dim(), team.workers.count()).values(team, x, y, out);
   return out;
 }
-/// out_i = mean over j ≠ i of ∇W(x_i − x_j), for a cloud x (d × n); out may not be x.
-/// \throws std::invalid_argument unless there are two points.
+/// out_i = mean over j ≠ i of ∇W(x_i − x_j), for points x (d × n); out must not be x.
+/// \throws std::invalid_argument unless there are at least two points.
 template <InteractionKernel K, class Scalar>
 void self_gradients(ThreadTeam& team, const K& kernel, const PointsView<Scalar>& x,
                     const PointsView<Scalar>& out) {
@@ -54,8 +56,8 @@ void self_gradients(ThreadTeam& team, const K& kernel, const PointsView<Scalar>&
       detail::check_pairs("wgf::self_gradients", x, out, x.count());
   PairSum<K, Scalar>(kernel, x.dim(), team.workers.count()).self_gradients(team, x, out);
 }
-/// n numbers, mean over j ≠ i of W(x_i − x_j).
-/// \throws std::invalid_argument as self_gradients.
+/// The n means over j ≠ i of W(x_i − x_j).
+/// \throws std::invalid_argument like self_gradients.
 template <InteractionKernel K, class Scalar>
 Eigen::VectorXd self_values(ThreadTeam& team, const K& kernel, const PointsView<Scalar>& x) {
   detail::check_pairs("wgf::self_values", x, x, 2);
@@ -64,14 +66,14 @@ Eigen::VectorXd self_values(ThreadTeam& team, const K& kernel, const PointsView<
   return out;
 }
 
-/// E_Y W(x − Y) with its first two derivatives by x.
+/// E_Y W(x − Y) and its first two derivatives with respect to x.
 struct PairDerivatives {
   double value;
   Eigen::VectorXd gradient;
   Eigen::MatrixXd hessian;
 };
-/// The same at one point x, in double precision, over samples y (d × m): what Newton's method on a
-/// forward step's map needs.
+/// The same at one point x in double precision, over samples y (d × m), as needed by Newton's
+/// method on the map of a forward step.
 template <InteractionKernel K, class Scalar>
 PairDerivatives pair_derivatives(const K& kernel, const Eigen::VectorXd& x,
                                  const PointsView<Scalar>& y) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Sums over all pairs of an interaction kernel, a block of points at a time: E_Y W(x − Y) and
-// E_Y ∇W(x − Y). Vector registers run over the points x, so that two dimensions fill them.
+// Sums over all pairs of an interaction kernel, one block of points at a time: E_Y W(x − Y) and E_Y
+// ∇W(x − Y). Vector registers run over the points x, so that they are filled in two dimensions as
+// well.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -13,29 +14,29 @@
 
 namespace wgf::eigen {
 
-/// Sums over pairs of a kernel, with scratch memory for every worker. (Functions of pairs are
-/// flattened: a kernel of a user must be inlined too.) A radial kernel's are made in registers, in
-/// Scalar, exact up to the rounding of each pair and of partial sums over 128 samples; those of
-/// another kernel point by point in double precision. Each point's sum is its own, so the bits do
-/// not depend on the threads; on the cut into tiles only where points are samples too: around a
-/// point's own sample, partial sums begin and end with its group.
+/// Sums over pairs of an interaction kernel, with scratch memory for every worker. (Functions of
+/// pairs are flattened, so that a user's kernel is inlined too.) The sums of a radial kernel are
+/// computed in registers, in Scalar, exact up to the rounding of each pair and of partial sums over
+/// 128 samples; those of another kernel point by point in double precision. Every point has its own
+/// sum, so the bits do not depend on the number of threads. They depend on the division into tiles
+/// only if the points are samples too: around a point's own sample, partial sums begin and end with
+/// its group.
 template <InteractionKernel Kernel, class Scalar>
 class PairSum {
   using V = simd::Vec<Scalar>;
   using Array = RegisterArray<Scalar>;
   static constexpr bool radial = RadialKernel<Kernel>;
   static constexpr int lanes = simd::lanes<Scalar>;
-  static constexpr int group_registers = 2,
-                       group =
-                           group_registers * lanes;  // points whose partial sums are in registers
-  static constexpr int chunk = 128;                  // samples in a partial sum
-  static constexpr int block = scratch_rows;  // points that meet a chunk while it is in the cache
+  // group: points whose partial sums are in registers.
+  static constexpr int group_registers = 2, group = group_registers * lanes;
+  static constexpr int chunk = 128;           // samples in a partial sum
+  static constexpr int block = scratch_rows;  // points paired with a chunk while it is cached
 
  public:
-  /// Says that the samples are others than the points x.
+  /// Indicates that the samples are distinct from the points x.
   static constexpr long apart = std::numeric_limits<long>::min() / 2;
 
-  /// \throws std::invalid_argument if the kernel's parameters make no sense.
+  /// \throws std::invalid_argument if the kernel's parameters are invalid.
   PairSum(const Kernel& kernel, int dim, int workers)
       : kernel_(kernel), form_(form_of(kernel)), dim_(dim) {
     check_kernel(kernel);
@@ -43,9 +44,9 @@ class PairSum {
   }
 
   /// g(s) += weight · mean_j ∇W(x_i − y_j) for the points x = x(s) of a tile.
-  /// \param first apart; or the number of the sample that x_0 itself is, x_1 being the next, and so
-  /// on: a point is then no partner of itself, and the mean is over the others, of which there must
-  /// be one.
+  /// \param first apart, or the index of the sample that is x_0, in which case x_1 is the next
+  /// sample, and so on: the pair of a point with itself is then left out, and the mean is over the
+  /// other samples, of which there must be at least one.
   template <class X, class G>
   void add_gradient(Slice s, const X& x, const PointsView<Scalar>& y, G&& g, double weight,
                     long first = apart) {
@@ -71,7 +72,7 @@ class PairSum {
     each_value(s.worker, x, y, first, [&](Eigen::Index, double v) { total += v; });
     return total;
   }
-  /// f(i, mean_j W(x_i − y_j)) for at most 128 points x.
+  /// Calls f(i, mean_j W(x_i − y_j)) for at most 128 points x.
   template <class X, class F>
   void each_value(int worker, const X& x, const PointsView<Scalar>& y, long first, F&& f) {
     const double share = 1 / static_cast<double>(partners(y.count(), first));
@@ -91,7 +92,7 @@ class PairSum {
     }
   }
 
-  /// out_i = mean_j ∇W(x_i − y_j) for any number of points; samples are packed once.
+  /// out_i = mean_j ∇W(x_i − y_j) for any number of points; the samples are packed once.
   void gradients(ThreadTeam& team, const PointsView<Scalar>& x, const PointsView<Scalar>& y,
                  const PointsView<Scalar>& out, long first = apart) {
     Buffer<Scalar> packed;
@@ -119,9 +120,10 @@ class PairSum {
                  [&](Eigen::Index i, double v) { out[s.begin + i] = v; });
     });
   }
-  /// out_i = mean over j ≠ i of ∇W(x_i − x_j), every pair once: W is even, so that each gives to
-  /// x_j what it takes from x_i. Blocks of the cloud meet as the teams of a tournament do: the
-  /// pairs of a round have no block in common, and the rounds have a fixed order.
+  /// out_i = mean over j ≠ i of ∇W(x_i − x_j), visiting every pair once: W is even, so that the
+  /// pair's contributions to x_i and x_j are opposite. Blocks of points are paired like the teams
+  /// of a round-robin tournament: the pairs of a round have no block in common, and the rounds have
+  /// a fixed order.
   void self_gradients(ThreadTeam& team, const PointsView<Scalar>& x,
                       const PointsView<Scalar>& out) {
     const long groups = x.count() / group;
@@ -137,8 +139,8 @@ class PairSum {
 
  private:
   struct Scratch {
-    Scalar *x, *sum, *lost, *samples,
-        *partial;  // points and their sums, a coordinate after the other; samples of a chunk
+    // Points and their sums, one coordinate after another; samples of a chunk.
+    Scalar *x, *sum, *lost, *samples, *partial;
   };
   std::size_t scratch_size() const { return static_cast<std::size_t>(5) * dim_ * block; }
   Scratch scratch(int worker) const {
@@ -163,7 +165,8 @@ class PairSum {
     for (int k = 0; k < n; ++k) pack_point(y, j + k, at.samples + k * dim_);
     return at.samples;
   }
-  /// f on slices of at most a block of n points, in a number of tasks that workers can count.
+  /// f on slices of at most one block of the n points, in a number of tasks within the workers'
+  /// limit.
   template <class F>
   static void blocks(ThreadTeam& team, long n, F&& f) {
     const long per_task = (n / (30'000L * block) + 1) * block;
@@ -174,8 +177,8 @@ class PairSum {
     });
   }
 
-  /// The sums of at most a block of points x over all samples: chunk_at(j, n) gives samples j to j
-  /// + n, scaled and packed.
+  /// The sums over all samples at no more than one block of points x: chunk_at(j, n) returns
+  /// samples j to j + n, scaled and packed.
   template <bool gradient, class X, class ChunkAt>
   void sum_block(const Scratch& at, const X& x, long samples, long first,
                  const ChunkAt& chunk_at) const {
@@ -192,8 +195,8 @@ class PairSum {
       const int m = static_cast<int>(std::min<long>(chunk, samples - j));
       const Scalar* const y = chunk_at(j, m);
       for (int i = 0; i < filled; i += group) {
-        const int self = static_cast<int>(std::clamp<long>(
-            first + i - j, -group, chunk));  // the sample that the group's first point is
+        // The index of the sample that is the group's first point.
+        const int self = static_cast<int>(std::clamp<long>(first + i - j, -group, chunk));
         if (!gradient || dim_ > 3) {
           add_chunk<gradient>(at, i, y, 0, m, self);
         } else {
@@ -211,7 +214,7 @@ class PairSum {
     if (dim_ == 2) add_chunk_of_dim<2>(at, i, y, begin, end);
     if (dim_ == 3) add_chunk_of_dim<3>(at, i, y, begin, end);
   }
-  /// The gradients of samples that are none of the group's points, everything in registers.
+  /// The gradients due to samples that are none of the group's points, entirely in registers.
   template <int D>
   __attribute__((flatten)) void add_chunk_of_dim(const Scratch& at, int i, const Scalar* y,
                                                  int begin, int end) const {
@@ -238,9 +241,10 @@ class PairSum {
     simd::store(sums + at, sum), simd::store(losts + at, lost);
   }
 
-  /// Gradients or values in any dimension: four samples at a time, so that coordinates and partial
-  /// sums make fewer trips to the cache. \param self the sample that the group's first point is; a
-  /// point's own term is left out.
+  /// Gradients or values in any dimension: four samples at a time, to reduce the loads and stores
+  /// of coordinates and partial sums.
+  /// \param self the index of the sample that is the group's first point; the pair of a point with
+  /// itself is left out.
   template <bool gradient>
   __attribute__((flatten)) void add_chunk(const Scratch& at, int i, const Scalar* y, int begin,
                                           int end, int self) const {
@@ -272,9 +276,8 @@ class PairSum {
       const Array q(w[s][v]);
       if constexpr (gradient) w[s][v] = Array(shape.derivative(q)).v;
       else w[s][v] = Array(shape.value(q)).v;
-      w[s][v] = simd::lane_numbers<Scalar>() == j + s - self - v * lanes
-                    ? V{}
-                    : w[s][v];  // the lane that the sample is
+      // Skips the lane of the sample itself.
+      w[s][v] = simd::lane_numbers<Scalar>() == j + s - self - v * lanes ? V{} : w[s][v];
     }
     if constexpr (gradient) {
       for (int c = 0; c < dim_; ++c) {
@@ -306,13 +309,14 @@ class PairSum {
 
   // ---- every pair once
 
-  /// A cloud in coordinates one after the other, and the sums at its points.
+  /// Points, stored one coordinate after another, and the sums at these points.
   struct Paired {
     Buffer<Scalar> x, sum, lost;
     std::ptrdiff_t stride;
   };
-  /// Registers at i meet the one at j, or the register at i itself (then each pair is met twice and
-  /// only x_i takes): lanes are rotated until all have met.
+  /// Pairs the registers at i with the one at j, or with the register at i itself (then each pair
+  /// is visited twice and only the sum of x_i is updated): lanes are rotated until all pairs have
+  /// been visited.
   template <int D, int R, bool self>
   WGF_INLINE void meet(const V (&x)[D][R], V (&part)[D][R], const Paired& cloud,
                        std::ptrdiff_t j) const {
@@ -343,7 +347,7 @@ class PairSum {
           add_to_sum(cloud.sum.data(), cloud.lost.data(), c * cloud.stride + j, given[c]);
     }
   }
-  /// R registers at i meet those of [begin, end).
+  /// Pairs R registers at i with those of [begin, end).
   template <int D, int R, bool self = false>
   __attribute__((flatten)) void meet_all(const Paired& cloud, std::ptrdiff_t i,
                                          std::ptrdiff_t begin, std::ptrdiff_t end) const {
@@ -384,14 +388,13 @@ class PairSum {
     });
     for (int round = 0; round < teams - 1; ++round)
       team.workers.run(
-          teams / 2,
-          [&](int table, int) {  // the last team keeps its seat, the others move on by one
+          teams / 2, [&](int table, int) {  // the last team stays fixed, the others move on by one
             const int others = teams - 1, a = (round + table) % others,
                       b = table == 0 ? others : (round + others - table) % others;
             for (long i = begin(a); i < begin(a + 1); i += group)
               meet_all<D, group_registers>(cloud, i, begin(b), begin(b + 1));
           });
-    // What is left of the cloud beside whole groups: fewer points than a group.
+    // The points that remain beyond whole groups: fewer than a group.
     const double share = gradient_factor() / static_cast<double>(n - 1);
     const PointsView<Scalar> rest = x.window(whole, n - whole);
     blocks(team, n, [&](Slice s) {

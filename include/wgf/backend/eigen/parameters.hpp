@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A network's parameters: padded memory for the kernels, a compact list for the host, gradients by
-// chunk.
+// A network's parameters: padded storage for the SIMD code, an unpadded list for the host,
+// gradients by chunk.
 #include <algorithm>
 #include <array>
 #include <functional>
@@ -19,7 +19,7 @@ namespace wgf::eigen {
 template <class Scalar>
 class Parameters {
  public:
-  /// Adds a rows × cols block; returns where it starts.
+  /// Adds a rows × cols block. \returns its offset.
   std::size_t add(int rows, int cols) {
     const std::size_t at = size_;
     blocks_.push_back({at, rows, cols, simd::padded<Scalar>(cols)});
@@ -34,7 +34,7 @@ class Parameters {
 
   const Scalar* data() const { return value_.data(); }
   Scalar* data() { return value_.data(); }
-  /// Numbers in the array, those between rows included: they are zero, and their gradients too.
+  /// The size of the array with its padding; the padding and its gradients are zero.
   std::size_t size() const { return size_; }
   Scalar* gradient(int chunk) const { return gradient_[chunk].data(); }
   int chunks() const { return static_cast<int>(gradient_.size()); }
@@ -51,7 +51,7 @@ class Parameters {
     visit([&](std::size_t i, std::size_t at) { value_.data()[at] = values[i]; });
     ++times_set_;
   }
-  /// How often the parameters were set: an average of earlier iterates is then void.
+  /// How often the parameters were set; setting them invalidates an average of earlier iterates.
   long times_set() const { return times_set_; }
   std::vector<Scalar> gradient_values() const {
     std::vector<Scalar> total(count_);
@@ -61,7 +61,7 @@ class Parameters {
     }
     return total;
   }
-  /// f(i, at) for all parameters: number in the host's order, place in the array.
+  /// f(i, at) for all parameters: index in the host's order, offset in the array.
   template <class F>
   void visit(F f) const {
     std::size_t i = 0;
@@ -88,9 +88,10 @@ class Parameters {
   std::vector<Buffer<Scalar>> gradient_;
 };
 
-/// What every network does with its parameters. After each change Derived::refresh() renews what
-/// the network keeps of them. Where a network gathers gradients of functions of its parameters,
-/// Derived::chain() adds what follows from them to the gradient, and clears them.
+/// Parameter handling that all networks share. After each change Derived::refresh() recomputes what
+/// the network derives from the parameters. If a network accumulates gradients with respect to
+/// functions of its parameters, Derived::chain() adds their contributions to the gradient and
+/// clears them.
 template <class Derived, class Scalar>
 class ParametricNetwork {
  public:
@@ -113,9 +114,9 @@ class ParametricNetwork {
 
   std::array<Parameters<Scalar>*, 1> blocks() { return {&parameters_}; }
   std::array<const Parameters<Scalar>*, 1> blocks() const { return {&parameters_}; }
-  /// Brings all that pullbacks have left to the blocks' gradients.
+  /// Adds everything that VJPs have accumulated to the gradients of the blocks.
   void complete_gradient() { static_cast<Derived*>(this)->chain(); }
-  /// Renews what the network keeps of the parameters.
+  /// Recomputes what the network derives from the parameters.
   void blocks_changed() { refresh(); }
 
  protected:

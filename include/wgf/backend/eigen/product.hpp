@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// C = finish(start + A·B) in register tiles. Rows of C are samples (or a layer's inputs, for the
-// gradient of its weights), columns are features: R rows × V registers of C at a time, so that the
-// accumulators fill the register file (6 × 4 of 32 registers, 6 × 2 of 16).
+// C = finish(start + A·B) in register tiles. Rows of C are samples (or the inputs of a layer, for
+// the gradient of its weights), columns are features: R rows × V registers of C at a time, so that
+// the accumulators fill the register file (6 × 4 of 32 registers, 6 × 2 of 16).
 #include <algorithm>
 #include <cstddef>
 
@@ -10,14 +10,14 @@
 
 namespace wgf::eigen::simd {
 
-// g++ 12 sees loops without end on paths that are never taken (no rows, no depth).
+// g++ 12 warns of infinite loops on paths that are never taken (no rows, no depth).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Waggressive-loop-optimizations"
 #endif
 
-/// A = a row-major matrix, or its transpose. \tparam Row the distance of its rows where it is known
-/// at compile time, 0 where it is `row`.
+/// A = a row-major matrix, or its transpose.
+/// \tparam Row the stride of its rows if known at compile time, 0 if it is `row`.
 template <class Scalar, int Row = 0>
 struct RowMajor {
   const Scalar* data;
@@ -35,15 +35,15 @@ struct Transposed {
   }
 };
 
-// ---- where the sums of a product start, and what becomes of them. These are types of their own
-// and not lambdas of the callers: every network then uses the same few products, each compiled
-// once.
+// ---- initial values of the sums in a product, and what is done with the results. These are named
+// types rather than lambdas in the callers, so that all networks use the same few products, each
+// compiled once.
 
 template <class Scalar>
 struct FromZero {
   WGF_INLINE Vec<Scalar> operator()(std::ptrdiff_t, std::ptrdiff_t) const { return Vec<Scalar>{}; }
 };
-/// The same row for all.
+/// The same row for all rows of C.
 template <class Scalar>
 struct Bias {
   const Scalar* data;
@@ -51,7 +51,7 @@ struct Bias {
     return load(data + c);
   }
 };
-/// What stands in the rows of a matrix.
+/// The rows of a matrix.
 template <class Scalar, int Row = 0>
 struct From {
   const Scalar* data;
@@ -100,8 +100,8 @@ struct ToScaledPlus {
   }
 };
 
-/// A tile of fewer than eight accumulators would wait for each multiply-add's latency: it sums the
-/// odd and even (…) k apart.
+/// A tile of fewer than eight accumulators would be limited by the latency of each multiply-add: it
+/// sums odd and even (…) k separately.
 template <int R, int V>
 inline constexpr int chains_of_tile = R * V >= 8   ? 1
                                       : R * V >= 4 ? 2
@@ -136,7 +136,7 @@ WGF_INLINE void register_tile(std::ptrdiff_t row, std::ptrdiff_t col, std::ptrdi
   }
 }
 
-/// Rows of a register tile that is V registers wide.
+/// The number of rows of a register tile that is V registers wide.
 template <int V>
 inline constexpr int rows_of_tile = V == 1                 ? 12
                                     : register_count == 16 ? 6
@@ -144,7 +144,7 @@ inline constexpr int rows_of_tile = V == 1                 ? 12
                                     : V == 3               ? 8
                                                            : 6;
 
-/// The rows [r, rows) in tiles of R rows, what is left in smaller ones.
+/// The rows [r, rows) in tiles of R rows, and the remaining ones in smaller tiles.
 template <int R, int V, class Scalar, class A, class Start, class Finish>
 WGF_INLINE void row_blocks(std::ptrdiff_t r, std::ptrdiff_t rows, std::ptrdiff_t col,
                            std::ptrdiff_t depth, A a, const Scalar* b, std::ptrdiff_t ldb,
@@ -156,13 +156,16 @@ WGF_INLINE void row_blocks(std::ptrdiff_t r, std::ptrdiff_t rows, std::ptrdiff_t
   }
 }
 
-/// C (rows × cols) = finish(start + A·B), A rows × depth, B depth × cols with leading dimension
-/// ldb. \tparam Cols the number of columns where it is known at compile time, 0 where it is `cols`;
-/// both are multiples of lanes. (Tiles of one register serve every number of columns, at little
-/// loss: a kernel for each would multiply the code that every call has to compile.) \param start
-/// start(row, column) gives the register from which the sum starts (a bias, zero, or what is
-/// already there). \param finish finish(row, column, register) stores a finished register (and
-/// applies what follows the product). \returns finish, with what it has gathered.
+/// C (rows × cols) = finish(start + A·B), with A rows × depth, and B depth × cols with leading
+/// dimension ldb. (Tiles of one register handle any number of columns with little loss; a separate
+/// instantiation for each number would multiply the code that every call has to compile.)
+/// \tparam Cols the number of columns if known at compile time, 0 if it is `cols`; both are
+/// multiples of lanes.
+/// \param start start(row, column) returns the register from which the sum starts (a bias, zero, or
+/// the previous value).
+/// \param finish finish(row, column, register) stores a finished register, and applies what follows
+/// the product.
+/// \returns finish, with what it has accumulated.
 template <int Cols, class Scalar, class A, class Start, class Finish>
 [[gnu::noinline]] Finish product(int rows, int cols, int depth, A a, const Scalar* b,
                                  std::ptrdiff_t ldb, Start start, Finish finish) {
@@ -183,9 +186,8 @@ template <class Scalar>
 [[gnu::noinline]] void transpose(const Scalar* a, std::ptrdiff_t lda, int rows, int cols, Scalar* t,
                                  std::ptrdiff_t ldt) {
   using Stride = Eigen::OuterStride<>;
-  using Matrix =
-      Eigen::Matrix<Scalar, Eigen::Dynamic,
-                    Eigen::Dynamic>;  // column-major: a row-major matrix is its transpose
+  // Column-major: a row-major matrix read in this way is its transpose.
+  using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;
   constexpr int block = 8;
   using Block = Eigen::Matrix<Scalar, block, block>;
   for (int r = 0; r < rows; r += block)

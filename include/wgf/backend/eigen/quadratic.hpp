@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The quadratic dual network on the CPU, u(x) = ½ xᵀ S x + bᵀ x + c with S the symmetric part of
-// the parameter, and sums of dual networks.
+// the parameter matrix, and sums of dual networks.
 #include <vector>
 
 #include "../../network/network_pair.hpp"
@@ -82,7 +82,7 @@ class QuadraticNetwork : public ParametricNetwork<QuadraticNetwork<Scalar>, Scal
       }
     return {sx, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
-  /// As it was made.
+  /// Resets the network to its initial parameters.
   void restart() { this->set_parameters(std::vector<Scalar>(parameters_.count())); }
 
  private:
@@ -100,7 +100,7 @@ class QuadraticNetwork : public ParametricNetwork<QuadraticNetwork<Scalar>, Scal
   Buffer<Scalar> symmetric_, sx_, weighted_, output_;
 };
 
-/// u = u_1 + u_2, each with its own parameters; in lists, the first one's come first.
+/// u = u_1 + u_2, each with its own parameters; in lists, those of u_1 come first.
 template <class First, class Second, class Scalar>
 class SumNetwork : public NetworkPair<First, Second, Scalar> {
   using Base = NetworkPair<First, Second, Scalar>;

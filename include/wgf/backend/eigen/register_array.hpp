@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A register as an array of numbers, in which a radial kernel's text is evaluated, and what sums
-// over pairs want of registers beside simd.hpp.
+// A register as an array of numbers, in which the formula of a radial kernel is evaluated, and the
+// register operations that sums over pairs need in addition to simd.hpp.
 #include <numbers>
 #include <type_traits>
 #include <utility>
@@ -11,7 +11,7 @@
 namespace wgf::eigen {
 
 namespace simd {
-/// Integers as wide as the numbers of a register.
+/// Integers of the same width as the numbers of a register.
 template <class Scalar>
 using Whole = std::conditional_t<sizeof(Scalar) == 4, int, long long>;
 
@@ -23,17 +23,17 @@ WGF_INLINE auto lane_numbers() {
   }(std::make_integer_sequence<Whole<Scalar>, lanes<Scalar>>{});
 }
 
-/// 2^x. In float the relative error is below 2e-7; below 2^−126 it is 0 or within 1e-38, above the
-/// largest number infinite. x = k + r with |r| ≤ ½: adding 1.5 · 2²³ leaves k in the last bits, 2^r
-/// is a polynomial, and k goes straight into its exponent.
+/// 2^x. In float the relative error is below 2e-7; results below 2^−126 are 0 or have an error of
+/// at most 1e-38, and results above the largest number are infinite. x = k + r with |r| ≤ ½: adding
+/// 1.5 · 2²³ leaves k in the lowest bits, 2^r is a polynomial, and k is added to its exponent.
 template <class Scalar>
 WGF_INLINE Vec<Scalar> exp2(Vec<Scalar> x) {
   if constexpr (std::is_same_v<Scalar, float>) {
     // Both ends are exact: r = 0 there, and the polynomial is 1.
     x = apply<float>(x, [](const auto& a) { return a.max(-127.0f).min(128.0f); });
     const Vec<float> shift = broadcast(0x1.8p23f), shifted = x + shift, r = x - (shifted - shift);
-    Vec<float> p = fma(broadcast(1.3264661e-3f), r,
-                       broadcast(9.6715671e-3f));  // minimax but for the constant 1
+    // Minimax polynomial, with the constant term fixed at 1.
+    Vec<float> p = fma(broadcast(1.3264661e-3f), r, broadcast(9.6715671e-3f));
     p = fma(p, r, broadcast(5.5507344e-2f));
     p = fma(p, r, broadcast(2.4022241e-1f));
     p = fma(p, r, broadcast(6.9314698e-1f));
@@ -45,7 +45,7 @@ WGF_INLINE Vec<Scalar> exp2(Vec<Scalar> x) {
     return exp<Scalar>(x * broadcast(static_cast<Scalar>(std::numbers::ln2)));
   }
 }
-/// The lanes moved down by one, the first to the end.
+/// Rotates the lanes down by one; the first moves to the end.
 template <class V>
 WGF_INLINE V rotate(V a) {
   constexpr int n = sizeof(V) / sizeof(a[0]);
@@ -55,7 +55,7 @@ WGF_INLINE V rotate(V a) {
 }
 }  // namespace simd
 
-/// A register as a radial kernel's text sees it: an array of numbers.
+/// A register as an array of numbers, for the formula of a radial kernel.
 template <class Scalar>
 struct RegisterArray {
   simd::Vec<Scalar> v;
@@ -80,8 +80,8 @@ struct RegisterArray {
   friend WGF_INLINE RegisterArray ones_like(RegisterArray) { return 1.0; }
 };
 
-/// Sum in two numbers, the sum and what it lost in rounding: sum + lost is as good as twice the
-/// digits (Knuth's exact addition).
+/// Compensated summation: the sum and its accumulated rounding error. sum + lost has about twice
+/// the precision (Knuth's exact addition).
 template <class V>
 WGF_INLINE void add_exactly(V term, V& sum, V& lost) {
   const V total = sum + term, added = total - sum;

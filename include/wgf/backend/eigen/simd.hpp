@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// One vector register of Scalar and the dozen operations that the kernels need, written with the
-// vector extensions of GCC and clang: the register's width follows the compiler's flags (AVX-512,
-// AVX2, or 16 bytes anywhere), the kernels' text does not change.
+// A vector register of Scalar and the dozen operations that the SIMD code needs, written with the
+// vector extensions of GCC and clang: the register width follows the compiler's flags (AVX-512,
+// AVX2, or 16 bytes on any machine), without changes to the code.
 #include <cstddef>
 #include <utility>
 
@@ -35,7 +35,7 @@ struct VecOf {
 /// A register of Scalar.
 template <class Scalar>
 using Vec = typename VecOf<Scalar>::type;
-/// How many numbers a register holds.
+/// The number of lanes of a register.
 template <class Scalar>
 inline constexpr int lanes = register_bytes / static_cast<int>(sizeof(Scalar));
 /// n rounded up to whole registers.
@@ -58,7 +58,7 @@ template <class Scalar>
 WGF_INLINE Vec<Scalar> broadcast(Scalar x) {
   return x - Vec<Scalar>{};
 }
-/// a·b + c, one instruction where the machine has it: compilers contract it unless
+/// a·b + c, in one instruction if the machine has it: compilers contract it unless
 /// -ffp-contract=off is given.
 template <class V>
 WGF_INLINE V fma(V a, V b, V c) {
@@ -88,8 +88,8 @@ WGF_INLINE auto sum(V a) {
   fold(std::integral_constant<int, 1>{}, all);
   return a[0];
 }
-/// The sums of as many registers as a register has lanes, in one register: halves of two registers
-/// are added until one is left.
+/// The sum of each of n registers, where n is the number of lanes, in one register: halves of two
+/// registers are added until one register is left.
 template <class V, int n = sizeof(V) / sizeof(V{}[0])>
 WGF_INLINE V sums(V* v) {
   if constexpr (n > 1) {
@@ -108,7 +108,7 @@ WGF_INLINE V sums(V* v) {
   }
   return v[0];
 }
-/// An Eigen array function (exp, log, …) of a register: Eigen's own vectorised code.
+/// Applies an Eigen array function (exp, log, …) to a register, with Eigen's own vectorised code.
 template <class Scalar, class F>
 WGF_INLINE Vec<Scalar> apply(Vec<Scalar> v, F f) {
   Eigen::Array<Scalar, lanes<Scalar>, 1> a;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Memory and the cut of a batch: aligned buffers, views of padded points, slices, and the team that
-// runs a function on every slice.
+// Memory and the division of a batch: aligned buffers, views of padded points, slices, and the team
+// of threads that runs a function on every slice.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -20,13 +20,13 @@
 
 namespace wgf::eigen {
 
-/// A zeroed array that starts on a cache line, with a register of slack behind its end.
+/// A zeroed array aligned to a cache line, with one register of slack after its end.
 template <class Scalar>
 class Buffer {
  public:
   Buffer() = default;
   [[gnu::noinline]] explicit Buffer(std::size_t n) : size_(n) {
-    if (n > most) throw std::bad_alloc();  // or the bytes would be counted modulo 2^64
+    if (n > most) throw std::bad_alloc();  // otherwise the number of bytes could overflow
     const std::size_t bytes = (n * sizeof(Scalar) + 2 * line - 1) / line * line;
     data_.reset(static_cast<Scalar*>(std::aligned_alloc(line, bytes)));
     if (!data_) throw std::bad_alloc();
@@ -46,7 +46,7 @@ class Buffer {
   std::size_t size_ = 0;
 };
 
-/// A tile of the batch: points [begin, begin + size). Gradients are summed in `chunk`, scratch
+/// A tile of the batch: points [begin, begin + size). Gradients are summed per `chunk`; scratch
 /// memory belongs to `worker`.
 struct Slice {
   long begin;
@@ -54,12 +54,12 @@ struct Slice {
 };
 
 inline constexpr int max_chunks = 32;
-/// Points in a tile at most (21 register tiles of six), and the rows of scratch a worker has for
-/// it: every worker's scratch starts on a cache line, because Eigen peels unaligned heads and the
-/// bits must not depend on the worker.
+/// The largest number of points in a tile (21 register tiles of six), and the number of scratch
+/// rows that a worker has for it. Every worker's scratch starts on a cache line, because Eigen
+/// processes an unaligned head separately and the bits must not depend on the worker.
 inline constexpr int tile_rows = 126, scratch_rows = 128;
 
-/// Where a network keeps what it computes on a slice: in the worker's scratch, or in memory for the
+/// Where a network stores its results on a slice: in the worker's scratch, or in memory for the
 /// whole batch.
 struct Rows {
   Keep keep;
@@ -67,21 +67,21 @@ struct Rows {
   Rows(Keep keep_until, int workers, long batch)
       : keep(keep_until),
         count(keep_until == Keep::tile ? static_cast<long>(scratch_rows) * workers : batch) {}
-  /// The slice's first row.
+  /// The first row of the slice.
   long operator()(Slice s) const {
     return keep == Keep::tile ? static_cast<long>(s.worker) * scratch_rows : s.begin;
   }
 };
 
-/// Per-point numbers of a tile, and coordinates of a tile's points (d × size).
+/// Numbers, one per point of a tile, and coordinates of a tile's points (d × size).
 template <class Scalar>
 using Values = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
 template <class Scalar>
 using Columns =
     Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic>, 0, Eigen::OuterStride<>>;
 
-/// Points in someone's memory, each padded to whole registers; window(slice) is the d × size array
-/// of a tile.
+/// Points in memory owned elsewhere, each padded to whole registers; window(slice) is the d × size
+/// array of a tile.
 template <class Scalar>
 class PointsView {
  public:
@@ -123,13 +123,14 @@ class Points : public PointsView<Scalar> {
   Buffer<Scalar> memory_;
 };
 
-/// A matrix, or a vector, kept as the products want it: transposed and padded to whole registers.
+/// A matrix or a vector as the products need it: transposed and padded to whole registers.
 template <class Scalar>
 struct Constant {
   Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic> transposed;
 };
 
-/// Sum over the batch in the order of the chunks: the same bits on any number of threads.
+/// Sum over the batch in the order of the chunks, so that the bits do not depend on the number of
+/// threads.
 class BatchSum {
  public:
   template <class Value>
@@ -149,8 +150,8 @@ class BatchSum {
   double part_[max_chunks] = {};
 };
 
-/// Threads and the rule that cuts a batch: chunks are set by the batch alone and own
-/// consecutive points; a worker takes whole chunks, tile by tile.
+/// A team of threads and the rule that divides a batch: chunks depend on the batch alone and
+/// contain consecutive points; a worker processes whole chunks, tile by tile.
 class ThreadTeam {
  public:
   explicit ThreadTeam(int threads, std::uint64_t seed) : workers(threads), random{seed} {}
@@ -158,8 +159,8 @@ class ThreadTeam {
   Workers workers;
   Random random;
 
-  /// A chunk has at least about a tile's worth of points: below two of them a batch is too small to
-  /// share.
+  /// A chunk has at least about one tile's worth of points: a batch of less than two chunks is too
+  /// small to be divided.
   static int chunks_of(long n) {
     return static_cast<int>(std::clamp<long>(n / 120, 1, max_chunks));
   }
@@ -170,8 +171,8 @@ class ThreadTeam {
     const int chunks = chunks_of(n);
     const long share = round_to_tile((n + chunks - 1) / chunks);
     const long tiles = (share + tile_rows - 1) / tile_rows;
-    const long rows =
-        round_to_tile((share + tiles - 1) / tiles);  // equal tiles, no remainder of a few rows
+    // Equal tiles, without a remainder of a few rows.
+    const long rows = round_to_tile((share + tiles - 1) / tiles);
     const auto chunk = [&](int k, int worker) {
       const long end = std::min(n, (k + 1) * share);
       for (long i = k * share; i < end; i += rows)
@@ -179,8 +180,8 @@ class ThreadTeam {
     };
     workers.run(chunks, chunk);
   }
-  /// Work on `n` numbers of parameters: f(begin, end), in pieces of whole registers, on one worker
-  /// where it is too little to share.
+  /// Work on `n` parameter values: f(begin, end) on pieces of whole registers, on a single worker
+  /// if there is too little to divide.
   template <class F>
   void share(std::size_t n, std::size_t work, std::size_t unit, F&& f) {
     const int pieces = work < 16'384 ? 1 : workers.count();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// A pool of threads for parallel regions of some microseconds: they spin briefly, then sleep.
+// A thread pool for parallel regions of a few microseconds: the threads spin briefly, then sleep.
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -13,17 +13,17 @@
 
 namespace wgf::eigen {
 
-/// `count` workers, of which the calling thread is number 0. run(tasks, f) calls f(task, worker)
-/// once for every task and returns when all are done; the first exception of a task is thrown again
-/// by run. The caller takes tasks from the front and the others from the back, so that with quiet
-/// cores each worker sees the same tasks, and the same memory, again and again; a worker whose core
-/// is busy elsewhere delays nobody.
+/// `count` workers, including the calling thread as number 0. run(tasks, f) calls f(task, worker)
+/// once for every task and returns when all are done; it rethrows the first exception of a task.
+/// The caller takes tasks from the front and the others from the back, so that on idle cores each
+/// worker repeatedly gets the same tasks and thus the same memory; a worker whose core is busy
+/// elsewhere does not delay the others.
 class Workers {
  public:
   explicit Workers(int count) : count_(count) {
     try {
       for (int w = 1; w < count; ++w) threads_.emplace_back([this, w] { serve(w); });
-    } catch (const std::system_error&) {  // the system has no more: fewer do the same work
+    } catch (const std::system_error&) {  // no more threads are available: fewer do the same work
       count_ = static_cast<int>(threads_.size()) + 1;
     }
   }
@@ -38,7 +38,7 @@ class Workers {
 
   int count() const { return count_; }
 
-  /// \param tasks fewer than 65536.
+  /// \param tasks must be less than 65536.
   template <class F>
   void run(int tasks, F&& f) {
     run(tasks, const_cast<void*>(static_cast<const void*>(&f)), [](void* p, int task, int worker) {
@@ -63,8 +63,8 @@ class Workers {
     round_.store(round, std::memory_order_release);
     round_.notify_all();
     work(0);
-    for (int spin = 0; done_.load(std::memory_order_acquire) != tasks;
-         ++spin)  // a pure spin collapses where others need the core
+    // Spins, then yields: pure spinning performs very badly if others need the core.
+    for (int spin = 0; done_.load(std::memory_order_acquire) != tasks; ++spin)
       if (spin < spins) relax();
       else std::this_thread::yield();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -75,12 +75,12 @@ class Workers {
     __builtin_ia32_pause();
 #endif
   }
-  /// The tasks [front, back) of a round are not taken yet.
+  /// The tasks [front, back) of a round have not been taken yet.
   static constexpr std::uint64_t pack(std::uint32_t round, unsigned front, unsigned back) {
     return static_cast<std::uint64_t>(round) << 32 | front << 16 | back;
   }
-  /// Takes tasks until none is left. The job is read before a task is taken: that the ticket was
-  /// then unchanged says that the round had not ended, and so that the job was this round's.
+  /// Takes tasks until none is left. The job is read before a task is taken: if the ticket has not
+  /// changed by then, the round had not ended, and so the job is that of this round.
   void work(int worker) {
     for (std::uint64_t ticket = ticket_.load(std::memory_order_acquire);;) {
       const auto front = static_cast<unsigned>(ticket >> 16 & 0xffff),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The LibTorch backend: the same algorithm over tensors, on a CPU or on a GPU. A slice is the whole
-// batch, and pullbacks are autograd's.
+// The LibTorch backend: the same algorithm on tensors, on a CPU or on a GPU. A slice is the whole
+// batch, and vector-Jacobian products are computed by autograd.
 #include <cmath>
 #include <cstdint>
 #include <exception>
@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/core/ivalue.h>  // first: see tensor.hpp
+#include <ATen/core/ivalue.h>  // must come first: see tensor.hpp
 
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -33,9 +33,9 @@ namespace wgf {
 
 namespace libtorch {
 
-/// The backend at work: it owns the device's random numbers, and hands out memory and networks.
-/// Satisfies wgf::Runtime. On a CPU, random numbers are those of the Eigen backend, number for
-/// number; a GPU draws its own, from a generator of this runtime alone.
+/// A running backend: it owns the device's random numbers, and provides memory and networks.
+/// Satisfies wgf::Runtime. On a CPU, the random numbers are exactly those of the Eigen backend; a
+/// GPU draws different ones, from a generator that belongs to this runtime alone.
 template <class S>
 class Runtime {
  public:
@@ -78,7 +78,7 @@ class Runtime {
   void uniforms(Slice s, const Tensor& x, std::uint32_t stream, std::uint32_t index) const {
     fill<false>(s, x, stream, index);
   }
-  /// n points that fill the unit cube evenly, shifted at random from draw to draw.
+  /// n quasi-random points that fill the unit cube evenly, with a new random shift in every draw.
   void lattice(Slice s, const Tensor& x, long n, std::uint32_t stream, std::uint32_t index) const {
     const int dim = static_cast<int>(x.size(1));
     const auto precise = device_.options.dtype(at::kDouble);
@@ -91,7 +91,7 @@ class Runtime {
       x.select(1, j).copy_(at - at.floor());
     }
   }
-  /// Points drawn from others, with replacement.
+  /// Points drawn from others with replacement.
   void draw_from(const PointsView& others, Slice s, const Tensor& x, std::uint32_t stream,
                  std::uint32_t index) const {
     Tensor which;
@@ -108,8 +108,8 @@ class Runtime {
     Tensor to = x;
     to.copy_(others.all().index_select(0, which));
   }
-  /// One point from each of n equal shares of others in their order: where in its share is the same
-  /// random number for all.
+  /// One point from each of n equal consecutive parts of others; the relative position within a
+  /// part is the same random number for all.
   void draw_strata(const PointsView& others, Slice s, const Tensor& x, long n, std::uint32_t stream,
                    std::uint32_t index) const {
     const double share = static_cast<double>(others.count()) / static_cast<double>(n);
@@ -121,12 +121,13 @@ class Runtime {
     to.copy_(others.all().index_select(
         0, (share * at).floor().clamp_max(static_cast<double>(others.count() - 1)).to(at::kLong)));
   }
-  /// Reorders points along a curve on which neighbours are close; the order is found on the host.
+  /// Reorders points along a curve on which neighbours are close; the order is computed on the
+  /// host.
   void sort_along_curve(const PointsView& x) const {
     const std::vector<long> order = wgf::detail::order_along_curve(download(x));
     x.all() = x.all().index_select(0, indices({order.begin(), order.end()}));
   }
-  /// Least and greatest coordinates.
+  /// Minimum and maximum of each coordinate.
   std::pair<Eigen::VectorXd, Eigen::VectorXd> bounds(const PointsView& x) const {
     return {on_host(x.all().amin(0, true)), on_host(x.all().amax(0, true))};
   }
@@ -134,7 +135,7 @@ class Runtime {
   void parallel(long n, F&& f) const {
     if (n > 0) f(Slice{0, n});
   }
-  /// f(i) for i = 0, …, n − 1: work of the host, on its threads.
+  /// f(i) for i = 0, …, n − 1, on the threads of the host.
   template <class F>
   void each(long n, F&& f) const {
     host_->each(n, f);
@@ -144,7 +145,7 @@ class Runtime {
                                              std::uint32_t stream, Keep) const {
     return {device_, spec, dim, stream};
   }
-  /// What lets a network of this runtime descend by an update rule.
+  /// The optimiser of a network of this runtime, with an update rule.
   template <UpdateRule Rule, class Net>
   Optimiser<Rule, S> optimiser(const Rule& rule, const Net& network) const {
     return {device_, rule, network};
@@ -154,12 +155,12 @@ class Runtime {
   PairSum<Kernel, S> pairs(const Kernel& kernel, int /*dim*/) const {
     return {kernel, *host_};
   }
-  /// out_i = mean_j ∇W(x_i − y_j) for clouds x and y.
+  /// out_i = mean_j ∇W(x_i − y_j) for points x and samples y.
   template <class Kernel>
   void pair_gradients(const Kernel& kernel, const PointsView& x, const PointsView& y,
                       const PointsView& out) const {
     if (native_gradients(kernel, x.all(), y.all(), out.all(), -1)) {
-      // done on the GPU
+      // computed on the GPU
     } else if (RadialKernel<Kernel> && device_.draws()) {
       if constexpr (RadialKernel<Kernel>)
         each_block_of_pairs(x.all(), y.all(),
@@ -193,10 +194,11 @@ class Runtime {
   }
   Sum sum() const { return {}; }
 #ifdef WGF_TORCH_HAS_CUDA
-  /// The loop over a step's iterations: on a GPU, a graph of one is recorded and repeated.
+  /// The loop over the iterations of a step: on a GPU, one iteration is recorded as a CUDA graph
+  /// and replayed.
   Loop loop(std::vector<double> shares) const { return Loop(device_, std::move(shares)); }
 #endif
-  /// LibTorch's messages without its stack.
+  /// LibTorch's messages without the backtrace.
   static std::string message(const std::exception& error) {
     if (const auto* e = dynamic_cast<const c10::Error*>(&error)) return e->what_without_backtrace();
     return error.what();
@@ -234,37 +236,36 @@ class Runtime {
   }
 
   Device device_;
-  std::unique_ptr<eigen::EigenRuntime<S>>
-      host_;  // for work of the host: kernels that are functions of single points
+  // For work on the host: kernels that are functions of single points.
+  std::unique_ptr<eigen::EigenRuntime<S>> host_;
 };
 
 }  // namespace libtorch
 
-/// Backend policy: LibTorch, on a CPU or a GPU, in float (the default) or double.
-/// On one device the same seed gives the same samples as far as LibTorch's own sums are
-/// reproducible.
+/// Backend policy: LibTorch, on a CPU or a GPU, in float (the default) or double. On one device the
+/// same seed gives the same samples, as far as LibTorch's own sums are reproducible.
 template <class S = float>
 struct LibTorchBackend {
   using Scalar = S;
   std::uint64_t seed = 0;
-  /// "cpu", "cuda", "cuda:1", …, as LibTorch names devices.
+  /// "cpu", "cuda", "cuda:1", …, in LibTorch's notation for devices.
   std::string device = "cpu";
-  /// Threads of the host for what is not LibTorch's work; 0 for all cores.
+  /// Threads on the host for the work that LibTorch does not do; 0 for all cores.
   int threads = 0;
-  /// On a GPU, record an iteration as a CUDA graph and repeat it. Where a target or kernel is a
-  /// function of the host this is not done.
+  /// On a GPU, record an iteration as a CUDA graph and replay it. This is not done if a target or
+  /// kernel is a function on the host.
   bool record = true;
 
-  /// The same in double precision.
+  /// The same backend in double precision.
   LibTorchBackend<double> precise() const { return {seed, device, threads, record}; }
-  /// \throws std::invalid_argument for a device that LibTorch does not know; std::runtime_error
-  /// where it cannot be had, never another one in its place.
+  /// \throws std::invalid_argument for a device that LibTorch does not know.
+  /// \throws std::runtime_error if the device is not available; no other device is used instead.
   libtorch::Runtime<S> start() const {
     if (threads < 0)
       throw std::invalid_argument(
           "wgf::LibTorchBackend: threads must be positive, or 0 for all cores, got " +
           std::to_string(threads));
-    if (threads > max_threads)  // each would take memory, and the system gives them out one by one
+    if (threads > max_threads)  // each takes memory, and the system creates them one by one
       throw std::invalid_argument("wgf::LibTorchBackend: threads must be at most " +
                                   std::to_string(max_threads) + ", got " + std::to_string(threads));
     return {seed, checked_device(),

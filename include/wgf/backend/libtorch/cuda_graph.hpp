@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The iterations of a step on a GPU: the first few as they come, then one is recorded as a CUDA
-// graph and repeated, without the host in between. What differs from one iteration to the next is
-// on the device: a counter, the table of the rates' shares, the batch, and the state of the random
-// numbers.
+// The iterations of a step on a GPU: the first few run normally, then one is recorded as a CUDA
+// graph and replayed, without the host in between. Everything that changes from one iteration to
+// the next is on the device: a counter, the table of rate factors, the batch, and the state of the
+// random numbers.
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include <ATen/cuda/CUDAGeneratorImpl.h>  // of the CUDA toolkit these want the runtime's headers alone
+// Of the CUDA toolkit, these need only the runtime's headers.
+#include <ATen/cuda/CUDAGeneratorImpl.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/core/Event.h>
 #include <c10/cuda/CUDAFunctions.h>
@@ -21,39 +22,40 @@
 
 namespace wgf::libtorch {
 
-/// A generator of random numbers for one runtime alone.
+/// A random number generator that belongs to one runtime alone.
 inline at::Generator new_generator(at::Device device, std::uint64_t seed) {
   at::Generator generator = at::cuda::detail::createCUDAGenerator(device.index());
   generator.set_current_seed(seed);
   return generator;
 }
 
-/// Tells a graph of the generator whose numbers it will draw; newer versions of LibTorch notice by
-/// themselves.
+/// Registers with a graph the generator whose numbers it will draw; newer versions of LibTorch do
+/// so automatically.
 template <class Graph>
 void register_generator(Graph& graph, const at::Generator& generator) {
   if constexpr (requires { graph.register_generator_state(generator); })
     graph.register_generator_state(generator);
 }
 
-/// What the loops of a runtime share: the stream that iterations run and are recorded on, and the
-/// last record. LibTorch keeps free memory apart for every stream and every record, and while it
-/// records it gives none of it back; so the next record goes on in the last one's.
+/// Shared by the loops of a runtime: the stream on which iterations run and are recorded, and the
+/// last graph. LibTorch has separate free memory for every stream and every graph, and does not
+/// release it while recording; the next recording therefore continues in the memory of the last
+/// one.
 struct Recorder {
   std::optional<c10::cuda::CUDAStream> stream{};
   std::unique_ptr<at::cuda::CUDAGraph> graph{};
 };
 
-/// What is queued in `later` from now on waits for what is in `first`.
+/// Work queued in `later` from now on waits for the work queued in `first`.
 inline void put_in_order(const c10::cuda::CUDAStream& first, const c10::cuda::CUDAStream& later) {
   c10::Event event(c10::DeviceType::CUDA);
   event.record(first.unwrap()), event.block(later.unwrap());
 }
 
-/// See PlainLoop, which this is on a CPU.
+/// The loop of this backend: on a CPU it is like PlainLoop.
 class Loop {
-  static constexpr int warm_up =
-      3;  // iterations before the first record: they allocate what the record must find
+  // Iterations before the first recording: they allocate what must exist when recording starts.
+  static constexpr int warm_up = 3;
 
  public:
   Loop(const Device& device, std::vector<double> shares)
@@ -67,7 +69,7 @@ class Loop {
       stream = c10::cuda::getStreamFromPool(false, device_.options.device().index());
   }
 
-  /// The batch, copied to where the record reads it.
+  /// The batch, copied to where the graph reads it.
   PointsView batch(const PointsView& x) {
     if (!on_gpu()) return x;
     if (!batch_.defined()) batch_ = at::empty_like(x.all());
@@ -84,8 +86,8 @@ class Loop {
     if (k < warm_up || !recordable_) {
       const long visits = host_visits;
       on_own_stream(once);
-      recordable_ =
-          recordable_ && visits == host_visits;  // a target that is a function of the host, say
+      // Not if numbers were copied to the host, as for a target that is a function on the host.
+      recordable_ = recordable_ && visits == host_visits;
       return;
     }
     if (phase != recorded_phase_) {
@@ -112,8 +114,8 @@ class Loop {
     return c10::cuda::getCurrentCUDAStream(own_stream().device_index());
   }
 
-  /// What is outside waits for it, also where it throws: parameters are put back then, and must not
-  /// be written to any more.
+  /// Work outside waits for f, even if f throws: parameters are then restored, and must no longer
+  /// be written to.
   template <class F>
   void on_own_stream(F&& f) const {
     const c10::cuda::CUDAStream around = outside();
@@ -127,15 +129,16 @@ class Loop {
     }
     put_in_order(own_stream(), around);
   }
-  /// Records f, which is not run. \returns false if memory is short: outside of a record LibTorch
-  /// can free what it keeps.
+  /// Records f without running it.
+  /// \returns false if memory is insufficient: outside a recording LibTorch can free the memory
+  /// that it keeps.
   template <class F>
   bool record(F&& f) const {
     const c10::cuda::CUDAStream around = outside();
     bool enough = true;
     {
-      const c10::cuda::CUDAStreamGuard guard(
-          own_stream());  // and its device, on which the generator is registered
+      // Also selects the stream's device, on which the generator is registered.
+      const c10::cuda::CUDAStreamGuard guard(own_stream());
       c10::cuda::device_synchronize();
       auto graph = std::make_unique<at::cuda::CUDAGraph>();
       register_generator(*graph, device_.generator);
@@ -149,21 +152,21 @@ class Loop {
       } catch (...) {
         try {
           graph->capture_end();
-        } catch (const c10::Error&) {  // the first error says what is wrong
+        } catch (const c10::Error&) {  // the first error is the relevant one
         }
         throw;
       }
       graph->capture_end();
-      last = enough ? std::move(graph) : nullptr;  // what was recorded before is of no more use
+      last = enough ? std::move(graph) : nullptr;  // the previous graph is no longer useful
     }
-    put_in_order(own_stream(), around);  // the generator's numbers were reset there
+    put_in_order(own_stream(), around);  // the generator was reset on that stream
     return enough;
   }
 
   Device device_;
   std::vector<double> shares_;
   Tensor table_, counter_, failed_, batch_;
-  std::optional<int> recorded_phase_;  // of this loop's record
+  std::optional<int> recorded_phase_;  // of the graph of this loop
   bool recordable_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// ∇ log q of a Gaussian mixture over tensors: all points and components at once.
+// ∇ log q of a Gaussian mixture on tensors: all points and components at once.
 #include <cmath>
 
 #include "../../measure/gaussian_mixture.hpp"
@@ -19,7 +19,7 @@ class MixtureKernel {
       means.col(c) = g.mean();
       precisions.col(c) = g.precision().reshaped();
       weights(0, c) = std::log(mixture.weights()[static_cast<std::size_t>(c)]) +
-                      g.log_density(g.mean());  // at its mean
+                      g.log_density(g.mean());  // log-density at its mean
     }
     const auto on_device = [&](const Eigen::MatrixXd& a) {
       return shared_with(a).to(options, false, true);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Networks over tensors: a specification's formula, of which LibTorch's autograd makes the
-// pullbacks; parameters in one flat tensor, in the order of the specification.
+// Networks on tensors: the formula of a specification, from which LibTorch's autograd derives the
+// vector-Jacobian products (VJPs); the parameters are one flat tensor, in the order of the
+// specification.
 #include <algorithm>
 #include <array>
 #include <concepts>
@@ -15,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/core/ivalue.h>  // first: see tensor.hpp
+#include <ATen/core/ivalue.h>  // must come first: see tensor.hpp
 #include <torch/csrc/autograd/autograd.h>
 
 #include "../../network/initial.hpp"
@@ -24,8 +25,9 @@
 
 namespace wgf::libtorch {
 
-/// Hands out consecutive pieces of a list of parameters, each a variable of its own: to
-/// differentiate by the list would take a gradient as long as the list for every piece.
+/// Provides consecutive pieces of a list of parameters, each as a separate variable:
+/// differentiation with respect to the list would compute a gradient of the length of the list for
+/// every piece.
 class Pieces {
  public:
   explicit Pieces(Tensor list) : list_(std::move(list)) {}
@@ -45,15 +47,15 @@ class Pieces {
 };
 
 // ---- the networks' formulas. `evaluate(specification, parameters, x, drop)`: x is n × d, the
-// result n numbers or n × d points; `drop` is applied to hidden units. For a specification of one's
-// own: a function of this name in its namespace.
+// result n numbers or n × d points; `drop` is applied to hidden units. For a custom specification,
+// define a function of this name in its namespace.
 
 template <class Activation>
 Tensor activated(const Tensor& z, Pieces& p) {
   if constexpr (std::is_same_v<Activation, PRelu>) return at::prelu(z, p.next(1));
   else if constexpr (std::is_same_v<Activation, Silu>) return at::silu(z);
   else if constexpr (std::is_same_v<Activation, Softplus>)
-    return at::softplus(z, 1, 40);  // z itself from where e^−z is nothing
+    return at::softplus(z, 1, 40);  // z itself where e^−z is negligible
   else return z;
 }
 
@@ -92,7 +94,7 @@ Tensor evaluate(const Quadratic&, Pieces& p, const Tensor& x, Drop&&) {
   const Tensor matrix = p.next(d, d), linear = p.next(d), constant = p.next(1);
   return 0.5 * (at::matmul(x, matrix) * x).sum(1) + at::matmul(x, linear) + constant;
 }
-/// T = ∇φ: autograd differentiates φ, and T again for the pullbacks.
+/// T = ∇φ: autograd differentiates φ, and then T for the VJPs.
 template <int W, int D, class Drop>
 Tensor evaluate(const IcnnGradient<W, D>& spec, Pieces& p, const Tensor& x, Drop&&) {
   const long d = x.size(1);
@@ -132,20 +134,21 @@ std::vector<std::pair<long, long>> nonnegative(const IcnnGradient<W, D>&, long d
 /// See cuda_graph.hpp.
 struct Recorder;
 
-/// What networks share of their runtime.
+/// Data that the networks of a runtime share.
 struct Device {
   at::TensorOptions options;
   Random random;
-  at::Generator generator;               ///< of a device that draws its own numbers; else undefined
-  bool record = true;                    ///< whether iterations may be recorded and repeated
+  at::Generator generator;  ///< of a device that draws its own numbers; otherwise undefined
+  bool record = true;       ///< whether iterations may be recorded and replayed
   std::shared_ptr<Recorder> recorder{};  ///< of such a device
   bool draws() const { return generator.defined(); }
 };
 
-/// A network's parameters and gradient, each one flat tensor in the order of the specification.
+/// A network's parameters and their gradient, each one flat tensor in the order of the
+/// specification.
 struct Parameters {
   Tensor value, gradient;
-  long times_set = 0;  ///< how often they were set: an average of earlier iterates is then void
+  long times_set = 0;  ///< how often they were set; this invalidates an average of earlier iterates
   std::size_t count() const { return static_cast<std::size_t>(value.numel()); }
 };
 
@@ -156,7 +159,7 @@ concept HasFormula = requires(const Spec& spec, Pieces& p, const Tensor& x) {
   } -> std::convertible_to<Tensor>;
 };
 
-/// A network of a specification. `forward` keeps what one pullback needs; the pullback uses it up.
+/// A network of a specification. `forward` stores what one VJP needs; the VJP consumes it.
 template <class Spec, class Scalar>
 class Network {
  public:
@@ -177,7 +180,7 @@ class Network {
     return forward(s, x, [](const Tensor& h) { return h; });
   }
   /// The same with dropout. On a CPU the masks are a function of (seed, stream, draw, point), as on
-  /// every backend.
+  /// the other backends.
   Tensor forward_train(Slice s, const Tensor& x, std::uint32_t draw) {
     if constexpr (requires { spec_.dropout; }) {
       if (spec_.dropout > 0) {
@@ -203,7 +206,7 @@ class Network {
   }
   Tensor input_vjp(Slice, const Tensor&, const Tensor& dy) { return pullback({input_}, dy)[0]; }
 
-  /// As it was made.
+  /// Resets the network to its initial parameters.
   void restart() {
     const auto start = initial_parameters(spec_, dim_, device_.random, stream_);
     set_parameters(std::vector<Scalar>(start.begin(), start.end()));
@@ -227,7 +230,7 @@ class Network {
   std::array<Parameters*, 1> blocks() { return {&block_}; }
   std::array<const Parameters*, 1> blocks() const { return {&block_}; }
   void complete_gradient() {}
-  /// Sets to zero what must not be negative and is.
+  /// Sets negative values to zero among the parameters that must not be negative.
   void blocks_changed() {
     for (const auto& [begin, end] : positive_)
       block_.value.narrow(0, begin, end - begin).clamp_min_(0);
@@ -283,7 +286,7 @@ class Network {
   std::vector<Tensor> parameters_;
 };
 
-/// u = u_1 + u_2, each with its own parameters; in lists, the first one's come first.
+/// u = u_1 + u_2, each with its own parameters; in lists, those of u_1 come first.
 template <class First, class Second, class Scalar>
 class SumNetwork : public NetworkPair<First, Second, Scalar> {
   using Base = NetworkPair<First, Second, Scalar>;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Descent of networks over tensors by an update rule, and the average of the iterates. On a GPU all
-// that differs from one step to the next is on the device, so that a step can be recorded and
-// repeated.
+// Descent of networks on tensors by an update rule, and averages of the iterates. On a GPU
+// everything that changes from one step to the next is on the device, so that a step can be
+// recorded and replayed.
 #include <array>
 #include <cstddef>
 #include <optional>
@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/core/ivalue.h>  // first: see tensor.hpp
+#include <ATen/core/ivalue.h>  // must come first: see tensor.hpp
 
 #ifdef WGF_TORCH_HAS_CUDA
 #include <ATen/ops/_fused_adam.h>
@@ -24,8 +24,9 @@
 
 namespace wgf::libtorch {
 
-/// Adam in one kernel, where LibTorch has it for the device: on GPUs, in float. \param failed 1
-/// where the step must not be made, undefined if it must. \returns whether it was done.
+/// Adam in one CUDA kernel, where LibTorch provides it for the device: on GPUs, in float.
+/// \param failed 1 if the step must not be made; undefined if it must.
+/// \returns whether the step was handled.
 inline bool fused_adam([[maybe_unused]] const Tensor& value,
                        [[maybe_unused]] const Tensor& gradient,
                        [[maybe_unused]] const Tensor& first, [[maybe_unused]] const Tensor& second,
@@ -42,15 +43,15 @@ inline bool fused_adam([[maybe_unused]] const Tensor& value,
   return false;
 }
 
-/// Lets one network descend by an update rule. It holds the rule's moments and the average of the
-/// network's iterates; parameters and gradients are the network's own.
+/// Applies an update rule to one network. It stores the moments of the rule and the average of the
+/// network's iterates; parameters and gradients belong to the network.
 template <UpdateRule Rule, class Scalar>
 class Optimiser {
   static_assert(updates<Rule, View, long, double>,
                 "wgf: this update rule is written for arrays and not for tensors; see "
                 "wgf::UpdateRule");
-  /// Whether the rule takes the number of the step and the rate as tensors. If it does not, the
-  /// host waits for them, and iterations are not recorded.
+  /// Whether the rule takes the step number and the rate as tensors. If not, the host waits for
+  /// them, and iterations are not recorded.
   static constexpr bool runs_on_device = updates<Rule, View, Tensor, Tensor>;
 
  public:
@@ -67,7 +68,7 @@ class Optimiser {
     if (device_.draws()) descend(network, rate, at::ones({}, device_.options), true);
     else descend(network, rate, 1.0, true);
   }
-  /// The same at a share of the rate, if the gradient is finite.
+  /// The same with the rate multiplied by rate_factor, if the gradient is finite.
   template <class Network>
   void descend(Network& network, double rate, double rate_factor, bool finite) {
     if (!finite) return;
@@ -81,8 +82,8 @@ class Optimiser {
   void descend(Network& network, double rate, double rate_factor, const Tensor& finite) {
     descend(network, rate, rate_factor, finite.template item<bool>());
   }
-  /// The same where the host knows neither the share, nor the number of the step, nor whether the
-  /// gradient is finite: all are on the device.
+  /// The same if the factor, the step number and whether the gradient is finite are known only on
+  /// the device.
   template <class Network>
   void descend(Network& network, double rate, const Tensor& rate_factor, bool /*finite*/) {
     descend(network, rate, rate_factor, Tensor());
@@ -104,7 +105,7 @@ class Optimiser {
     }
   }
 
-  /// Adds the parameters to a uniform average of iterates.
+  /// Adds the parameters to a uniform average of the iterates.
   template <class Network>
   void accumulate_average(Network& network) {
     each(network, [](Parameters& block, Memory& memory) {
@@ -112,7 +113,7 @@ class Optimiser {
       memory.sum += block.value, memory.averaged += 1;
     });
   }
-  /// The average, if there is one, becomes the parameters; the next one begins.
+  /// Sets the parameters to the average, if there is one, and begins a new average.
   template <class Network>
   void use_average(Network& network) {
     each(network, [](Parameters& block, Memory& memory) {
@@ -123,7 +124,7 @@ class Optimiser {
     });
     network.blocks_changed();
   }
-  /// Forgets the moments and the number of steps.
+  /// Resets the moments and the number of steps.
   void reset() {
     for (Memory& memory : memory_) {
       memory.steps = 0, memory.device_steps.zero_();
@@ -131,7 +132,8 @@ class Optimiser {
     }
   }
 
-  /// All that training has left in the network and here: see training/optimiser_state.hpp.
+  /// The complete training state of the network and of this optimiser: see
+  /// training/optimiser_state.hpp.
   template <class Network>
   std::vector<double> state(const Network& network) const {
     const auto blocks = network.blocks();
@@ -150,7 +152,7 @@ class Optimiser {
     }
     return state;
   }
-  /// \throws std::invalid_argument for a state of another network, or of another rule.
+  /// \throws std::invalid_argument for the state of another network or another rule.
   template <class Network>
   void set_state(Network& network, std::span<const double> state) {
     std::size_t size = 0;
@@ -173,7 +175,7 @@ class Optimiser {
   }
 
  private:
-  /// What belongs to a block of parameters.
+  /// The state that belongs to a block of parameters.
   struct Memory {
     explicit Memory(const Parameters& block)
         : sum(at::zeros_like(block.value)),
@@ -188,10 +190,10 @@ class Optimiser {
       f(sum);
     }
     std::array<Tensor, Rule::moments> moments;
-    Tensor sum, averaged;  // of the iterates in the average, and their number
-    Tensor device_steps;   // number of steps, where it is on the device
-    long steps = 0;        // where it is not
-    long times_set = 0;    // of the block, when its iterates were averaged last
+    Tensor sum, averaged;  // sum and number of the iterates in the average
+    Tensor device_steps;   // number of steps, if it is on the device
+    long steps = 0;        // number of steps, otherwise
+    long times_set = 0;    // of the block, when an iterate was last added to the average
   };
   template <class Network, class F>
   void each(Network& network, F f) {
@@ -207,7 +209,7 @@ class Optimiser {
   template <class Steps, class Rate>
   void update(Parameters& block, Memory& memory, const Steps& t, const Rate& rate) const {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      // Views: what the rule assigns to them is written to the memory that a record knows.
+      // Views: what the rule assigns to them is written to the memory that the graph uses.
       View p(block.value), g(block.gradient);
       [[maybe_unused]] std::array<View, Rule::moments> m{View(memory.moments[I])...};
       rule_.update(p, m[I]..., g, t, rate);
@@ -215,7 +217,8 @@ class Optimiser {
   }
   void step_on_device(Parameters& block, Memory& memory, double rate, const Tensor& rate_factor,
                       const Tensor& failed) const {
-    forget_old_average(block, memory);  // here, because no record begins before a step was made
+    // Here, because recording never starts before the first step.
+    forget_old_average(block, memory);
     if (failed.defined()) memory.device_steps.add_(failed.logical_not());
     else memory.device_steps.add_(1);
     if constexpr (std::is_same_v<Rule, Adam>)
@@ -223,11 +226,11 @@ class Optimiser {
                      memory.device_steps, rate_factor.to(at::kFloat) * rate,
                      failed.defined() ? failed.to(at::kFloat) : Tensor(), rule_))
         return;
-    // Numbers rather than lists of one, so that they leave the lists' precision as it is.
+    // Scalars rather than lists with one element, so that the precision of the lists is unchanged.
     const Tensor t = memory.device_steps.reshape({}).to(at::kDouble),
                  now = rate_factor.reshape({}).to(at::kDouble) * rate;
     if (!failed.defined()) return update(block, memory, t, now);
-    // The step is made in any case, and where it must not be, all is put back.
+    // The step is always made; where it must not be, everything is restored.
     const Tensor value = block.value.clone();
     std::array<Tensor, Rule::moments> moments;
     for (std::size_t i = 0; i < moments.size(); ++i) moments[i] = memory.moments[i].clone();
@@ -239,7 +242,7 @@ class Optimiser {
 
   Device device_;
   Rule rule_;
-  std::vector<Memory> memory_;  // by block
+  std::vector<Memory> memory_;  // one per block
 };
 
 }  // namespace wgf::libtorch

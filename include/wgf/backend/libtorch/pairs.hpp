@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Sums over pairs of an interaction kernel W over tensors: mean_j ∇W(x_i − y_j), ∇W(x) =
-// 2w'(|x|²)x. On a GPU by the native kernel where a program links wgf::cuda, for the kernels that
-// it holds; other radial kernels in blocks of pairs that fit the device's memory; kernels of other
-// forms, which are functions of the host, on the host.
+// Sums over pairs of an interaction kernel W on tensors: mean_j ∇W(x_i − y_j), with ∇W(x) =
+// 2w'(|x|²)x for radial kernels. On a GPU they are computed by the native CUDA kernel if the
+// program links wgf::cuda, for the interaction kernels that it supports; for other radial kernels
+// in blocks of pairs that fit the device's memory; for kernels of other forms, which are functions
+// on the host, on the host.
 #include <algorithm>
 #include <type_traits>
 #include <utility>
@@ -19,9 +20,10 @@
 
 namespace wgf::libtorch {
 
-/// out_i = mean_j ∇W(x_i − y_j) by the native kernel, if there is one. \param first the number of
-/// the sample that point 0 is, −1: samples are others than the points. \returns whether it was
-/// done.
+/// out_i = mean_j ∇W(x_i − y_j) by the native CUDA kernel, if there is one.
+/// \param first the index of the sample that is point 0; −1 if the samples are distinct from the
+/// points.
+/// \returns whether the sums were computed.
 template <InteractionKernel Kernel>
 bool native_gradients([[maybe_unused]] const Kernel& kernel, [[maybe_unused]] const Tensor& x,
                       [[maybe_unused]] const Tensor& y, [[maybe_unused]] const Tensor& out,
@@ -30,8 +32,8 @@ bool native_gradients([[maybe_unused]] const Kernel& kernel, [[maybe_unused]] co
   if constexpr (std::is_same_v<Kernel, GaussianKernel> || std::is_same_v<Kernel, QuadraticKernel> ||
                 std::is_same_v<Kernel, RingKernel> || std::is_same_v<Kernel, LogarithmicKernel>) {
     if (!x.is_cuda()) return false;
-    const c10::cuda::CUDAGuard guard(
-        x.device());  // kernels start on the current device, whatever the stream's is
+    // CUDA kernels start on the current device, whatever the device of the stream is.
+    const c10::cuda::CUDAGuard guard(x.device());
     const auto sum = [&]<class Scalar>(Scalar) {
       cuda::PairOptions options{.stream =
                                     c10::cuda::getCurrentCUDAStream(x.device().index()).stream()};
@@ -49,8 +51,8 @@ bool native_gradients([[maybe_unused]] const Kernel& kernel, [[maybe_unused]] co
   return false;
 }
 
-/// f(first, count, difference, q) for blocks of the points x: x_i − y_j (count × m × d) and its
-/// squared length (count × m).
+/// Calls f(first, count, difference, q) for blocks of the points x: the differences x_i − y_j
+/// (count × m × d) and their squared lengths (count × m).
 template <class F>
 void each_block_of_pairs(const Tensor& x, const Tensor& y, F&& f) {
   constexpr long most = 1L << 23;  // coordinates of pairs at a time
@@ -62,8 +64,8 @@ void each_block_of_pairs(const Tensor& x, const Tensor& y, F&& f) {
   }
 }
 
-/// Sums over pairs for the batch of an iteration. The points themselves are among the samples:
-/// `own` says from where on.
+/// Sums over pairs for the batch of an iteration. The points themselves are among the samples, from
+/// index `own` on.
 template <InteractionKernel Kernel, class Scalar>
 class PairSum {
  public:

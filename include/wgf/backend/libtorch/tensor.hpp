@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Memory of the LibTorch backend: points as n × d tensors, the one slice that a batch is, and the
-// vocabulary of the algorithm's text. Of LibTorch only what is used is included: the umbrella
-// header costs four times as much to compile.
+// Memory of the LibTorch backend: points as n × d tensors, the single slice of a batch, and
+// operations on points. Only the LibTorch headers that are used are included: the umbrella header
+// takes four times as long to compile.
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/core/ivalue.h>  // first: what other headers of LibTorch 1.13 forget, to clang's displeasure
+// Must come first: it includes what other headers of LibTorch 1.13 omit, which clang rejects.
+#include <ATen/core/ivalue.h>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -58,8 +59,8 @@ struct Slice {
   long begin, size;
 };
 
-/// A tensor that stands for memory: what is assigned to it is written there. Everything else is
-/// at::Tensor's.
+/// A tensor that refers to memory: what is assigned to it is written there. Everything else is
+/// inherited from at::Tensor.
 class View : public Tensor {
  public:
   View() = default;
@@ -72,7 +73,7 @@ class View : public Tensor {
   View& operator=(const View& values) { return *this = static_cast<const Tensor&>(values); }
 };
 
-/// Points in someone's memory, a row a point; window(slice) is the tensor of a slice.
+/// Points in memory owned elsewhere, one row per point; window(slice) is the tensor of a slice.
 class PointsView {
  public:
   PointsView() = default;
@@ -91,7 +92,7 @@ class PointsView {
   Tensor tensor_;
 };
 
-/// Points that own their memory: copies have memory of their own.
+/// Points that own their memory: copies have separate memory.
 class Points : public PointsView {
  public:
   Points() = default;
@@ -103,30 +104,30 @@ class Points : public PointsView {
   Points& operator=(const Points&) = delete;
 };
 
-/// A matrix for set_affine and add_affine, transposed: points are rows. (A vector is a matrix of
-/// one column.)
+/// A matrix for set_affine and add_affine, transposed because points are rows. (A vector is a
+/// matrix with one column.)
 struct Constant {
   Tensor transposed;
 };
 
-// ---- the way to and from the host
+// ---- transfers to and from the host
 
-/// A d × n matrix of the host as an n × d tensor that shares its memory.
+/// A d × n matrix on the host as an n × d tensor that shares its memory.
 inline Tensor shared_with(const Eigen::MatrixXd& a) {
   return at::from_blob(const_cast<double*>(a.data()), {a.cols(), a.rows()}, at::kDouble);
 }
-/// How often this thread has brought numbers to the host: work that does so cannot be recorded.
+/// How often this thread has copied numbers to the host: work that does so cannot be recorded.
 inline thread_local long host_visits = 0;
-/// The inverse of it, as a copy.
+/// The inverse of shared_with, as a copy.
 inline Eigen::MatrixXd on_host(const Tensor& t) {
   ++host_visits;
   const Tensor host = t.detach().to(at::kCPU, at::kDouble).contiguous();
   return Eigen::Map<const Eigen::MatrixXd>(host.data_ptr<double>(), host.size(1), host.size(0));
 }
 
-// ---- vocabulary of the algorithm's text
+// ---- operations on points
 
-/// z = A·y + b. y may lie in z's memory.
+/// z = A·y + b. y may share z's memory.
 inline void set_affine(const Constant& a, const Constant& b, const Tensor& y, const Tensor& z) {
   Tensor to = z;
   if (z.is_alias_of(y)) to.copy_(at::addmm(b.transposed, y, a.transposed));
@@ -137,7 +138,7 @@ inline void add_affine(const Constant& a, const Constant& b, const Tensor& y, co
   Tensor to = z;
   to.addmm_(y, a.transposed).add_(b.transposed);
 }
-/// Σ f(y_i), f from points to numbers in double precision, on the host.
+/// Σ f(y_i), where f maps points to numbers in double precision, on the host.
 template <class F>
 double sum_pointwise(Slice, const Tensor& y, const F& f) {
   const Eigen::MatrixXd x = on_host(y);
@@ -146,8 +147,8 @@ double sum_pointwise(Slice, const Tensor& y, const F& f) {
   for (Eigen::Index i = 0; i < x.cols(); ++i) point = x.col(i), total += f(point);
   return total;
 }
-/// z_i += weight·f(y_i), f from points to points in double precision, such as a gradient written by
-/// a user, on the host.
+/// z_i += weight·f(y_i), where f maps points to points in double precision, such as a gradient
+/// written by a user, on the host.
 template <class F>
 void add_pointwise(Slice, const Tensor& y, const Tensor& z, double weight, const F& f) {
   const Eigen::MatrixXd x = on_host(y);
@@ -175,9 +176,9 @@ class Sum {
   void add(Slice, double v) { on_host_ += v; }
   /// Waits for the device.
   double value() const { return on_host_ + (on_device_.defined() ? on_device_.item<double>() : 0); }
-  /// A tensor with one truth value, which needs a sum of tensors.
+  /// A boolean tensor with one element; requires a sum of tensors.
   Tensor finite() const { return at::isfinite(on_device_); }
-  /// log(sum/n), a tensor of one number.
+  /// log(sum/n), a tensor with one element.
   Tensor log_mean(long n) const {
     return at::log((on_device_ + on_host_) / static_cast<double>(n));
   }

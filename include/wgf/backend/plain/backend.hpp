@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The plain backend: all that a backend has to offer, in Eigen's arrays and on one thread, written
-// to be read. docs/backends.md walks through this folder.
+// The plain backend: the complete backend interface with Eigen arrays on one thread, written for
+// readability. docs/backends.md walks through this folder.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace plain {
 
 // ---- sums over pairs
 
-/// Mean over the samples y_j, but not number `own`, of f(x − y_j).
+/// Mean of f(x − y_j) over the samples y_j, except sample `own`.
 template <class Result, class S>
 Result mean_over_pairs(const Eigen::VectorXd& x, const PointsView<S>& y, long own, Result zero,
                        const auto& f) {
@@ -30,8 +30,8 @@ Result mean_over_pairs(const Eigen::VectorXd& x, const PointsView<S>& y, long ow
   return zero / static_cast<double>(others);
 }
 
-/// The sums of an iteration's batch. The points themselves are among the samples y: x_i is number
-/// own + i.
+/// Sums over pairs for the batch of an iteration. The points themselves are among the samples y:
+/// x_i is sample own + i.
 template <InteractionKernel Kernel, class S>
 struct PairSum {
   Kernel kernel;
@@ -57,7 +57,7 @@ struct PairSum {
   }
 };
 
-// ---- the backend at work
+// ---- the runtime
 
 /// Satisfies wgf::Runtime. Its random numbers are those of wgf::Random, as on every backend.
 template <class S>
@@ -117,7 +117,7 @@ class Runtime {
     const Eigen::MatrixXd centred = a.colwise() - mean;
     return {mean, centred * centred.transpose() / static_cast<double>(a.cols())};
   }
-  /// Least and greatest coordinates.
+  /// Minimum and maximum of each coordinate.
   std::pair<Eigen::VectorXd, Eigen::VectorXd> bounds(const PointsView& x) const {
     const Eigen::MatrixXd a = download(x);
     return {a.rowwise().minCoeff(), a.rowwise().maxCoeff()};
@@ -129,7 +129,7 @@ class Runtime {
       x.all().col(i) = before.col(order[static_cast<std::size_t>(i)]);
   }
 
-  /// f on every slice: here on one, the whole batch.
+  /// Calls f on every slice: here a single one, the whole batch.
   void parallel(long n, auto&& f) const {
     if (n > 0) f(Slice{0, n});
   }
@@ -195,14 +195,14 @@ class Runtime {
 
 }  // namespace plain
 
-/// Backend policy: one thread and plain formulas, in float (the default) or double. It is there to
-/// be read and to be compared with; EigenBackend is many times as fast.
+/// Backend policy: one thread and plain formulas, in float (the default) or double. It is meant to
+/// be read and to serve as a reference for comparisons; EigenBackend is many times faster.
 template <class S = float>
 struct PlainBackend {
   using Scalar = S;
   std::uint64_t seed = 0;
 
-  /// The same in double precision.
+  /// The same backend in double precision.
   PlainBackend<double> precise() const { return {seed}; }
   plain::Runtime<S> start() const { return plain::Runtime<S>(seed); }
 };

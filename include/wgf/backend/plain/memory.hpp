@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Memory of the plain backend: points, the one slice that a batch is, and the vocabulary of the
-// algorithm's text. The other files of this folder: networks, optimiser, backend.
+// Memory of the plain backend: points, the single slice of a batch, and operations on points. The
+// other files of this folder: networks, optimiser, backend.
 #include <cmath>
 #include <cstddef>
 #include <memory>
@@ -18,7 +18,7 @@ template <class S>
 using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic>;
 template <class S>
 using Array = Eigen::Array<S, Eigen::Dynamic, Eigen::Dynamic>;
-/// Numbers, one a point, and coordinates of points (d × n), in memory of someone else.
+/// Numbers, one per point, and coordinates of points (d × n), in memory owned elsewhere.
 template <class S>
 using Values = Eigen::Map<Eigen::Array<S, Eigen::Dynamic, 1>>;
 template <class S>
@@ -29,7 +29,7 @@ struct Slice {
   long begin, size;
 };
 
-/// Points in memory of someone else. x(slice) can be read and written to.
+/// Points in memory owned elsewhere. x(slice) can be read and written to.
 template <class S>
 class PointsView {
  public:
@@ -60,7 +60,7 @@ class Points : public PointsView<S> {
   std::unique_ptr<S[]> memory_;
 };
 
-/// A matrix or a vector of the host, in the backend's numbers.
+/// A matrix or a vector from the host, in the backend's number type.
 template <class S>
 struct Constant {
   Matrix<S> matrix;
@@ -81,7 +81,7 @@ class Sum {
   double total_ = 0;
 };
 
-// ---- vocabulary: what mixes coordinates, or calls a user's function of a point
+// ---- operations on points that combine coordinates, or call a user's function of a point
 
 /// z = A·y + b.
 template <class S, class Y, class Z>
@@ -93,7 +93,7 @@ template <class S, class Y, class Z>
 void add_affine(const Constant<S>& a, const Constant<S>& b, const Y& y, Z&& z) {
   z += ((a.matrix * y.matrix()).colwise() + b.matrix.col(0)).array();
 }
-/// z_i += weight·f(y_i), f from points to points in double precision.
+/// z_i += weight·f(y_i), where f maps points to points in double precision.
 template <class Y, class Z, class F>
 void add_pointwise(Slice, const Y& y, Z&& z, double weight, const F& f) {
   using S = typename std::decay_t<Z>::Scalar;
@@ -105,7 +105,7 @@ void add_pointwise(Slice, const Y& y, Z&& z, double weight, const F& f) {
     z.col(i) += (weight * value).array().template cast<S>();
   }
 }
-/// Σ f(y_i), f from points to numbers in double precision.
+/// Σ f(y_i), where f maps points to numbers in double precision.
 template <class Y, class F>
 double sum_pointwise(Slice, const Y& y, const F& f) {
   double total = 0;

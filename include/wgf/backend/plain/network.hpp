@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// The plain backend's networks: formulas and hand-written pullbacks, a column a point.
+// The plain backend's networks: formulas and hand-written vector-Jacobian products (VJPs), with one
+// column per point.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -17,14 +18,14 @@
 
 namespace wgf::plain {
 
-/// A network's parameters in the specification's order, and their gradient.
+/// A network's parameters in the order of the specification, and their gradient.
 template <class S>
 struct Parameters {
   Eigen::Array<S, Eigen::Dynamic, 1> value, gradient;
-  long times_set = 0;  ///< how often they were set: an average of earlier iterates is then void
+  long times_set = 0;  ///< how often they were set; this invalidates an average of earlier iterates
 };
 
-/// What every network does with its parameters.
+/// Parameter handling that all networks share.
 template <class S>
 class ParametricNetwork {
  public:
@@ -52,15 +53,15 @@ class ParametricNetwork {
     start_ = Eigen::Map<const Eigen::ArrayXd>(start.data(), n).template cast<S>();
     block_.value = start_, block_.gradient.setZero(n);
   }
-  /// The rows × cols parameters, or derivatives, from number `at` on. A layer's list W[in][out],
-  /// row by row, read column by column is the out × in matrix that acts on a column of points.
+  /// The rows × cols parameters, or derivatives, from index `at` on. W[in][out] is stored row by
+  /// row; read column by column, it is the out × in matrix that acts on a column of points.
   auto matrix(std::size_t at, int rows, int cols) const {
     return Eigen::Map<const Matrix<S>>(block_.value.data() + at, rows, cols);
   }
   auto derivative(std::size_t at, int rows, int cols) {
     return Eigen::Map<Matrix<S>>(block_.gradient.data() + at, rows, cols);
   }
-  /// Results are kept here, so that expressions of them may outlive the call.
+  /// Results are stored here, so that expressions that refer to them may outlive the call.
   Columns<S> columns() { return {result_.data(), result_.rows(), result_.cols()}; }
   Values<S> values() { return {result_.data(), result_.size()}; }
   Array<S> result_;
@@ -70,7 +71,7 @@ class ParametricNetwork {
   Parameters<S> block_;
 };
 
-/// The activations σ(z) and their derivatives; `slope` is the learnt one.
+/// The activations σ(z) and their derivatives; `slope` is the learned slope.
 template <class Activation, class S>
 Array<S> activation(const Array<S>& z, S slope) {
   if constexpr (std::is_same_v<Activation, PRelu>) return (z < 0).select(slope * z, z);
@@ -88,7 +89,7 @@ Array<S> activation_derivative(const Array<S>& z, S slope) {
   else return ones;
 }
 
-/// Mlp and ResidualMlp: z_l = W_l y_{l−1} + b_l, y_l = σ(z_l) times the mask of dropout.
+/// Mlp and ResidualMlp: z_l = W_l y_{l−1} + b_l, y_l = σ(z_l) times the dropout mask.
 template <class Spec, class S>
 class LayeredNetwork : public ParametricNetwork<S> {
   using Base = ParametricNetwork<S>;
@@ -123,7 +124,7 @@ class LayeredNetwork : public ParametricNetwork<S> {
   }
   void accumulate_vjp(Slice, const auto& /*x*/, const auto& dy) { pull(dy, true); }
   Columns<S> input_vjp(Slice, const auto& /*x*/, const auto& dy) {
-    // Before the pullback: dy may lie where the result will.
+    // Copied before the VJP: dy may share the memory of the result.
     const Array<S> of_identity = scalar ? Array<S>() : Array<S>(upstream(dy));
     this->result_ = S(spec_.input_scale) * pull(dy, false).array();
     if constexpr (!scalar) this->result_ += of_identity;  // T(x) = x + …
@@ -133,13 +134,13 @@ class LayeredNetwork : public ParametricNetwork<S> {
  private:
   struct Layer {
     int in, out;
-    std::size_t weight, bias, slope;  // places in the list of parameters
+    std::size_t weight, bias, slope;  // offsets into the list of parameters
   };
   auto weight(int l) const { return this->matrix(layer_[l].weight, layer_[l].out, layer_[l].in); }
   S slope(int l) const {
     return Activation::slopes > 0 ? this->matrix(layer_[l].slope, 1, 1)(0, 0) : S(0);
   }
-  /// The rows of hidden layer l of the masks, if there are any.
+  /// Whether there are dropout masks, and their rows for hidden layer l.
   bool drops() const { return mask_.size() > 0; }
   auto mask(int l) const { return mask_.middleRows(l * W, W); }
 
@@ -168,16 +169,17 @@ class LayeredNetwork : public ParametricNetwork<S> {
     if constexpr (scalar) return Matrix<S>(dy.matrix().transpose());
     else return Matrix<S>(dy.matrix());
   }
-  /// From the derivatives by the output back to those by the scaled input. \param accumulate
-  /// whether those by the parameters are added to the gradient.
+  /// From the derivatives with respect to the output back to those with respect to the scaled
+  /// input.
+  /// \param accumulate whether those with respect to the parameters are added to the gradient.
   Matrix<S> pull(const auto& dy, bool accumulate) {
-    Matrix<S> d = upstream(dy);  // by z_l
+    Matrix<S> d = upstream(dy);  // with respect to z_l
     for (int l = last; l >= 0; --l) {
       if (accumulate) {
         this->derivative(layer_[l].weight, layer_[l].out, layer_[l].in) += d * y_[l].transpose();
         this->derivative(layer_[l].bias, layer_[l].out, 1) += d.rowwise().sum();
       }
-      d = weight(l).transpose() * d;  // by y_{l−1}
+      d = weight(l).transpose() * d;  // with respect to y_{l−1}
       if (l == 0) break;
       Array<S> by_y = d.array();
       if (drops()) by_y *= mask(l - 1);
@@ -237,7 +239,7 @@ class AffineNetwork : public ParametricNetwork<S> {
   int dim_;
 };
 
-/// u(x) = ½ xᵀ S x + bᵀ x + c, S the symmetric part of the parameter.
+/// u(x) = ½ xᵀ S x + bᵀ x + c, with S the symmetric part of the parameter matrix.
 template <class S>
 class QuadraticNetwork : public ParametricNetwork<S> {
  public:
@@ -293,7 +295,7 @@ class SumNetwork : public NetworkPair<First, Second, S> {
     return u;
   }
   void accumulate_vjp(Slice s, const auto& x, const auto& dy) {
-    const Array<S> upstream = dy;  // which may be an expression of what the pullbacks overwrite
+    const Array<S> upstream = dy;  // dy may be an expression of memory that the VJPs overwrite
     first_.accumulate_vjp(s, x, upstream.col(0)), second_.accumulate_vjp(s, x, upstream.col(0));
   }
   Columns<S> input_vjp(Slice s, const auto& x, const auto& dy) {
@@ -304,7 +306,7 @@ class SumNetwork : public NetworkPair<First, Second, S> {
   }
 };
 
-/// The network of a specification. For a specification of one's own: a specialisation.
+/// The network of a specification. For a custom specification, specialise this template.
 template <class Spec, class S>
 struct NetworkFor {
   static_assert(wgf::detail::no_network<Spec>,

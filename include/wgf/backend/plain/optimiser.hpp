@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// What trains the plain backend's networks.
+// The optimiser of the plain backend's networks.
 #include <array>
 #include <cstddef>
 #include <span>
@@ -13,7 +13,7 @@
 
 namespace wgf::plain {
 
-/// Lets one network descend by an update rule. It holds the rule's moments and the average of the
+/// Applies an update rule to one network. It stores the moments of the rule and the average of the
 /// network's iterates.
 template <UpdateRule Rule, class S>
 class Optimiser {
@@ -99,7 +99,7 @@ class Optimiser {
   }
 
  private:
-  /// What belongs to a block of parameters.
+  /// The state that belongs to a block of parameters.
   struct Memory {
     explicit Memory(Eigen::Index n) : average(List::Zero(n)) {
       for (List& m : moments) m.setZero(n);
@@ -107,13 +107,14 @@ class Optimiser {
     std::array<List, Rule::moments> moments;
     List average;
     long steps = 0, averaged = 0;
-    long times_set = 0;  // of the block, when its iterates were averaged last
+    long times_set = 0;  // of the block, when an iterate was last added to the average
   };
   void each(auto& network, auto f) {
     const auto blocks = network.blocks();
     for (std::size_t i = 0; i < blocks.size(); ++i) f(*blocks[i], memory_[i]);
   }
-  /// Iterates in the average, which begins anew where parameters were set in the meantime.
+  /// The number of iterates in the average, which restarts if the parameters have been set in the
+  /// meantime.
   static long averaged(const Block& block, const Memory& memory) {
     return memory.times_set == block.times_set ? memory.averaged : 0;
   }
