@@ -2,18 +2,15 @@
 #pragma once
 // The report of a run as one JSON file: settings, seed, times and metrics.
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <ostream>
-#include <stdexcept>
+#include <memory>
 #include <string>
-#include <utility>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-#include <wgf/io/write_atomically.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "options.hpp"
 
@@ -24,40 +21,29 @@ namespace examples {
 /// are in snake_case.
 class Report {
  public:
-  Report(std::string program, const CommonOptions& options) {
-    content_ = {{"program", std::move(program)}, {"seed", options.seed}};
-    for (const char* part : {"settings", "seconds", "metrics"})
-      content_[part] = nlohmann::ordered_json::object();
-    content_["notes"] = nlohmann::ordered_json::array();
-    setting("threads", options.threads);
-    setting("steps", options.steps);
-#ifdef WGF_EXAMPLES_ON_TORCH
-    setting("device", options.device);
-#endif
-  }
+  using Setting =
+      std::variant<bool, long, std::uint64_t, double, std::string, std::vector<std::string>>;
 
-  /// A setting: any type that nlohmann::json converts.
-  template <class T>
-  void setting(const std::string& name, const T& value) {
-    content_["settings"][snake_case(name)] = value;
-  }
+  Report(const std::string& program, const CommonOptions& options);
+  ~Report();
+  Report(const Report&) = delete;
+  Report& operator=(const Report&) = delete;
+
+  void setting(const std::string& name, const Setting& value);
   /// A numerical result. A non-finite value is written as null, with a note.
-  void metric(const std::string& name, double value) {
-    if (!std::isfinite(value)) note(fmt::format("{} is not finite", name));
-    content_["metrics"][snake_case(name)] = value;
-  }
-  /// A result of any other type.
-  void metric(const std::string& name, nlohmann::ordered_json value) {
-    content_["metrics"][snake_case(name)] = std::move(value);
-  }
+  void metric(const std::string& name, double value);
   /// A result with one number per step, target or mode.
   template <class Values>
   void list(const std::string& name, const Values& values) {
-    metric(name, nlohmann::ordered_json(std::vector(values.begin(), values.end())));
+    using Number = std::remove_cvref_t<decltype(*values.begin())>;
+    using Stored = std::conditional_t<std::is_integral_v<Number>, long, double>;
+    put_list(name, std::vector<Stored>(values.begin(), values.end()));
   }
-  void seconds(const std::string& name, double value) {
-    content_["seconds"][snake_case(name)] = std::round(value * 1e4) / 1e4;
-  }
+  /// A result of any other type.
+  void details(const std::string& name, const nlohmann::ordered_json& value);
+  void seconds(const std::string& name, double value);
+  /// A duration that was recorded before.
+  double seconds(const std::string& name) const;
   /// Runs `work` and records its duration. \return the result of `work`
   template <class Work>
   auto timed(const std::string& name, Work&& work) {
@@ -74,27 +60,18 @@ class Report {
     return work();
   }
   /// A remark, such as a picture that could not be drawn.
-  void note(std::string text) { content_["notes"].push_back(std::move(text)); }
+  void note(const std::string& text);
 
-  const nlohmann::ordered_json& content() const { return content_; }
+  const nlohmann::ordered_json& content() const { return *content_; }
 
   /// Writes the report atomically. \throws wgf::FileError naming the file
-  void write(const std::filesystem::path& file) const {
-    wgf::detail::write_atomically("report", file,
-                                  [&](std::ostream& out) { out << content_.dump(2) << '\n'; });
-  }
+  void write(const std::filesystem::path& file) const;
 
  private:
-  static const std::string& snake_case(const std::string& name) {
-    const bool good = !name.empty() && name.front() >= 'a' && name.front() <= 'z' &&
-                      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
-    if (!good)
-      throw std::invalid_argument(
-          fmt::format("Report: the name \"{}\" is not in snake_case", name));
-    return name;
-  }
+  void put_list(const std::string& name,
+                const std::variant<std::vector<double>, std::vector<long>>& numbers);
 
-  nlohmann::ordered_json content_;
+  std::unique_ptr<nlohmann::ordered_json> content_;
 };
 
 }  // namespace examples

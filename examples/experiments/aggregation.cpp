@@ -181,29 +181,25 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Wasserstein gradient flow of an interaction energy with attraction and repulsion.",
-               "aggregation");
+  examples::CommandLine line(
+      "Wasserstein gradient flow of an interaction energy with attraction and repulsion.",
+      "aggregation");
   Options options;
   options.out = "out/aggregation";
   const examples::Presets cases{{"ring", Ring::training()},
                                 {"semicircle", SemicircleLaw::training()}};
-  examples::add_presets(app, options, cases, options.law, options.training, "--case",
+  examples::add_presets(line, options, cases, options.law, options.training, "--case",
                         "interaction kernel; selects a preset")
-      ->each([&](const std::string& name) { options.samples = name == "ring" ? 20'000 : 100'000; });
-  examples::add_common_options(app, options);
-  app.add_option("--scheme", options.scheme,
-                 "backward (JKO steps) or forward (explicit steps without training)")
-      ->check(CLI::IsMember({"backward", "forward"}))
-      ->capture_default_str();
-  app.add_option("--softening", options.softening,
-                 "softening of the logarithmic kernel at the origin")
-      ->check(examples::positive())
-      ->capture_default_str();
-  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
-      ->check(examples::at_least(2))
-      ->capture_default_str();
-  examples::add_training_options(app, options.training);
-  return examples::run_main(app, options, argc, argv, [&] {
+      .each([&](const std::string& name) { options.samples = name == "ring" ? 20'000 : 100'000; });
+  examples::add_common_options(line, options);
+  line.add("--scheme", &options.scheme,
+           "backward (JKO steps) or forward (explicit steps without training)")
+      .one_of({"backward", "forward"});
+  line.add("--softening", &options.softening, "softening of the logarithmic kernel at the origin")
+      .positive();
+  line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
+  examples::add_training_options(line, options.training);
+  return examples::run_main(line, options, argc, argv, [&] {
     if (options.law == "semicircle") run<SemicircleLaw>(options);
     else run<Ring>(options);
   });

@@ -260,7 +260,7 @@ void run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  examples::CommandLine line(
       "Solves an aggregation-diffusion equation in the plane as a Wasserstein gradient flow and "
       "compares it with finite volumes.",
       "aggregation_diffusion");
@@ -268,26 +268,21 @@ int main(int argc, char** argv) {
   options.out = "out/aggregation_diffusion";
   const examples::Presets schemes{{"backward", backward_training()},
                                   {"forward_backward", forward_backward_training()}};
-  examples::add_presets(app, options, schemes, options.scheme, options.training, "--scheme",
+  examples::add_presets(line, options, schemes, options.scheme, options.training, "--scheme",
                         "backward, or forward_backward (interaction explicit); selects a preset");
-  examples::add_common_options(app, options);
-  app.add_option(
-         "--map", options.map,
-         "transport map: residual (a residual network) or icnn (the gradient of a convex network)")
-      ->check(CLI::IsMember({"residual", "icnn"}))
-      ->default_str("icnn; residual with --scheme forward_backward");
-  app.add_option("--mass", options.mass, "mass c: interaction scales with c, diffusion with c^2")
-      ->check(examples::positive())
-      ->capture_default_str();
-  app.add_option("--cells", options.cells, "finite-volume cells per side")
-      ->check(examples::at_least(20))
-      ->capture_default_str();
-  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
-      ->check(examples::at_least(2))
-      ->capture_default_str();
-  examples::add_training_options(app, options.training);
-  examples::add_dropout(app, options.training);
-  return examples::run_main(app, options, argc, argv, [&] {
+  examples::add_common_options(line, options);
+  line.add(
+          "--map", &options.map,
+          "transport map: residual (a residual network) or icnn (the gradient of a convex network)")
+      .one_of({"residual", "icnn"})
+      .shown_default("icnn; residual with --scheme forward_backward");
+  line.add("--mass", &options.mass, "mass c: interaction scales with c, diffusion with c^2")
+      .positive();
+  line.add("--cells", &options.cells, "finite-volume cells per side").at_least(20);
+  line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
+  examples::add_training_options(line, options.training);
+  examples::add_dropout(line, options.training);
+  return examples::run_main(line, options, argc, argv, [&] {
     if (options.scheme == "forward_backward") run<wgf::ForwardBackward>(options);
     else run<wgf::Backward>(options);
   });

@@ -210,7 +210,7 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  examples::CommandLine line(
       "Samples a mixture of nine Gaussians by the Wasserstein gradient flow of the KL divergence "
       "and "
       "compares it with Langevin dynamics.",
@@ -220,30 +220,22 @@ int main(int argc, char** argv) {
   const examples::Presets presets{{"ours", Ours::training()},
                                   {"paper-8", Paper::training(50)},
                                   {"paper-13", Paper::training(20)}};
-  examples::add_presets(app, options, presets, options.preset, options.training)
-      ->each([&](const std::string& name) { options.dim = name == "paper-13" ? 13 : 8; });
-  examples::add_map(app, options.map)->each([&](const std::string& name) {
+  examples::add_presets(line, options, presets, options.preset, options.training)
+      .each([&](const std::string& name) { options.dim = name == "paper-13" ? 13 : 8; });
+  examples::add_map(line, options.map).each([&](const std::string& name) {
     if (name == "icnn" && options.preset == "ours")
       options.training.run.training.map_rate = OursIcnn::map_rate;
   });
-  examples::add_common_options(app, options);
-  app.add_option("--dim", options.dim, "dimension")
-      ->check(examples::at_least(2))
-      ->capture_default_str();
-  app.add_option("--target-seed", options.target_seed, "seed of the component means")
-      ->check(examples::at_least(0))
-      ->capture_default_str();
-  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
-      ->check(examples::at_least(2))
-      ->capture_default_str();
-  app.add_option("--dt", options.dt, "time step of Langevin dynamics")
-      ->check(examples::positive())
-      ->capture_default_str();
-  examples::add_training_options(app, options.training);
-  examples::add_dropout(app, options.training);
-  return examples::run_main(app, options, argc, argv, [&] {
+  examples::add_common_options(line, options);
+  line.add("--dim", &options.dim, "dimension").at_least(2);
+  line.add("--target-seed", &options.target_seed, "seed of the component means").at_least(0);
+  line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
+  line.add("--dt", &options.dt, "time step of Langevin dynamics").positive();
+  examples::add_training_options(line, options.training);
+  examples::add_dropout(line, options.training);
+  return examples::run_main(line, options, argc, argv, [&] {
     if (options.map == "icnn" && options.preset != "ours")
-      throw CLI::ValidationError("--map", "icnn goes with --preset ours");
+      throw examples::UsageError("--map: icnn goes with --preset ours");
     if (options.map == "icnn") run<OursIcnn>(options);
     else if (options.preset == "paper-8") run<Paper8>(options);
     else if (options.preset == "paper-13") run<Paper13>(options);

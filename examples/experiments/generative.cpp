@@ -180,7 +180,7 @@ void run(const Options& options, const std::string& along, const Divergence& div
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  examples::CommandLine line(
       "Wasserstein gradient flow of an f-divergence from a Gaussian to a target given by samples.",
       "generative");
   Options options;
@@ -190,28 +190,23 @@ int main(int argc, char** argv) {
                                       {"reverse_kl", training(0.1)},
                                       {"hellinger", training(0.4)},
                                       {"chi2", training(0.1)}};
-  examples::add_presets(app, options, divergences, options.divergence, options.training,
+  examples::add_presets(line, options, divergences, options.divergence, options.training,
                         "--divergence",
                         "functional; selects a preset, other options override its values");
-  auto* target = app.add_option("--target", options.target,
-                                "target: two_moons, or ring (eight Gaussians on a circle)")
-                     ->check(CLI::IsMember({"two_moons", "ring"}))
-                     ->capture_default_str();
-  app.add_option("--data", options.data, "samples of a custom target: a NumPy file of shape (n, d)")
-      ->excludes(target);
-  app.add_option("--target-samples", options.target_samples,
-                 "number of training samples of --target")
-      ->check(examples::at_least(10))
-      ->capture_default_str();
-  examples::add_common_options(app, options);
-  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
-      ->check(examples::at_least(2))
-      ->capture_default_str();
-  examples::add_training_options(app, options.training);
-  app.get_option("--step-size")
-      ->description("step size a of the scheme, relative to the mean variance of the data");
-  examples::add_dropout(app, options.training);
-  return examples::run_main(app, options, argc, argv, [&] {
+  const auto target = line.add("--target", &options.target,
+                               "target: two_moons, or ring (eight Gaussians on a circle)")
+                          .one_of({"two_moons", "ring"});
+  line.add("--data", &options.data, "samples of a custom target: a NumPy file of shape (n, d)")
+      .excludes(target);
+  line.add("--target-samples", &options.target_samples, "number of training samples of --target")
+      .at_least(10);
+  examples::add_common_options(line, options);
+  line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
+  examples::add_training_options(line, options.training);
+  line.get("--step-size")
+      .description("step size a of the scheme, relative to the mean variance of the data");
+  examples::add_dropout(line, options.training);
+  return examples::run_main(line, options, argc, argv, [&] {
     if (options.divergence == "kl") run(options, "the KL divergence", wgf::KullbackLeibler{});
     else if (options.divergence == "reverse_kl")
       run(options, "the reverse KL divergence", wgf::ReverseKullbackLeibler{});

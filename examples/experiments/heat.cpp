@@ -206,7 +206,7 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  examples::CommandLine line(
       "Solves the heat equation from a random Gaussian and compares with the exact solution and "
       "the "
       "exact JKO iterates.",
@@ -215,17 +215,13 @@ int main(int argc, char** argv) {
   options.out = "out/heat";
   const examples::Presets presets{{"affine", Affine::training()}, {"icnn", Icnn::training()}};
   examples::add_presets(
-      app, options, presets, options.map, options.training, "--map",
+      line, options, presets, options.map, options.training, "--map",
       "transport map: affine, or icnn (the gradient of a convex network); selects a preset");
-  examples::add_common_options(app, options);
-  app.add_option("--dim", options.dim, "dimension")
-      ->check(examples::at_least(1))
-      ->capture_default_str();
-  app.add_option("--samples", options.samples, "number of samples to write")
-      ->check(examples::at_least(1))
-      ->capture_default_str();
-  examples::add_training_options(app, options.training);
-  return examples::run_main(app, options, argc, argv, [&] {
+  examples::add_common_options(line, options);
+  line.add("--dim", &options.dim, "dimension").at_least(1);
+  line.add("--samples", &options.samples, "number of samples to write").at_least(1);
+  examples::add_training_options(line, options.training);
+  return examples::run_main(line, options, argc, argv, [&] {
     if (options.map == "icnn") run<Icnn>(options);
     else run<Affine>(options);
   });

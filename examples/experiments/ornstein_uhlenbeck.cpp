@@ -222,7 +222,7 @@ void run(const Options& options) {
       const auto flow = examples::train(solver, wgf::Gaussian::isotropic(dim, 1), training.run,
                                         options, report, which)
                             .flow;
-      seconds.back() += report.content()["seconds"]["training"].template get<double>();
+      seconds.back() += report.seconds("training");
       for (int k = 1; k <= steps; ++k) {
         const auto p = flow.gaussian(k), iterate = exact_iterate(process, scheme, k),
                    pde = process.at(k * scheme.step_size);
@@ -273,7 +273,7 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  examples::CommandLine line(
       "Solves the Fokker-Planck equation of an Ornstein-Uhlenbeck process from N(0, I) and "
       "compares "
       "with the exact solution and the exact JKO iterates.",
@@ -283,28 +283,22 @@ int main(int argc, char** argv) {
   const examples::Presets presets{{"ours", Ours::training(true)},
                                   {"independent", Ours::training(false)},
                                   {"paper", Paper::training()}};
-  examples::add_presets(app, options, presets, options.preset, options.training);
-  examples::add_common_options(app, options);
-  app.add_option("--scheme", options.scheme,
-                 "time discretisation: backward (JKO, first order) or midpoint (second order)")
-      ->check(CLI::IsMember({"backward", "midpoint"}))
-      ->capture_default_str();
-  auto* dim = app.add_option("--dim", options.dim, "dimension")
-                  ->check(examples::at_least(1))
-                  ->capture_default_str();
-  app.add_flag(
-         "--figure", [&](std::int64_t) { options.figure = true, options.repeats = 15; },
-         "figure 3: dimensions 2, 6, 12, 16 and 32, with 15 targets each (or --repeats)")
-      ->excludes(dim);
-  app.add_option("--repeats", options.repeats,
-                 "number of random targets, with consecutive seeds from --seed")
-      ->check(examples::at_least(1))
-      ->capture_default_str();
-  app.add_option("--samples", options.samples, "number of samples to write")
-      ->check(examples::at_least(1))
-      ->capture_default_str();
-  examples::add_training_options(app, options.training);
-  return examples::run_main(app, options, argc, argv, [&] {
+  examples::add_presets(line, options, presets, options.preset, options.training);
+  examples::add_common_options(line, options);
+  line.add("--scheme", &options.scheme,
+           "time discretisation: backward (JKO, first order) or midpoint (second order)")
+      .one_of({"backward", "midpoint"});
+  const auto dim = line.add("--dim", &options.dim, "dimension").at_least(1);
+  line.add_flag(
+          "--figure", [&] { options.figure = true, options.repeats = 15; },
+          "figure 3: dimensions 2, 6, 12, 16 and 32, with 15 targets each (or --repeats)")
+      .excludes(dim);
+  line.add("--repeats", &options.repeats,
+           "number of random targets, with consecutive seeds from --seed")
+      .at_least(1);
+  line.add("--samples", &options.samples, "number of samples to write").at_least(1);
+  examples::add_training_options(line, options.training);
+  return examples::run_main(line, options, argc, argv, [&] {
     const auto with = [&](auto preset) {
       if (options.scheme == "midpoint") run<decltype(preset), wgf::Midpoint>(options);
       else run<decltype(preset), wgf::Backward>(options);

@@ -369,41 +369,31 @@ void run(const Options& options, const Map& map) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  examples::CommandLine line(
       "Solves the porous medium equation from a Barenblatt profile and compares with the exact "
       "solution and the exact JKO iterates.",
       "porous_medium");
   Options options;
   options.out = "out/porous_medium";
   const examples::Presets presets{{"ours", Ours::training()}, {"paper", Paper::training()}};
-  examples::add_presets(app, options, presets, options.preset, options.training);
-  app.add_option_function<int>(
-         "--dim",
-         [&](int dim) {
-           options.dim = dim;
-           if (dim > 1)
-             options.training.step_size = 0.0005, options.start_time = 0.001, options.margin = 1.15;
-         },
-         "dimension n; above 1 the step size and t0 are halved and the margin is 1.15")
-      ->check(examples::at_least(1))
-      ->default_str("1");
-  examples::add_map(app, options.map);
-  examples::add_common_options(app, options);
-  app.add_option("--m", options.exponent, "exponent m of the equation, above 1")
-      ->check(examples::between(1, 10, true))
-      ->capture_default_str();
-  app.add_option("--t0", options.start_time, "P_0 is the Barenblatt profile at time t0")
-      ->check(examples::positive())
-      ->capture_default_str();
-  app.add_option("--margin", options.margin, "width of the reference box relative to that of P_k")
-      ->check(examples::at_least(1))
-      ->capture_default_str();
-  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
-      ->check(examples::at_least(2))
-      ->capture_default_str();
-  examples::add_training_options(app, options.training);
-  examples::add_dropout(app, options.training);
-  return examples::run_main(app, options, argc, argv, [&] {
+  examples::add_presets(line, options, presets, options.preset, options.training);
+  line.add("--dim", &options.dim,
+           "dimension n; above 1 the step size and t0 are halved and the margin is 1.15")
+      .at_least(1)
+      .each([&](const std::string& dim) {
+        if (dim != "1")
+          options.training.step_size = 0.0005, options.start_time = 0.001, options.margin = 1.15;
+      });
+  examples::add_map(line, options.map);
+  examples::add_common_options(line, options);
+  line.add("--m", &options.exponent, "exponent m of the equation, above 1").between(1, 10, true);
+  line.add("--t0", &options.start_time, "P_0 is the Barenblatt profile at time t0").positive();
+  line.add("--margin", &options.margin, "width of the reference box relative to that of P_k")
+      .at_least(1);
+  line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
+  examples::add_training_options(line, options.training);
+  examples::add_dropout(line, options.training);
+  return examples::run_main(line, options, argc, argv, [&] {
     const auto with = [&](auto preset) {
       using Preset = decltype(preset);
       if (options.map == "icnn") run<Preset>(options, Preset::icnn());

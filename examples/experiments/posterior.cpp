@@ -183,7 +183,7 @@ void run(const Options& options) {
   }
   summary.diagnose(trained, target, options);
   summary.training_seconds();
-  report.metric("parameters", std::move(parameters));
+  report.details("parameters", parameters);
 
   wgf::write_npy(out.path("samples.npy"), x);
   wgf::save(flow, out.path("flow.wgf"));
@@ -210,7 +210,7 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  examples::CommandLine line(
       "Samples the posterior of a Bayesian model by the Wasserstein gradient flow of KL, and "
       "compares it with reference draws.",
       "posterior");
@@ -218,32 +218,27 @@ int main(int argc, char** argv) {
   options.out = "out/posterior";
   const examples::Presets models{{"test_scores", TestScores::training()},
                                  {"eight_schools", EightSchools::training()}};
-  examples::add_presets(app, options, models, options.model, options.training, "--model",
+  examples::add_presets(line, options, models, options.model, options.training, "--model",
                         "model; selects a preset")
-      ->each([&](const std::string& model) {
+      .each([&](const std::string& model) {
         const bool schools = model == "eight_schools";
         options.spread = schools ? EightSchools::spread : TestScores::spread;
         options.inflation = schools ? EightSchools::inflation : TestScores::inflation;
       });
-  examples::add_common_options(app, options);
-  app.add_option(
-      "--data", options.data,
+  examples::add_common_options(line, options);
+  line.add(
+      "--data", &options.data,
       "data in the format of data.json; reference draws are read from the same folder if present");
-  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
-      ->check(examples::at_least(2))
-      ->capture_default_str();
-  app.add_option("--spread", options.spread,
-                 "standard deviation of P_0 in standardised coordinates")
-      ->check(examples::positive())
-      ->capture_default_str();
-  examples::add_training_options(app, options.training);
-  examples::add_dropout(app, options.training);
-  app.add_option("--inflation", options.inflation,
-                 "standard deviation of the Gaussian reference relative to that of P_k")
-      ->check(examples::positive())
-      ->capture_default_str()
-      ->group("Training");
-  return examples::run_main(app, options, argc, argv, [&] {
+  line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
+  line.add("--spread", &options.spread, "standard deviation of P_0 in standardised coordinates")
+      .positive();
+  examples::add_training_options(line, options.training);
+  examples::add_dropout(line, options.training);
+  line.add("--inflation", &options.inflation,
+           "standard deviation of the Gaussian reference relative to that of P_k")
+      .positive()
+      .group("Training");
+  return examples::run_main(line, options, argc, argv, [&] {
     if (options.model == "eight_schools") run<EightSchools>(options);
     else run<TestScores>(options);
   });

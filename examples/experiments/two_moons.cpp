@@ -155,25 +155,23 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  examples::CommandLine line(
       "Samples two moons, a mixture of 16 Gaussians in the plane, by the Wasserstein gradient flow "
       "of the KL divergence.",
       "two_moons");
   Options options;
   options.out = "out/two_moons";
   const examples::Presets presets{{"ours", Ours::training()}, {"paper", Paper::training()}};
-  examples::add_presets(app, options, presets, options.preset, options.training);
-  examples::add_map(app, options.map)->each([&](const std::string& name) {
+  examples::add_presets(line, options, presets, options.preset, options.training);
+  examples::add_map(line, options.map).each([&](const std::string& name) {
     if (name == "icnn" && options.preset == "ours")
       options.training.run.training.map_rate = OursIcnn::map_rate;
   });
-  examples::add_common_options(app, options);
-  app.add_option("--samples", options.samples, "number of samples to evaluate and write")
-      ->check(examples::at_least(2))
-      ->capture_default_str();
-  examples::add_training_options(app, options.training);
-  examples::add_dropout(app, options.training);
-  return examples::run_main(app, options, argc, argv, [&] {
+  examples::add_common_options(line, options);
+  line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
+  examples::add_training_options(line, options.training);
+  examples::add_dropout(line, options.training);
+  return examples::run_main(line, options, argc, argv, [&] {
     const bool paper = options.preset == "paper";
     if (options.map == "icnn") paper ? run<PaperIcnn>(options) : run<OursIcnn>(options);
     else paper ? run<Paper>(options) : run<Ours>(options);
