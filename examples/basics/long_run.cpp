@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <wgf/diagnostics/diagnose.hpp>
 #include <wgf/wgf.hpp>
 
 int main() {

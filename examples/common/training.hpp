@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <wgf/diagnostics/diagnose.hpp>
 #include <wgf/wgf.hpp>
 
 #include "options.hpp"

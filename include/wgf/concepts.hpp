@@ -14,9 +14,8 @@
 
 #include <Eigen/Core>
 
-#include <boost/hana.hpp>
-
 #include "array.hpp"
+#include "hana.hpp"
 #include "network/network.hpp"
 #include "particles.hpp"
 #include "training/update_rule.hpp"

@@ -4,8 +4,8 @@
 // matrices. Every combination of types in a product expression takes up to half a second to
 // compile, in every file that includes the header; here each is compiled only once per file.
 #include <algorithm>
+#include <cmath>
 
-#include <Eigen/Cholesky>
 #include <Eigen/Core>
 
 namespace wgf::detail {
@@ -15,6 +15,15 @@ inline Eigen::MatrixXd product(const Eigen::MatrixXd& a, const Eigen::MatrixXd& 
   Eigen::MatrixXd c(a.rows(), b.cols());
   c.noalias() = a * b;
   return c;
+}
+/// A·x.
+inline Eigen::VectorXd times(const Eigen::MatrixXd& a, const Eigen::VectorXd& x) {
+  Eigen::VectorXd y = Eigen::VectorXd::Zero(a.rows());
+  for (Eigen::Index j = 0; j < a.cols(); ++j) {
+    const double* const column = a.data() + j * a.rows();
+    for (Eigen::Index i = 0; i < a.rows(); ++i) y[i] += column[i] * x[j];
+  }
+  return y;
 }
 /// A·S·Aᵀ.
 inline Eigen::MatrixXd congruence(const Eigen::MatrixXd& a, const Eigen::MatrixXd& s) {
@@ -46,12 +55,41 @@ Eigen::MatrixXd jacobian_by_differences(F&& gradient, const Eigen::VectorXd& x) 
 }
 /// L⁻¹B for a lower triangular L.
 inline Eigen::MatrixXd solve_lower(const Eigen::MatrixXd& l, Eigen::MatrixXd b) {
-  l.triangularView<Eigen::Lower>().solveInPlace(b);
+  const Eigen::Index d = l.rows();
+  for (Eigen::Index j = 0; j < b.cols(); ++j) {
+    double* const x = b.data() + j * d;
+    for (Eigen::Index k = 0; k < d; ++k) {
+      const double* const column = l.data() + k * d;
+      const double value = x[k] /= column[k];
+      for (Eigen::Index i = k + 1; i < d; ++i) x[i] -= value * column[i];
+    }
+  }
   return b;
 }
 /// L⁻¹ for a lower triangular L.
 inline Eigen::MatrixXd inverse_of_lower(const Eigen::MatrixXd& l) {
   return solve_lower(l, Eigen::MatrixXd::Identity(l.rows(), l.cols()));
 }
+/// The lower triangular L with A = LLᵀ, zero above the diagonal; no rows if the symmetric matrix A
+/// is not positive definite. Only A's lower triangle is read.
+inline Eigen::MatrixXd cholesky(const Eigen::MatrixXd& a) {
+  const Eigen::Index d = a.rows();
+  Eigen::MatrixXd l = a;
+  for (Eigen::Index k = 0; k < d; ++k) {
+    double* const column = l.data() + k * d;
+    for (Eigen::Index j = 0; j < k; ++j) {
+      const double* const before = l.data() + j * d;
+      const double factor = before[k];
+      for (Eigen::Index i = k; i < d; ++i) column[i] -= factor * before[i];
+    }
+    if (!(column[k] > 0)) return {};
+    const double pivot = std::sqrt(column[k]);
+    for (Eigen::Index i = k; i < d; ++i) column[i] /= pivot;
+    for (Eigen::Index i = 0; i < k; ++i) column[i] = 0;
+  }
+  return l;
+}
+/// Whether a symmetric matrix is positive definite.
+inline bool is_positive_definite(const Eigen::MatrixXd& a) { return cholesky(a).size() > 0; }
 
 }  // namespace wgf::detail

@@ -9,7 +9,6 @@
 
 #include "backend/eigen/backend.hpp"
 #include "concepts.hpp"
-#include "diagnostics/diagnose.hpp"
 #include "exact/langevin.hpp"
 #include "flow/file.hpp"
 #include "flow/flow.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // All diagnostics of a flow: one that ends at its target, held against that and against others.
+#include <wgf/diagnostics/diagnose.hpp>
 #include <wgf/wgf.hpp>
 
 #include <algorithm>

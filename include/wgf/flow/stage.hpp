@@ -10,8 +10,6 @@
 
 namespace wgf {
 
-namespace hana = boost::hana;
-
 /// One step: samples of the law for its forward half, if it has one; then the parameters of the
 /// map, in the order of the specification, and the coordinates in which the map acts.
 template <class Scalar>
@@ -40,7 +38,8 @@ AffineForm affine_form(const Map& map, const Stage<Scalar>& stage) {
   inner.offset *= stage.extrapolation;
   const Eigen::MatrixXd matrix =
       detail::product(detail::product(frame.factor, inner.matrix), frame.inverse_factor());
-  return {matrix, frame.mean + frame.factor * inner.offset - matrix * frame.mean};
+  return {matrix, frame.mean + detail::times(frame.factor, inner.offset) -
+                      detail::times(matrix, frame.mean)};
 }
 
 /// x ← x + inertia·(x − before): where a stage with inertia applies its map.

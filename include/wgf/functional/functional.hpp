@@ -9,9 +9,8 @@
 #include <type_traits>
 #include <utility>
 
-#include <boost/hana.hpp>
-
 #include "../adapt.hpp"
+#include "../hana.hpp"
 #include "../scheme/scheme.hpp"
 #include "dual.hpp"
 #include "entropy.hpp"

@@ -34,7 +34,7 @@ class GaussianReference {
                       factor.diagonal().array().log().sum() - frame.log_determinant();
     shift_constant_ = runtime.constant(mean_), factor_constant_ = runtime.constant(factor);
     derivative_ = runtime.constant(-weight * precision_),
-    offset_ = runtime.constant(weight * (precision_ * mean_));
+    offset_ = runtime.constant(weight * detail::times(precision_, mean_));
   }
   template <class Z>
   void sample(const R& runtime, typename R::Slice s, Z&& z, std::uint32_t stream,
@@ -65,7 +65,7 @@ class GaussianReference {
   /// log μ_k at ξ, as a density in the user's coordinates.
   double log_density(const Eigen::VectorXd& xi) const {
     const Eigen::VectorXd shift = xi - mean_;
-    return log_normaliser_ - 0.5 * shift.dot(precision_ * shift);
+    return log_normaliser_ - 0.5 * shift.dot(detail::times(precision_, shift));
   }
 
  private:

@@ -10,8 +10,6 @@
 #include <string>
 #include <utility>
 
-#include <Eigen/Cholesky>
-
 #include "../linear_algebra.hpp"
 #include "../particles.hpp"
 #include "../random.hpp"
@@ -46,12 +44,11 @@ class Gaussian {
           text(asymmetry));
     covariance_ = detail::symmetric_part(covariance_);
 
-    const Eigen::LLT<Eigen::MatrixXd> cholesky(covariance_);
-    factor_ = cholesky.matrixL();
+    factor_ = detail::cholesky(covariance_);
     // A pivot is the conditional variance of a coordinate given the previous ones. It is
     // meaningless below the rounding error of the variance itself.
     const double smallest = 4 * static_cast<double>(d) * std::numeric_limits<double>::epsilon();
-    if (cholesky.info() != Eigen::Success ||
+    if (factor_.size() == 0 ||
         !(factor_.diagonal().array().square() > smallest * covariance_.diagonal().array()).all())
       throw std::invalid_argument(
           "wgf::Gaussian: the covariance must be positive definite to working precision");
@@ -120,16 +117,14 @@ class Gaussian {
     if (diagonal_)
       return log_normaliser_ -
              0.5 * ((x - mean_).array() / factor_.diagonal().array()).square().sum();
-    Eigen::VectorXd z = x - mean_;
-    factor_.triangularView<Eigen::Lower>().solveInPlace(z);
+    const Eigen::MatrixXd z = detail::solve_lower(factor_, x - mean_);
     return log_normaliser_ - 0.5 * z.squaredNorm();
   }
   /// ∇ log density: −Σ⁻¹(x − m).
   Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
     check(x.size(), "gradient");
     if (diagonal_) return precision_.diagonal().cwiseProduct(mean_ - x);
-    const Eigen::VectorXd shift = mean_ - x;
-    return precision_ * shift;
+    return detail::times(precision_, mean_ - x);
   }
   /// Writes the gradients at all columns of x to `out`, which is resized to the shape of x.
   void gradients(const Particles& x, Particles& out) const {

@@ -70,15 +70,19 @@ class GaussianMixture {
   const std::vector<Gaussian>& components() const { return components_; }
   Eigen::VectorXd mean() const {
     Eigen::VectorXd m = Eigen::VectorXd::Zero(dim());
-    for (std::size_t k = 0; k < components_.size(); ++k) m += weights_[k] * components_[k].mean();
+    for (std::size_t k = 0; k < components_.size(); ++k)
+      for (Eigen::Index j = 0; j < m.size(); ++j) m[j] += weights_[k] * components_[k].mean()[j];
     return m;
   }
   Eigen::MatrixXd covariance() const {
     const Eigen::VectorXd m = mean();
     Eigen::MatrixXd c = Eigen::MatrixXd::Zero(dim(), dim());
     for (std::size_t k = 0; k < components_.size(); ++k) {
-      const Eigen::VectorXd shift = components_[k].mean() - m;
-      c += weights_[k] * (components_[k].covariance() + detail::product(shift, shift.transpose()));
+      const Gaussian& part = components_[k];
+      for (Eigen::Index j = 0; j < m.size(); ++j)
+        for (Eigen::Index i = 0; i < m.size(); ++i)
+          c(i, j) += weights_[k] *
+                     (part.covariance()(i, j) + (part.mean()[i] - m[i]) * (part.mean()[j] - m[j]));
     }
     return c;
   }
@@ -94,17 +98,17 @@ class GaussianMixture {
     // particles, must not be correlated with the sample.
     const Particles choice = standard_uniforms(1, n, seed, stream + 1);
     Particles x = standard_normals(dim(), n, seed, stream);
-    Eigen::VectorXd z;
     for (Eigen::Index i = 0; i < n; ++i) {
       double below = weights_[0];
       std::size_t k = 0;
       while (k + 1 < weights_.size() && choice(0, i) > below) below += weights_[++k];
       const Gaussian& c = components_[k];
-      if (c.is_diagonal()) {
-        x.col(i) = c.mean() + c.factor().diagonal().cwiseProduct(x.col(i));
-      } else {
-        z = x.col(i);
-        x.col(i) = c.mean() + c.factor().lazyProduct(z);
+      // By rows from the last: row j of the factor has entries up to column j.
+      for (Eigen::Index j = dim(); j-- > 0;) {
+        double sum = c.mean()[j];
+        for (Eigen::Index l = c.is_diagonal() ? j : 0; l <= j; ++l)
+          sum += c.factor()(j, l) * x(l, i);
+        x(j, i) = sum;
       }
     }
     return x;
@@ -124,8 +128,8 @@ class GaussianMixture {
     Eigen::VectorXd scratch(x.size()), g = Eigen::VectorXd::Zero(x.size());
     for (std::size_t k = 0; k < components_.size(); ++k) {
       const double exponent = log_scale_[k] - 0.5 * squared_distance(k, x, scratch);
-      g *= total.add(exponent);
-      g -= std::exp(exponent - total.largest) * scratch;
+      const double factor = total.add(exponent), weight = std::exp(exponent - total.largest);
+      for (Eigen::Index j = 0; j < x.size(); ++j) g[j] = factor * g[j] - weight * scratch[j];
     }
     return g / total.sum;
   }
@@ -138,33 +142,47 @@ class GaussianMixture {
     const Eigen::Index d = x.rows(), count = static_cast<Eigen::Index>(components_.size());
     out.resize(d, x.cols());
     // Points contiguous: block × d and block × K.
-    Eigen::ArrayXXd points(block, d), shift(block, d), pulls(block, d * count),
-        exponents(block, count), g(block, d);
-    Eigen::ArrayXd largest(block), sum(block);
+    Eigen::MatrixXd shift(block, d), pulls(block, d * count);
+    Eigen::ArrayXXd exponents(block, count);
+    std::vector<double> largest(block), sum(block);
     for (Eigen::Index first = 0; first < x.cols(); first += block) {
       const Eigen::Index n = std::min(block, x.cols() - first);
-      points.topRows(n) = x.middleCols(first, n).transpose();
       for (Eigen::Index k = 0; k < count; ++k) {
         const Gaussian& c = components_[static_cast<std::size_t>(k)];
-        auto pull = pulls.middleCols(k * d, d);  // Σ_k⁻¹(x − m_k)
-        sum.setZero();
-        for (Eigen::Index j = 0; j < d; ++j) shift.col(j) = points.col(j) - c.mean()(j);
-        if (c.is_diagonal())
-          for (Eigen::Index j = 0; j < d; ++j) pull.col(j) = shift.col(j) * c.precision()(j, j);
-        else pull = detail::product(shift.matrix(), c.precision()).array();
-        for (Eigen::Index j = 0; j < d; ++j) sum += shift.col(j) * pull.col(j);
-        exponents.col(k) = log_scale_[static_cast<std::size_t>(k)] - 0.5 * sum;
-        largest = k == 0 ? Eigen::ArrayXd(exponents.col(0))
-                         : Eigen::ArrayXd(largest.max(exponents.col(k)));
+        double* const exponent = &exponents(0, k);
+        for (Eigen::Index j = 0; j < d; ++j)
+          for (Eigen::Index i = 0; i < n; ++i) shift(i, j) = x(j, first + i) - c.mean()[j];
+        if (!c.is_diagonal()) pulls.middleCols(k * d, d) = detail::product(shift, c.precision());
+        for (Eigen::Index i = 0; i < n; ++i) exponent[i] = 0;
+        for (Eigen::Index j = 0; j < d; ++j) {
+          double* const pull = &pulls(0, k * d + j);  // Σ_k⁻¹(x − m_k)
+          const double* const from = &shift(0, j);
+          if (c.is_diagonal())
+            for (Eigen::Index i = 0; i < n; ++i) pull[i] = c.precision()(j, j) * from[i];
+          for (Eigen::Index i = 0; i < n; ++i) exponent[i] += from[i] * pull[i];
+        }
+        for (Eigen::Index i = 0; i < n; ++i) {
+          exponent[i] = log_scale_[static_cast<std::size_t>(k)] - 0.5 * exponent[i];
+          largest[static_cast<std::size_t>(i)] =
+              k == 0 ? exponent[i] : std::max(largest[static_cast<std::size_t>(i)], exponent[i]);
+        }
       }
-      g.setZero(), sum.setZero();
-      for (Eigen::Index k = 0; k < count; ++k) {
-        exponents.col(k) = (exponents.col(k) - largest).exp();
-        sum += exponents.col(k);
-        for (Eigen::Index j = 0; j < d; ++j) g.col(j) -= exponents.col(k) * pulls.col(k * d + j);
+      for (Eigen::Index k = 0; k < count; ++k)
+        for (Eigen::Index i = 0; i < n; ++i)
+          exponents(i, k) -= largest[static_cast<std::size_t>(i)];
+      exponents = exponents.exp();
+      std::fill(sum.begin(), sum.end(), 0.0);
+      for (Eigen::Index k = 0; k < count; ++k)
+        for (Eigen::Index i = 0; i < n; ++i) sum[i] += exponents(i, k);
+      for (Eigen::Index j = 0; j < d; ++j) {
+        double* const g = &shift(0, j);
+        for (Eigen::Index i = 0; i < n; ++i) g[i] = 0;
+        for (Eigen::Index k = 0; k < count; ++k) {
+          const double *const weight = &exponents(0, k), *const pull = &pulls(0, k * d + j);
+          for (Eigen::Index i = 0; i < n; ++i) g[i] -= weight[i] * pull[i];
+        }
+        for (Eigen::Index i = 0; i < n; ++i) out(j, first + i) = g[i] / sum[i];
       }
-      for (Eigen::Index j = 0; j < d; ++j) g.col(j) /= sum;
-      out.middleCols(first, n) = g.topRows(n).transpose();
     }
   }
   /// The component with the largest responsibility w_k N(x; m_k, Σ_k) at x; the first of several.
@@ -199,9 +217,16 @@ class GaussianMixture {
   // (x − m_k)ᵀΣ_k⁻¹(x − m_k). Writes Σ_k⁻¹(x − m_k) to `pull`, without allocation.
   double squared_distance(std::size_t k, const Eigen::VectorXd& x, Eigen::VectorXd& pull) const {
     const Gaussian& c = components_[k];
-    if (c.is_diagonal()) pull = c.precision().diagonal().cwiseProduct(x - c.mean());
-    else pull.noalias() = c.precision().lazyProduct(x - c.mean());
-    return pull.dot(x - c.mean());
+    double sum = 0;
+    for (Eigen::Index j = 0; j < x.size(); ++j) {
+      double value = 0;
+      if (c.is_diagonal()) value = c.precision()(j, j) * (x[j] - c.mean()[j]);
+      else
+        for (Eigen::Index l = 0; l < x.size(); ++l)
+          value += c.precision()(l, j) * (x[l] - c.mean()[l]);
+      pull[j] = value, sum += value * (x[j] - c.mean()[j]);
+    }
+    return sum;
   }
   void check(Eigen::Index d, const char* who) const {
     if (d != dim())

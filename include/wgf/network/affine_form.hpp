@@ -17,7 +17,7 @@ struct AffineForm {
   Eigen::VectorXd offset;
 
   Gaussian push_forward(const Gaussian& p) const {
-    return {matrix * p.mean() + offset, detail::congruence(matrix, p.covariance())};
+    return {detail::times(matrix, p.mean()) + offset, detail::congruence(matrix, p.covariance())};
   }
 };
 
@@ -32,7 +32,8 @@ AffineForm affine_form(const Spec& spec, int dim, const std::vector<double>& par
     // on a column vector.
     const Eigen::MatrixXd weight = Eigen::Map<const Eigen::MatrixXd>(p, out, in);
     form.matrix = detail::product(weight, form.matrix);
-    form.offset = weight * form.offset + Eigen::Map<const Eigen::VectorXd>(p + in * out, out);
+    form.offset =
+        detail::times(weight, form.offset) + Eigen::Map<const Eigen::VectorXd>(p + in * out, out);
     p += in * out + out;
   };
   if constexpr (std::same_as<Spec, Affine>) {

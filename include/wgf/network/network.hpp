@@ -10,13 +10,10 @@
 #include <stdexcept>
 #include <string>
 
-#include <boost/hana.hpp>
-
+#include "../hana.hpp"
 #include "activation.hpp"
 
 namespace wgf {
-
-namespace hana = boost::hana;
 
 namespace detail {
 /// Used in a backend's error message for a specification that has no network on it. NoNetwork then

@@ -7,11 +7,9 @@
 #include <string>
 #include <type_traits>
 
-#include <boost/hana.hpp>
+#include "../hana.hpp"
 
 namespace wgf {
-
-namespace hana = boost::hana;
 
 /// A field of a group of options.
 template <class Group, class T>

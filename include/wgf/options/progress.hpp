@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // What observers receive during a run.
-#include <boost/hana.hpp>
+
+#include "../hana.hpp"
 
 namespace wgf {
-
-namespace hana = boost::hana;
 
 /// The state of a run as reported to an observer, several times per step: sample estimates on the
 /// current batch, in the units of the functional.

@@ -7,11 +7,9 @@
 #include <string>
 #include <vector>
 
-#include <boost/hana.hpp>
+#include "../hana.hpp"
 
 namespace wgf {
-
-namespace hana = boost::hana;
 
 namespace detail {
 /// What schemes may request from a trainer (see training/trainer.hpp), used to check them.

@@ -5,8 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include <boost/hana.hpp>
-
+#include "../hana.hpp"
 #include "update_rule.hpp"
 
 namespace wgf {
@@ -19,9 +18,9 @@ struct Adam {
   static constexpr int moments = 2;
   static std::string name() { return "Adam"; }
   static constexpr auto fields() {
-    return boost::hana::make_tuple(boost::hana::make_pair("beta1", &Adam::beta1),
-                                   boost::hana::make_pair("beta2", &Adam::beta2),
-                                   boost::hana::make_pair("epsilon", &Adam::epsilon));
+    return hana::make_tuple(hana::make_pair("beta1", &Adam::beta1),
+                            hana::make_pair("beta2", &Adam::beta2),
+                            hana::make_pair("epsilon", &Adam::epsilon));
   }
   /// \throws std::invalid_argument for invalid values.
   void check() const {

@@ -4,8 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-#include <boost/hana.hpp>
-
+#include "../hana.hpp"
 #include "update_rule.hpp"
 
 namespace wgf {
@@ -17,7 +16,7 @@ struct Momentum {
   static constexpr int moments = 1;
   static std::string name() { return "Momentum"; }
   static constexpr auto fields() {
-    return boost::hana::make_tuple(boost::hana::make_pair("beta", &Momentum::beta));
+    return hana::make_tuple(hana::make_pair("beta", &Momentum::beta));
   }
   /// \throws std::invalid_argument for invalid values.
   void check() const {

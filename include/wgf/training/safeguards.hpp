@@ -7,12 +7,9 @@
 #include <limits>
 #include <string>
 
-#include <Eigen/Cholesky>
-
-#include <boost/hana.hpp>
-
 #include "../frame.hpp"
 #include "../functional/target.hpp"
+#include "../hana.hpp"
 #include "../linear_algebra.hpp"
 #include "../measure/gaussian.hpp"
 #include "../options/options.hpp"
@@ -44,7 +41,7 @@ inline bool has_collapsed(const Safeguards& bounds, const Gaussian& before,
   const Eigen::MatrixXd inside = solve_lower(before.factor(), half.transpose());
   const Eigen::MatrixXd left =
       symmetric_part(inside) - min * min * Eigen::MatrixXd::Identity(inside.rows(), inside.cols());
-  return min > 0 && Eigen::LLT<Eigen::MatrixXd>(left).info() != Eigen::Success;
+  return min > 0 && !is_positive_definite(left);
 }
 inline constexpr const char* collapse_message =
     "the particles have collapsed: in some direction the step shrinks their standard deviation to "
@@ -92,7 +89,7 @@ std::string diagnosis(Training& training, const Functional& functional, const Fr
   if (!y.allFinite())
     return "the map sends particles to where they are not finite; a smaller map_rate may help";
   std::string why;
-  boost::hana::for_each(functional.terms, [&](const auto& t) {
+  hana::for_each(functional.terms, [&](const auto& t) {
     if constexpr (has_target<std::remove_cvref_t<decltype(t.term)>>) {
       const auto target = target_at(t.term.target, time);
       for (Eigen::Index i = 0; i < y.cols() && why.empty(); ++i)

@@ -13,8 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include <Eigen/Cholesky>
-
 #include "../flow/inverse.hpp"
 #include "../flow/stage.hpp"
 #include "../functional/functional.hpp"
@@ -153,7 +151,7 @@ class Trainer {
           detail::symmetric_part(detail::product(detail::product(out, jacobian), in));
       const Eigen::MatrixXd left =
           in_x - 0.501 * Eigen::MatrixXd::Identity(in_x.rows(), in_x.cols());
-      if (Eigen::LLT<Eigen::MatrixXd>(left).info() != Eigen::Success) return false;
+      if (!detail::is_positive_definite(left)) return false;
     }
     return true;
   }
