@@ -30,6 +30,13 @@ struct Frame {
   }
 
   int dim() const { return static_cast<int>(mean.size()); }
+  /// ξ at the points x, both d × n, and back.
+  Particles to_coordinates(const Particles& x) const {
+    return detail::solve_lower(factor, x.colwise() - mean);
+  }
+  Particles from_coordinates(const Particles& xi) const {
+    return detail::product(factor, xi).colwise() + mean;
+  }
   Eigen::MatrixXd inverse_factor() const { return detail::inverse_of_lower(factor); }
   /// log det ∂x/∂ξ.
   double log_determinant() const { return factor.diagonal().array().log().sum(); }

@@ -121,14 +121,14 @@ class Flow {
     }
     Particles at = x;
     Eigen::VectorXd log = Eigen::VectorXd::Zero(x.cols());
-    each_map(size(), 0, -1, at.cols(), [&](int k, const auto& inside_of, const auto& map_of) {
-      const Particles y = inside_of.into(at);
+    each_map(size(), 0, -1, at.cols(), [&](int k, const Frame& frame, const auto& map_of) {
+      const Particles y = frame.to_coordinates(at);
       const auto fail = [&](Eigen::Index i) {
         throw InversionError(k + 1, at.col(i), "cannot be inverted");
       };
       const Particles inside = map_of.inverse(y, fail);
       subtract_determinants(k, map_of.log_determinants(inside), at, log);
-      at = inside_of.out_of(inside);
+      at = frame.from_coordinates(inside);
     });
     return log + initial_log_density(at);
   }
@@ -157,10 +157,10 @@ class Flow {
       }
       return {std::move(x), std::move(log_density)};
     }
-    each_map(from, to, 1, x.cols(), [&](int k, const auto& inside_of, const auto& map_of) {
-      const Particles inside = inside_of.into(x);
+    each_map(from, to, 1, x.cols(), [&](int k, const Frame& frame, const auto& map_of) {
+      const Particles inside = frame.to_coordinates(x);
       subtract_determinants(k, map_of.log_determinants(inside), x, log_density);
-      x = inside_of.out_of(map_of.value(inside));
+      x = frame.from_coordinates(map_of.value(inside));
     });
     return {std::move(x), std::move(log_density)};
   }
@@ -275,16 +275,6 @@ class Flow {
 
   static constexpr Eigen::Index block_ = 8192;  ///< points whose derivatives are stored at a time
 
-  /// To the coordinates in which a stage's map acts, and back.
-  struct Inside {
-    const Frame& frame;
-    Particles into(const Particles& x) const {
-      return detail::solve_lower(frame.factor, x.colwise() - frame.mean);
-    }
-    Particles out_of(const Particles& xi) const {
-      return detail::product(frame.factor, xi).colwise() + frame.mean;
-    }
-  };
   static void subtract_determinants(int k, const Eigen::VectorXd& log_determinants,
                                     const Particles& at, Eigen::VectorXd& log) {
     for (Eigen::Index i = 0; i < at.cols(); ++i)
@@ -328,7 +318,7 @@ class Flow {
           for (auto& slope : slopes) slope = identity + stage.extrapolation * (slope - identity);
         return slopes;
       };
-      visit(k, Inside{stage.frame}, detail::DifferentiatedMap{value, derivative, each});
+      visit(k, stage.frame, detail::DifferentiatedMap{value, derivative, each});
     };
     const auto visit_forward = [&](int k) {
       if constexpr (has_forward) {
@@ -352,7 +342,7 @@ class Flow {
           });
           return slopes;
         };
-        visit(k, Inside{none}, detail::DifferentiatedMap{value, derivative, each});
+        visit(k, none, detail::DifferentiatedMap{value, derivative, each});
       }
     };
     for (int k = direction > 0 ? from : from - 1; direction > 0 ? k < to : k >= to;

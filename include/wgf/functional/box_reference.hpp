@@ -32,7 +32,7 @@ class BoxReference {
     if (fixed_) {
       const Eigen::VectorXd size = fixed_->upper() - fixed_->lower();
       factor = detail::solve_lower(frame.factor, size.asDiagonal());
-      corner = detail::solve_lower(frame.factor, fixed_->lower() - frame.mean);
+      corner = frame.to_coordinates(fixed_->lower());
     } else {
       const Eigen::VectorXd size = margin_ * (upper - lower);
       factor = size.asDiagonal();

@@ -140,7 +140,7 @@ struct PowerOfLogRatio {
 };
 
 /// The same in terms of v = r^{m−1} ≥ 0, where the network's output is h and v = softplus(4h)/4:
-/// A = m v/(m − 1), B = v^{m/(m−1)}. The bound is convex in v, and its derivatives stay bounded,
+/// A = m v/(m − 1), B = v^{m/(m−1)}. The bound is concave in v, and its derivatives stay bounded,
 /// but there is no logistic loss for it.
 struct PowerOfPressure {
   double exponent;

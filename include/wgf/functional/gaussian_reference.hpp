@@ -24,7 +24,7 @@ class GaussianReference {
     const int d = frame.dim();
     const Gaussian& moments = context.moments;
     // In the coordinates of the step; if they whiten the particles, these are exactly 0 and I.
-    mean_ = detail::solve_lower(frame.factor, moments.mean() - frame.mean);
+    mean_ = frame.to_coordinates(moments.mean());
     const Eigen::MatrixXd factor = inflation_ * detail::solve_lower(frame.factor, moments.factor());
     const Eigen::MatrixXd inverse = detail::inverse_of_lower(factor);
     precision_ = detail::product(inverse.transpose(), inverse);

@@ -144,7 +144,7 @@ class GaussianMixture {
     // Points contiguous: block × d and block × K.
     Eigen::MatrixXd shift(block, d), pulls(block, d * count);
     Eigen::ArrayXXd exponents(block, count);
-    std::vector<double> largest(block), sum(block);
+    Eigen::ArrayXd largest(block), sum(block);
     for (Eigen::Index first = 0; first < x.cols(); first += block) {
       const Eigen::Index n = std::min(block, x.cols() - first);
       for (Eigen::Index k = 0; k < count; ++k) {
@@ -163,15 +163,13 @@ class GaussianMixture {
         }
         for (Eigen::Index i = 0; i < n; ++i) {
           exponent[i] = log_scale_[static_cast<std::size_t>(k)] - 0.5 * exponent[i];
-          largest[static_cast<std::size_t>(i)] =
-              k == 0 ? exponent[i] : std::max(largest[static_cast<std::size_t>(i)], exponent[i]);
+          largest[i] = k == 0 ? exponent[i] : std::max(largest[i], exponent[i]);
         }
       }
       for (Eigen::Index k = 0; k < count; ++k)
-        for (Eigen::Index i = 0; i < n; ++i)
-          exponents(i, k) -= largest[static_cast<std::size_t>(i)];
+        for (Eigen::Index i = 0; i < n; ++i) exponents(i, k) -= largest[i];
       exponents = exponents.exp();
-      std::fill(sum.begin(), sum.end(), 0.0);
+      sum.setZero();
       for (Eigen::Index k = 0; k < count; ++k)
         for (Eigen::Index i = 0; i < n; ++i) sum[i] += exponents(i, k);
       for (Eigen::Index j = 0; j < d; ++j) {

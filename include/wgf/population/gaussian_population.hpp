@@ -59,7 +59,7 @@ class GaussianPopulation final : public Population<R> {
     const Particles x = start_.sample(
         cloud_size,
         detail::mixed_seed(seed_ + detail::cloud_stream + static_cast<std::uint64_t>(step)));
-    runtime_.upload(detail::solve_lower(frame.factor, x.colwise() - frame.mean), cloud_);
+    runtime_.upload(frame.to_coordinates(x), cloud_);
   }
   View batch(std::uint32_t first_draw, int k) override {
     const auto draw = first_draw + static_cast<std::uint32_t>(k);

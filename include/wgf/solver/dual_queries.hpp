@@ -33,7 +33,7 @@ std::vector<DualGap> dual_gaps(const R& runtime, Terms& terms, const Flow& flow,
   std::vector<DualGap> values;
   each_dual<R>(terms, [&](auto& dual, double weight) {
     const auto mean = [&](const Particles& x, int b) {
-      runtime.upload(solve_lower(frame.factor, x.colwise() - frame.mean), y);
+      runtime.upload(frame.to_coordinates(x), y);
       auto total = runtime.sum();
       runtime.parallel(batch, [&](typename R::Slice s) {
         dual.sample_reference(runtime, s, dual.reference_batch(s),
@@ -66,7 +66,7 @@ template <Runtime R, class Terms>
 Eigen::VectorXd dual_log_density(const R& runtime, Terms& terms, const Frame& frame,
                                  const Particles& x) {
   const long n = x.cols();
-  const Particles inside = solve_lower(frame.factor, x.colwise() - frame.mean);
+  const Particles inside = frame.to_coordinates(x);
   auto at = runtime.points(frame.dim(), n), u = runtime.points(1, n);
   runtime.upload(inside, at);
   Eigen::VectorXd log;

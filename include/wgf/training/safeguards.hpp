@@ -85,7 +85,7 @@ std::string diagnosis(Training& training, const Functional& functional, const Fr
            "help";
   // The squares of a batch's gradients must be representable.
   const double max = std::sqrt(largest_number) / static_cast<double>(batch);
-  const Eigen::MatrixXd y = product(frame.factor, training.last_images()).colwise() + frame.mean;
+  const Particles y = frame.from_coordinates(training.last_images());
   if (!y.allFinite())
     return "the map sends particles to where they are not finite; a smaller map_rate may help";
   std::string why;
