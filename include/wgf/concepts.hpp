@@ -18,7 +18,7 @@
 #include "hana.hpp"
 #include "network/network.hpp"
 #include "particles.hpp"
-#include "training/update_rule.hpp"
+#include "update_rule.hpp"
 
 namespace wgf {
 

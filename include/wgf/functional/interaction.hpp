@@ -99,8 +99,4 @@ struct Interaction {
   }
 };
 
-/// Term of an interaction energy: schemes may treat it forward.
-template <class Term>
-concept InteractionTerm = requires { requires bool(Term::interacts); };
-
 }  // namespace wgf

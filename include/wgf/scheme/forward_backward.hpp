@@ -2,7 +2,6 @@
 #pragma once
 // Schemes that first move the particles along the gradients of some terms, P_{k+½} = (I − a∇…)#P_k,
 // and then solve a JKO step with the others.
-#include "../functional/interaction.hpp"
 #include "scheme.hpp"
 
 namespace wgf {

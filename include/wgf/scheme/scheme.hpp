@@ -72,6 +72,9 @@ template <class Term>
 concept ForwardTerm = requires {
   { Term::interacts } -> std::convertible_to<bool>;
 };
+/// Term of an interaction energy: schemes may treat it forward.
+template <class Term>
+concept InteractionTerm = requires { requires bool(Term::interacts); };
 /// Whether a scheme treats a term forward, by its member template `static constexpr bool
 /// forward<Term>`; without one it treats none forward.
 template <class Scheme, class Term>

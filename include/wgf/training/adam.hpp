@@ -6,7 +6,7 @@
 #include <string>
 
 #include "../hana.hpp"
-#include "update_rule.hpp"
+#include "../update_rule.hpp"
 
 namespace wgf {
 

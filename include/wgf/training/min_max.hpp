@@ -18,11 +18,11 @@
 #include "../options/options.hpp"
 #include "../population/population.hpp"
 #include "../step_context.hpp"
+#include "../update_rule.hpp"
 #include "adam.hpp"
 #include "estimates.hpp"
 #include "iteration_loop.hpp"
 #include "transport_cost.hpp"
-#include "update_rule.hpp"
 
 namespace wgf {
 

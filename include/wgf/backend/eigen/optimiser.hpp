@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "../../training/optimiser_state.hpp"
-#include "../../training/update_rule.hpp"
+#include "../../update_rule.hpp"
 #include "parameters.hpp"
 
 namespace wgf::eigen {

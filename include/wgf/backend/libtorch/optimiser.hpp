@@ -19,7 +19,7 @@
 
 #include "../../training/adam.hpp"
 #include "../../training/optimiser_state.hpp"
-#include "../../training/update_rule.hpp"
+#include "../../update_rule.hpp"
 #include "network.hpp"
 
 namespace wgf::libtorch {

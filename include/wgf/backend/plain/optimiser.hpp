@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "../../training/optimiser_state.hpp"
-#include "../../training/update_rule.hpp"
+#include "../../update_rule.hpp"
 #include "network.hpp"
 
 namespace wgf::plain {
