@@ -2,7 +2,7 @@
 #pragma once
 // The arithmetic of the activations. Cheap ones are fused into the products (`fused`); the others
 // run over the finished tile. forward returns the activation of z and stores what backward needs;
-// backward returns dz from dy.
+// backward returns dz from dy; derivatives returns the activation, and σ' and σ''.
 #include "../../network/activation.hpp"
 #include "simd.hpp"
 
@@ -25,6 +25,11 @@ struct ActivationKernel<PRelu, Scalar> {
                                          Vec<Scalar>& dslope) {
     dslope = fma(dy, min_with_zero(z), dslope);
     return if_negative(z, slope * dy, dy);
+  }
+  static WGF_INLINE Vec<Scalar> derivatives(Vec<Scalar> z, Vec<Scalar> slope, Vec<Scalar>& first,
+                                            Vec<Scalar>& second) {
+    first = if_negative(z, slope, broadcast(Scalar(1))), second = Vec<Scalar>{};
+    return if_negative(z, slope * z, z);
   }
 };
 
@@ -50,6 +55,13 @@ struct ActivationKernel<Silu, Scalar> : SmoothKernel<Scalar> {
     kept = s + y * (one - s);
     return y;
   }
+  static WGF_INLINE Vec<Scalar> derivatives(Vec<Scalar> z, Vec<Scalar>, Vec<Scalar>& first,
+                                            Vec<Scalar>& second) {
+    const Vec<Scalar> one = broadcast(Scalar(1)), s = SmoothKernel<Scalar>::logistic(z),
+                      rest = one - s;
+    first = s + z * s * rest, second = s * rest * (one + one + z * (rest - s));
+    return z * s;
+  }
 };
 
 template <class Scalar>
@@ -59,6 +71,12 @@ struct ActivationKernel<Softplus, Scalar> : SmoothKernel<Scalar> {
     kept = SmoothKernel<Scalar>::logistic(z);
     return positive + log<Scalar>(one + exp<Scalar>(if_negative(z, z, -z)));
   }
+  static WGF_INLINE Vec<Scalar> derivatives(Vec<Scalar> z, Vec<Scalar> slope, Vec<Scalar>& first,
+                                            Vec<Scalar>& second) {
+    const Vec<Scalar> y = forward(z, slope, first);
+    second = first * (broadcast(Scalar(1)) - first);
+    return y;
+  }
 };
 
 template <class Scalar>
@@ -67,6 +85,11 @@ struct ActivationKernel<Identity, Scalar> {
   static WGF_INLINE Vec<Scalar> forward(Vec<Scalar> z, Vec<Scalar>, Vec<Scalar>&) { return z; }
   static WGF_INLINE Vec<Scalar> backward(Vec<Scalar> dy, Vec<Scalar>, Vec<Scalar>, Vec<Scalar>&) {
     return dy;
+  }
+  static WGF_INLINE Vec<Scalar> derivatives(Vec<Scalar> z, Vec<Scalar>, Vec<Scalar>& first,
+                                            Vec<Scalar>& second) {
+    first = broadcast(Scalar(1)), second = Vec<Scalar>{};
+    return z;
   }
 };
 

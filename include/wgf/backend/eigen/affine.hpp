@@ -43,6 +43,26 @@ class AffineKernel : Kernels<Scalar> {
                        padded_, From<Scalar>{dy, padded_}, To<Scalar>{to, padded_});
     return columns(dx_, s);
   }
+  /// As MlpNetwork::log_determinants: all points have the same derivative M = I + C, which is known
+  /// in closed form. Its gradient is M⁻ᵀ.
+  template <class Give>
+  void log_determinants(Slice s, const Scalar* matrix, Scalar factor, Scalar* dmatrix,
+                        Give&& give) {
+    const int d = dim_;
+    std::vector<double> m(static_cast<std::size_t>(d) * d);
+    std::vector<int> pivots(static_cast<std::size_t>(d));
+    for (int j = 0; j < d; ++j)
+      for (int c = 0; c < d; ++c)
+        m[static_cast<std::size_t>(j * d + c)] =
+            static_cast<double>(matrix[j * padded_ + c]) + (j == c ? 1 : 0);
+    const double log_det = invert(m.data(), d, pivots.data());
+    for (int i = 0; i < s.size; ++i) give(i, log_det);
+    if (factor == 0 || !std::isfinite(log_det)) return;
+    for (int j = 0; j < d; ++j)
+      for (int c = 0; c < d; ++c)
+        dmatrix[j * padded_ + c] += factor * static_cast<Scalar>(s.size) *
+                                    static_cast<Scalar>(m[static_cast<std::size_t>(c * d + j)]);
+  }
   void refresh(const Scalar* matrix) {
     transpose(matrix, padded_, dim_, dim_, transposed_.data(), padded_);
   }
@@ -84,6 +104,11 @@ class AffineNetwork : public ParametricNetwork<AffineNetwork<Scalar>, Scalar> {
   template <class X, class G>
   Columns<Scalar> input_vjp(Slice s, const X&, const G& dy) {
     return kernel_.input_vjp(s, dy.data());
+  }
+  template <class X, class Give>
+  void log_determinants(Slice s, const X&, Scalar factor, Give&& give) {
+    kernel_.log_determinants(s, parameters_.data() + matrix_, factor,
+                             parameters_.gradient(s.chunk) + matrix_, give);
   }
 
  private:
@@ -135,6 +160,10 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
   template <class X, class G>
   Columns<Scalar> input_vjp(Slice s, const X&, const G& dy) {
     return kernel_.input_vjp(s, dy.data());
+  }
+  template <class X, class Give>
+  void log_determinants(Slice s, const X&, Scalar factor, Give&& give) {
+    kernel_.log_determinants(s, composite_.data(), factor, chunks_[s.chunk].data(), give);
   }
 
  private:

@@ -6,59 +6,17 @@
 // stored as well as W.
 #include <array>
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "../../network/initial.hpp"
 #include "../../network/network.hpp"
 #include "activation.hpp"
+#include "layer_products.hpp"
 #include "parameters.hpp"
-#include "product.hpp"
+#include "tangents.hpp"
 
 namespace wgf::eigen {
-
-/// SIMD primitives shared by the networks; n is the number of samples, which are the rows of x and
-/// dy.
-template <class Scalar>
-struct Kernels {
-  /// dW += xᵀ dy with x (n × in), dy (n × out), dW (in × out); `out` a multiple of lanes.
-  /// \tparam In the stride of the rows of x if known at compile time, 0 if it is ldx.
-  template <int Out, int In = 0>
-  static void add_weights(const Scalar* x, std::ptrdiff_t ldx, int in, const Scalar* dy, int out,
-                          int n, Scalar* gradient) {
-    product<Out, Scalar>(in, out, n, Transposed<Scalar, In>{x, ldx}, dy, out,
-                         From<Scalar, Out>{gradient, out}, To<Scalar, Out>{gradient, out});
-  }
-  /// db += Σ dy.
-  static WGF_INLINE void add_rows(const Scalar* dy, int out, int n, Scalar* gradient) {
-    for (int c = 0; c < out; c += lanes<Scalar>) {
-      constexpr int chains = 4;  // independent of each other, to hide the latency of additions
-      Vec<Scalar> total[chains] = {load(gradient + c), {}, {}, {}};
-      int r = 0;
-      for (; r + chains <= n; r += chains)
-        WGF_UNROLL for (int i = 0; i < chains; ++i) total[i] += load(dy + (r + i) * out + c);
-      for (; r < n; ++r) total[0] += load(dy + r * out + c);
-      store(gradient + c, (total[0] + total[1]) + (total[2] + total[3]));
-    }
-  }
-  /// out = h·w + bias, where the rows of h have length W.
-  template <int W>
-  [[gnu::noinline]] static void dot_rows(const Scalar* h, int n, const Scalar* w, Scalar bias,
-                                         Scalar* out) {
-    const auto product_of_row = [&](int r) WGF_LAMBDA_INLINE {
-      Vec<Scalar> d = load(h + r * W) * load(w);
-      for (int c = lanes<Scalar>; c < W; c += lanes<Scalar>)
-        d = fma(load(h + r * W + c), load(w + c), d);
-      return d;
-    };
-    int r = 0;
-    for (; r + lanes<Scalar> <= n; r += lanes<Scalar>) {
-      Vec<Scalar> d[lanes<Scalar>];
-      WGF_UNROLL for (int i = 0; i < lanes<Scalar>; ++i) d[i] = product_of_row(r + i);
-      store(out + r, sums(d) + broadcast(bias));
-    }
-    for (; r < n; ++r) out[r] = bias + sum(product_of_row(r));
-  }
-};
 
 /// The activation of a hidden layer's z, whose rows have length Row. Stores the result in y, and
 /// what backward needs in kept.
@@ -110,6 +68,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     // Offsets into the parameters and into the transposes.
     std::size_t weight, bias, slope, transposed;
   };
+  using MapTangents = Tangents<Act, Scalar, W, depth>;
 
  public:
   /// \param batch the largest number of points in a batch
@@ -148,6 +107,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     output_ = Buffer<Scalar>(rows * (scalar ? 1 : padded_));
     dx_ = Buffer<Scalar>(rows * padded_);
     seed_ = Buffer<Scalar>(rows);
+    tangents_.resize(static_cast<std::size_t>(team.workers.count()));
     initialise();
   }
 
@@ -174,6 +134,31 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   Columns<Scalar> input_vjp(Slice s, const X& x, const G& dy) {
     pull_tile<false, true>(s, x.data(), x.outerStride(), upstream(s, dy));
     return {dx_.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
+  }
+  /// Calls give(i, log det ∇T(x_i)) for the points i of the slice: NaN where the determinant is not
+  /// positive. Adds factor · Σ ∂ log det ∇T/∂parameters over the other points to the gradient, if
+  /// the factor is not zero.
+  template <class X, class Give>
+    requires(!scalar)
+  void log_determinants(Slice s, const X& x, Scalar factor, Give&& give) {
+    auto& tangents = tangents_[static_cast<std::size_t>(s.worker)];
+    if (!tangents) tangents = std::make_unique<MapTangents>(dim_);
+    typename MapTangents::Layers layers;
+    const Scalar* p = parameters_.data();
+    Scalar* g = factor != 0 ? parameters_.gradient(s.chunk) : nullptr;
+    for (std::size_t l = 0; l < layer_.size(); ++l) {
+      const Layer& a = layer_[l];
+      const bool learned = Act::learned && l + 1 < layer_.size();
+      layers[l] = {p + a.weight,
+                   p + a.bias,
+                   transposed_.data() + a.transposed,
+                   learned ? p[a.slope] : Scalar(0),
+                   g ? g + a.weight : nullptr,
+                   g ? g + a.bias : nullptr,
+                   g && learned ? g + a.slope : nullptr};
+    }
+    tangents->run(layers, Scalar(spec_.input_scale), x.data(), x.outerStride(), s.size, factor,
+                  give);
   }
   /// Resets the network to its initial parameters.
   void restart() { initialise(); }
@@ -359,6 +344,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   std::array<Layer, depth> layer_;
   Buffer<Scalar> transposed_, scaled_, output_, dx_, seed_;
   std::array<Buffer<Scalar>, last> kept_, y_, mask_;
+  std::vector<std::unique_ptr<MapTangents>> tangents_;  // by worker, made when first used
 };
 
 }  // namespace wgf::eigen

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// log det ∇T of a residual network T(x) = x + f(x), and its gradient in the parameters, exactly.
+// The tangents of a point are the derivatives of the layers in each coordinate: d more rows of the
+// same products. A layer z = y W + b, y⁺ = σ(z) has the tangents ż = ẏ W, ẏ⁺ = σ'(z) ż. As ∂ log
+// det M = tr(M⁻¹ ∂M), the gradient is a vector-Jacobian product through the tangents whose upstream
+// gradient is M⁻ᵀ.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "activation.hpp"
+#include "layer_products.hpp"
+
+namespace wgf::eigen {
+
+/// A d × d matrix in place, row by row: its inverse, and the logarithm of its determinant, which is
+/// NaN unless the determinant is positive. \param pivots scratch for d numbers
+inline double invert(double* a, int d, int* pivots) {
+  double log_det = 0;
+  bool positive = true;
+  for (int k = 0; k < d; ++k) {  // Gauss–Jordan with partial pivoting
+    int pivot = k;
+    for (int r = k + 1; r < d; ++r)
+      if (std::abs(a[r * d + k]) > std::abs(a[pivot * d + k])) pivot = r;
+    pivots[k] = pivot;
+    const double value = a[pivot * d + k];
+    if (!(std::abs(value) > 0)) return std::numeric_limits<double>::quiet_NaN();
+    log_det += std::log(std::abs(value));
+    positive = positive == ((value > 0) == (pivot == k));
+    if (pivot != k) std::swap_ranges(a + k * d, a + (k + 1) * d, a + pivot * d);
+    const double inverse = 1 / value;
+    a[k * d + k] = 1;
+    for (int c = 0; c < d; ++c) a[k * d + c] *= inverse;
+    for (int r = 0; r < d; ++r) {
+      if (r == k) continue;
+      const double factor = std::exchange(a[r * d + k], 0.0);
+      for (int c = 0; c < d; ++c) a[r * d + c] -= factor * a[k * d + c];
+    }
+  }
+  for (int k = d; k-- > 0;)
+    if (pivots[k] != k)
+      for (int r = 0; r < d; ++r) std::swap(a[r * d + k], a[r * d + pivots[k]]);
+  return positive ? log_det : std::numeric_limits<double>::quiet_NaN();
+}
+
+/// Where the tangents find a layer of the network, and where its gradients go.
+template <class Scalar>
+struct TangentLayer {
+  const Scalar *weight, *bias, *transposed;  // transposed: out × in
+  Scalar slope;                              // of the activation, where it has one
+  Scalar *dweight, *dbias, *dslope;          // null: no gradients are wanted
+};
+
+/// The scratch of one worker, and the passes.
+/// \tparam W the width of the hidden layers \tparam Depth the number of layers
+template <class Act, class Scalar, int W, int Depth>
+class Tangents {
+  static constexpr int last = Depth - 1;
+
+ public:
+  using Layers = std::array<TangentLayer<Scalar>, Depth>;
+
+  explicit Tangents(int dim)
+      : dim_(dim),
+        padded_(padded<Scalar>(dim)),
+        group_(std::max(1, 96 / (1 + dim))),
+        rows_((1 + dim) * group_),
+        x_(static_cast<std::size_t>(group_) * padded_),
+        matrix_(static_cast<std::size_t>(group_) * dim * padded_),
+        back_{Buffer<Scalar>(static_cast<std::size_t>(rows_) * W),
+              Buffer<Scalar>(static_cast<std::size_t>(rows_) * W)},
+        inverse_(static_cast<std::size_t>(dim) * dim),
+        pivots_(static_cast<std::size_t>(dim)) {
+    for (Hidden& h : hidden_)
+      for (Buffer<Scalar>* b : {&h.y, &h.z})
+        *b = Buffer<Scalar>(static_cast<std::size_t>(rows_) * W);
+    for (Hidden& h : hidden_)
+      for (Buffer<Scalar>* b : {&h.slope, &h.curvature})
+        *b = Buffer<Scalar>(static_cast<std::size_t>(group_) * W);
+  }
+
+  /// Calls give(i, log det ∇T(x_i)) for the n rows of x: NaN where the determinant is not positive.
+  /// If the layers have gradients, adds factor · Σ ∂ log det ∇T(x_i) over the points where it is.
+  template <class Give>
+  void run(const Layers& layers, Scalar input_scale, const Scalar* x, std::ptrdiff_t ldx, int n,
+           Scalar factor, Give&& give) {
+    for (int first = 0; first < n; first += group_) {
+      const int count = std::min(group_, n - first);
+      for (int r = 0; r < count; ++r)
+        for (int c = 0; c < padded_; ++c)
+          x_.data()[r * padded_ + c] = input_scale * x[(first + r) * ldx + c];
+      forward(layers, input_scale, count);
+      bool any = false;
+      for (int i = 0; i < count; ++i) {
+        const double log_det = factorise(i, factor);
+        any = any || std::isfinite(log_det);
+        give(first + i, log_det);
+      }
+      if (any && layers[0].dweight) backward(layers, input_scale, count);
+    }
+  }
+
+ private:
+  // Rows 0 … count − 1 belong to the points, row count + i·d + j to the tangent of point i in
+  // coordinate j.
+  struct Hidden {
+    Buffer<Scalar> y, z;              // y = σ(z) and ẏ; z and ż
+    Buffer<Scalar> slope, curvature;  // σ'(z), σ''(z)
+  };
+
+  void forward(const Layers& layers, Scalar input_scale, int count) {
+    const int tangents = count * dim_;
+    for (int l = 0; l < last; ++l) {
+      Hidden& h = hidden_[l];
+      const TangentLayer<Scalar>& a = layers[l];
+      const Bias<Scalar> bias{a.bias};
+      const To<Scalar, W> to{h.z.data()};
+      Scalar* const zdot = h.z.data() + count * W;
+      if (l == 0) {
+        product<W, Scalar>(count, W, dim_, RowMajor<Scalar>{x_.data(), padded_}, a.weight, W, bias,
+                           to);
+        const Vec<Scalar> scale = broadcast(input_scale);
+        for (int j = 0; j < dim_; ++j)
+          for (int c = 0; c < W; c += lanes<Scalar>) {
+            const Vec<Scalar> w = scale * load(a.weight + j * W + c);
+            for (int i = 0; i < count; ++i) store(zdot + (i * dim_ + j) * W + c, w);
+          }
+      } else {
+        const Scalar* y = hidden_[l - 1].y.data();
+        product<W, Scalar>(count, W, W, RowMajor<Scalar, W>{y}, a.weight, W, bias, to);
+        product<W, Scalar>(tangents, W, W, RowMajor<Scalar, W>{y + count * W}, a.weight, W,
+                           FromZero<Scalar>{}, To<Scalar, W>{zdot});
+      }
+      const Vec<Scalar> slope = broadcast(a.slope);
+      for (int i = 0; i < count; ++i)
+        for (int c = 0; c < W; c += lanes<Scalar>) {
+          const int at = i * W + c;
+          Vec<Scalar> d, d2;
+          store(h.y.data() + at, Act::derivatives(load(h.z.data() + at), slope, d, d2));
+          store(h.slope.data() + at, d), store(h.curvature.data() + at, d2);
+          for (int j = 0; j < dim_; ++j) {
+            const int t = (count + i * dim_ + j) * W + c;
+            store(h.y.data() + t, d * load(h.z.data() + t));
+          }
+        }
+    }
+    product<0, Scalar>(
+        tangents, padded_, W, RowMajor<Scalar, W>{hidden_[last - 1].y.data() + count * W},
+        layers[last].weight, padded_, FromZero<Scalar>{}, To<Scalar>{matrix_.data(), padded_});
+  }
+  /// log det of point i's derivative M, whose row j is ∂T/∂x_j; M becomes factor · M⁻ᵀ, or zero.
+  double factorise(int i, Scalar factor) {
+    Scalar* const m = matrix_.data() + i * dim_ * padded_;
+    for (int j = 0; j < dim_; ++j)
+      for (int c = 0; c < dim_; ++c)
+        inverse_[static_cast<std::size_t>(j * dim_ + c)] =
+            static_cast<double>(m[j * padded_ + c]) + (j == c ? 1 : 0);
+    const double log_det = invert(inverse_.data(), dim_, pivots_.data());
+    const bool good = std::isfinite(log_det);
+    for (int j = 0; j < dim_; ++j)
+      for (int c = 0; c < dim_; ++c)
+        m[j * padded_ + c] =
+            good ? factor * static_cast<Scalar>(inverse_[static_cast<std::size_t>(c * dim_ + j)])
+                 : Scalar(0);
+    return log_det;
+  }
+  void backward(const Layers& layers, Scalar input_scale, int count) {
+    using K = Kernels<Scalar>;
+    const int tangents = count * dim_, rows = count + tangents;
+    Scalar *g = back_[0].data(), *next = back_[1].data();
+    K::template add_weights<0>(hidden_[last - 1].y.data() + count * W, W, W, matrix_.data(),
+                               padded_, tangents, layers[last].dweight);
+    std::fill_n(g, count * W, Scalar(0));  // T itself has no upstream gradient
+    product<W, Scalar>(tangents, W, dim_, RowMajor<Scalar>{matrix_.data(), padded_},
+                       layers[last].transposed, W, FromZero<Scalar>{},
+                       To<Scalar, W>{g + count * W});
+    for (int l = last - 1; l >= 0; --l) {
+      const TangentLayer<Scalar>& a = layers[l];
+      through_activation(hidden_[l], a, g, count);
+      K::add_rows(g, W, count, a.dbias);
+      if (l > 0) {
+        K::template add_weights<W, W>(hidden_[l - 1].y.data(), W, W, g, W, rows, a.dweight);
+        product<W, Scalar>(rows, W, W, RowMajor<Scalar, W>{g}, a.transposed, W, FromZero<Scalar>{},
+                           To<Scalar, W>{next});
+        std::swap(g, next);
+        continue;
+      }
+      K::template add_weights<W>(x_.data(), padded_, dim_, g, W, count, a.dweight);
+      const Vec<Scalar> scale = broadcast(input_scale);
+      for (int j = 0; j < dim_; ++j)
+        for (int c = 0; c < W; c += lanes<Scalar>) {
+          Vec<Scalar> total{};
+          for (int i = 0; i < count; ++i) total += load(g + (count + i * dim_ + j) * W + c);
+          store(a.dweight + j * W + c, fma(scale, total, load(a.dweight + j * W + c)));
+        }
+    }
+  }
+  /// g holds the gradients in y and ẏ; they become those in z and ż.
+  void through_activation(const Hidden& h, const TangentLayer<Scalar>& a, Scalar* g, int count) {
+    [[maybe_unused]] Vec<Scalar> dslope{};
+    for (int i = 0; i < count; ++i)
+      for (int c = 0; c < W; c += lanes<Scalar>) {
+        const int at = i * W + c;
+        const Vec<Scalar> d = load(h.slope.data() + at), d2 = load(h.curvature.data() + at);
+        const Vec<Scalar> z = load(h.z.data() + at), dy = load(g + at);
+        Vec<Scalar> dz = d * dy;
+        if constexpr (Act::learned) dslope = fma(dy, min_with_zero(z), dslope);
+        for (int j = 0; j < dim_; ++j) {
+          const int t = (count + i * dim_ + j) * W + c;
+          const Vec<Scalar> dt = load(g + t), product_of_tangents = dt * load(h.z.data() + t);
+          dz = fma(d2, product_of_tangents, dz);
+          if constexpr (Act::learned) dslope += if_negative(z, product_of_tangents, Vec<Scalar>{});
+          store(g + t, d * dt);
+        }
+        store(g + at, dz);
+      }
+    if constexpr (Act::learned) *a.dslope += sum(dslope);
+  }
+
+  int dim_, padded_, group_, rows_;
+  Buffer<Scalar> x_, matrix_;
+  std::array<Hidden, last> hidden_;
+  std::array<Buffer<Scalar>, 2> back_;
+  std::vector<double> inverse_;
+  std::vector<int> pivots_;
+};
+
+}  // namespace wgf::eigen

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSL-1.0
+// log det ∇T of the maps of the Eigen backend, against determinants of differences and of the
+// vector-Jacobian products, and its gradient in the parameters against differences.
+#include <wgf/flow/inverse.hpp>
+
+#include <Eigen/LU>
+#include <cmath>
+
+#include "network_probe.hpp"
+
+using namespace wgf;
+using namespace wgf::test;
+
+namespace {
+/// A map with random parameters, and its log-determinants at n random points, in double precision.
+template <class Spec, class Scalar = double>
+struct Map {
+  static constexpr long n = 131;
+  using Runtime = eigen::EigenRuntime<Scalar>;
+  Runtime runtime;
+  decltype(std::declval<Runtime>().network(Spec{}, 1, 1L, 0u, Keep::batch)) net;
+  typename Runtime::Points x, y, dy;
+  int dim;
+
+  Map(const Spec& spec, int d, double size = 0.3, int threads = 2)
+      : runtime(EigenBackend<Scalar>{.seed = 3, .threads = threads}.start()),
+        net(runtime.network(spec, d, n, 5, Keep::batch)),
+        x(runtime.points(d, n)),
+        y(runtime.points(d, n)),
+        dy(runtime.points(d, n)),
+        dim(d) {
+    const auto count = static_cast<long>(net.parameters().size());
+    const Eigen::VectorXd p =
+        size / std::sqrt(static_cast<double>(d)) * numbers(1, count, 11).row(0).transpose();
+    set(p);
+    runtime.upload(numbers(d, n, 12), x);
+  }
+  Eigen::VectorXd parameters() const {
+    const auto p = net.parameters();
+    return vector({p.begin(), p.end()});
+  }
+  void set(const Eigen::VectorXd& p) {
+    const auto values = list(p);
+    net.set_parameters(std::vector<Scalar>(values.begin(), values.end()));
+  }
+  /// At all points; with a factor, the gradient is accumulated.
+  Eigen::VectorXd log_determinants(double factor = 0) {
+    Eigen::VectorXd all(n);
+    runtime.parallel(n, [&](eigen::Slice s) {
+      net.log_determinants(s, x(s), static_cast<Scalar>(factor),
+                           [&](int i, double value) { all[s.begin + i] = value; });
+    });
+    return all;
+  }
+  /// The same from the vector-Jacobian products in x, which other tests check.
+  Eigen::VectorXd by_products() {
+    Eigen::VectorXd all(n);
+    const auto jacobians = detail::jacobians(runtime, net, runtime.download(x), x, y, dy);
+    for (long i = 0; i < n; ++i) {
+      const double det = jacobians[static_cast<std::size_t>(i)].determinant();
+      all[i] = det > 0 ? std::log(det) : NAN;
+    }
+    return all;
+  }
+};
+
+template <class Spec>
+void check(const Spec& spec, int dim, double tolerance = 1e-11) {
+  Map<Spec> map(spec, dim);
+  CAPTURE(Spec::name(), dim);
+  const Eigen::VectorXd log_det = map.log_determinants(), expected = map.by_products();
+  REQUIRE(expected.allFinite());
+  CHECK((log_det - expected).cwiseAbs().maxCoeff() < tolerance);
+
+  // The gradient of a sum, against fourth-order differences in a few parameters.
+  map.log_determinants(0.7);
+  const auto accumulated = map.net.gradient();
+  const Eigen::VectorXd gradient = vector({accumulated.begin(), accumulated.end()});
+  map.net.clear_gradient();
+  const Eigen::VectorXd p = map.parameters();
+  const double h = 1e-3;
+  const auto step = std::max<Eigen::Index>(1, p.size() / 37);
+  for (Eigen::Index k = 0; k < p.size(); k += step) {
+    const auto at = [&](double shift) {
+      Eigen::VectorXd q = p;
+      q[k] += shift;
+      map.set(q);
+      return 0.7 * map.log_determinants().sum();
+    };
+    const double difference = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
+    CAPTURE(k);
+    CHECK(gradient[k] == Approx(difference).epsilon(1e-6).margin(1e-6));
+  }
+}
+}  // namespace
+
+TEST_CASE("log det of residual networks, and its gradient") {
+  for (const int dim : {1, 2, 5, 17}) {
+    check(ResidualMlp<16, 3, Silu>{.input_scale = 1.5}, dim);
+    check(ResidualMlp<48, 2, Softplus>{}, dim);
+  }
+  check(ResidualMlp<32, 4, Silu>{}, 40);
+  check(ResidualMlp<16, 2, Silu>{}, 100);
+}
+TEST_CASE("log det of affine maps, and its gradient") {
+  for (const int dim : {1, 3, 40}) {
+    check(Affine{}, dim);
+    check(DeepLinear<16, 3>{.input_scale = 0.5}, dim);
+  }
+}
+TEST_CASE("log det of a residual network with a learned slope") {
+  // Its derivative jumps, so that differences need points away from the jumps: few parameters.
+  Map<ResidualMlp<16, 2, PRelu>> map(ResidualMlp<16, 2, PRelu>{}, 2);
+  CHECK((map.log_determinants() - map.by_products()).cwiseAbs().maxCoeff() < 1e-12);
+  map.log_determinants(1);
+  const auto gradient = map.net.gradient();
+  const Eigen::VectorXd p = map.parameters();
+  // The weights of the last layer and the slope: det is smooth in them.
+  for (const Eigen::Index k : {Eigen::Index(48), Eigen::Index(49), p.size() - 3, p.size() - 30}) {
+    const auto at = [&](double shift) {
+      Eigen::VectorXd q = p;
+      q[k] += shift;
+      map.set(q);
+      return map.log_determinants().sum();
+    };
+    CAPTURE(k);
+    CHECK(gradient[static_cast<std::size_t>(k)] ==
+          Approx((at(1e-5) - at(-1e-5)) / 2e-5).epsilon(1e-6).margin(1e-6));
+  }
+}
+TEST_CASE("log det is NaN where a map folds, and such points have no gradient") {
+  Map<Affine> map(Affine{}, 2);
+  map.set(Eigen::VectorXd::Zero(6));
+  CHECK((map.log_determinants().array() == 0).all());
+  Eigen::VectorXd mirror = Eigen::VectorXd::Zero(6);
+  mirror[0] = -2;  // x → −x in the first coordinate
+  map.set(mirror);
+  CHECK(map.log_determinants(1).array().isNaN().all());
+  CHECK(vector(map.net.gradient()).norm() == 0);
+  mirror[0] = -1;  // singular
+  map.set(mirror);
+  CHECK(map.log_determinants().array().isNaN().all());
+  mirror[3] = -2, mirror[0] = -2;  // a rotation by π keeps the orientation
+  map.set(mirror);
+  CHECK(map.log_determinants().norm() < 1e-15);
+
+  // A residual network folds at some points only; the determinant's sign is that of the products.
+  Map<ResidualMlp<16, 3, Silu>> wild(ResidualMlp<16, 3, Silu>{}, 2, 3.0);
+  const Eigen::VectorXd log_det = wild.log_determinants(), expected = wild.by_products();
+  CHECK((log_det.array().isNaN() == expected.array().isNaN()).all());
+  const auto folded = log_det.array().isNaN().count();
+  CHECK((folded > 0 && folded < log_det.size()));
+}
+TEST_CASE("log det in float is that in double to rounding, with the same bits on any threads") {
+  Map<ResidualMlp<32, 3, Silu>, float> one(ResidualMlp<32, 3, Silu>{}, 3, 0.3, 1),
+      three(ResidualMlp<32, 3, Silu>{}, 3, 0.3, 3);
+  Map<ResidualMlp<32, 3, Silu>> exact(ResidualMlp<32, 3, Silu>{}, 3);
+  CHECK((one.log_determinants(1) - exact.log_determinants(1)).cwiseAbs().maxCoeff() < 1e-5);
+  CHECK(one.log_determinants() == three.log_determinants(1));
+  CHECK(one.net.gradient() == three.net.gradient());
+}
