@@ -197,3 +197,19 @@ TEST_CASE("another update rule: gradient descent with momentum reaches the exact
   const auto flow = solver.run(start, options);
   CHECK(sym_kl(flow.gaussian(), process.jko(3, 0.2)) < 1e-4);
 }
+
+TEST_CASE("a population in closed form tells terms its log-density") {
+  const auto runtime = EigenBackend<double>{.seed = 4}.start();
+  const Gaussian law(
+      VectorXd{{1, -2, 30}},
+      Eigen::Vector3d(4, 0.01, 9).asDiagonal().toDenseMatrix() + 0.05 * MatrixXd::Ones(3, 3));
+  GaussianPopulation population(runtime, GaussianPath(law), 100, 100, 4, false);
+  for (const Frame& frame : {Frame::none(3), Frame::whitening(law), Frame::scaling(law)}) {
+    population.begin_step(frame, 0);
+    const Particles x = frame.from_coordinates(runtime.download(population.representatives()));
+    const Particles log = runtime.download(population.log_densities());
+    REQUIRE(log.cols() == x.cols());
+    for (Eigen::Index i = 0; i < 50; ++i)
+      CHECK(log(0, i) == Approx(law.log_density(x.col(i))).epsilon(1e-10));
+  }
+}

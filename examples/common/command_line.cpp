@@ -10,11 +10,19 @@
 
 namespace examples {
 
+bool convert(const std::string& text, int& value) { return CLI::detail::lexical_cast(text, value); }
+bool convert(const std::string& text, long& value) {
+  return CLI::detail::lexical_cast(text, value);
+}
+bool convert(const std::string& text, double& value) {
+  return CLI::detail::lexical_cast(text, value);
+}
+
 namespace {
 /// The number that a text stands for, or an empty optional.
 std::optional<double> number(const std::string& text) {
   double value = 0;
-  if (!CLI::detail::lexical_cast(text, value)) return std::nullopt;
+  if (!convert(text, value)) return std::nullopt;
   return value;
 }
 }  // namespace
@@ -98,8 +106,7 @@ Option CommandLine::add(const std::string& name, std::function<void(const std::s
 }
 Option CommandLine::add_flag(const std::string& name, std::function<void()> use,
                              const std::string& help) {
-  return Option(app_->add_flag(
-      name, [use = std::move(use)](std::int64_t) { use(); }, help));
+  return Option(app_->add_flag_callback(name, std::move(use), help));
 }
 Option CommandLine::get(const std::string& name) { return Option(app_->get_option(name)); }
 void CommandLine::when_parsed(std::function<void()> use) {

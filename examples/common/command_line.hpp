@@ -23,6 +23,11 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The number that a text on the command line stands for. \returns whether it is one
+bool convert(const std::string& text, int& value);
+bool convert(const std::string& text, long& value);
+bool convert(const std::string& text, double& value);
+
 /// An option, with functions that say more about it and can be chained.
 class Option {
  public:

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <sstream>
 #include <stdexcept>
 #include <type_traits>
 
@@ -101,9 +100,8 @@ void add_training_options(CommandLine& line, Training& training) {
                           .group("Training");
       if constexpr (!std::is_same_v<T, bool>)
         option.check([field](const std::string& text) {
-          std::istringstream in(text);
           T given{};
-          if (in >> given && in.eof() && field.valid(given)) return std::string();
+          if (convert(text, given) && field.valid(given)) return std::string();
           return fmt::format("{}, got {}", field.requirement, text);
         });
     });
@@ -175,11 +173,11 @@ bool Watch::after_iteration(const wgf::Run& run) {
                                : fmt::format("after step {}", run.steps_done());
   return false;
 }
-void Watch::end(const wgf::Progress& last) {
+void Watch::end(const wgf::Run& run) {
   check_interrupt(which_.of == 1
                       ? where_
                       : fmt::format("in run {} of {}, {}", which_.number, which_.of, where_));
-  report_.seconds("training", last.seconds);
+  report_.seconds("training", run.history().back().seconds);
 }
 
 void Summary::metric(const std::string& name, const std::string& what, double value,

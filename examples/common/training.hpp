@@ -77,7 +77,7 @@ class Watch {
   void operator()(const wgf::Progress& progress, const wgf::Run& run);
   bool after_iteration(const wgf::Run& run);
   /// Records the training time. \throws Interrupted after Ctrl-C
-  void end(const wgf::Progress& last);
+  void end(const wgf::Run& run);
 
  private:
   const CommonOptions& options_;
@@ -110,7 +110,7 @@ Trained<typename Solver::Flow> train(const Solver& solver, const Initial& initia
   watch.begin(state);
   while (!state.finished() && solver.step(state, watch)) {
   }
-  watch.end(state.history().back());
+  watch.end(state);
   return {state.flow(), state.history()};
 }
 

@@ -381,7 +381,8 @@ int main(int argc, char** argv) {
            "dimension n; above 1 the step size and t0 are halved and the margin is 1.15")
       .at_least(1)
       .each([&](const std::string& dim) {
-        if (dim != "1")
+        int n = 1;
+        if (examples::convert(dim, n) && n > 1)
           options.training.step_size = 0.0005, options.start_time = 0.001, options.margin = 1.15;
       });
   examples::add_map(line, options.map);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The data that a term of the functional receives when a step begins.
-#include <optional>
-
 #include "frame.hpp"
 #include "measure/gaussian.hpp"
 
@@ -18,8 +16,9 @@ struct StepContext {
   Frame frame;       ///< coordinates in which the step is solved
   Gaussian moments;  ///< mean and covariance of P, in x
   typename R::PointsView particles;  ///< samples of P, in the coordinates of the step
-  /// log P at these samples, as one-dimensional points, if the population provides it.
-  std::optional<typename R::PointsView> log_densities{};
+  /// log P at these samples, as a density in x: one-dimensional points, and none (count() is 0) if
+  /// the population does not know it.
+  typename R::PointsView log_densities{};
 };
 
 }  // namespace wgf

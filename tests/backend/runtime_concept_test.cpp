@@ -40,6 +40,7 @@ WGF_WITHOUT(self_gradients);
 WGF_WITHOUT(pair_hessians);
 WGF_WITHOUT(network);
 WGF_WITHOUT(optimiser);
+#undef WGF_WITHOUT
 
 // A network that is no dual network: it cannot go back to its start.
 using DualOfWhole = Whole::Network<Quadratic>;

@@ -26,7 +26,8 @@ const wgf::RunOptions options{.steps = 8,
                                            .common_random_numbers = true}};
 }  // namespace
 
-TEST_CASE("a flow that ends at its target is certified, and found out against another") {
+TEST_CASE(
+    "no diagnostic finds a fault in a flow that ends at its target, against another one they do") {
   wgf::Recorder recorder;
   const auto flow = solver.run(wgf::Gaussian::isotropic(2, 1.0), options, std::ref(recorder));
   const wgf::Diagnosis diagnostic = wgf::diagnose(flow, target, {.history = recorder.history});
@@ -85,4 +86,17 @@ TEST_CASE("where the flow has no density the Stein discrepancy is left") {
   CHECK(wgf::test::message_of<std::invalid_argument>([&] {
           wgf::diagnose(flow, wgf::Gaussian::isotropic(3, 1.0));
         }).find("the samples have dimension 2, the target 3") != std::string::npos);
+}
+
+TEST_CASE("a flow of Bdf2 has no density, and is diagnosed without") {
+  const wgf::JkoSolver steps{wgf::kl(target, wgf::Quadratic{}), wgf::Affine{},
+                             wgf::Bdf2{.step_size = 0.1}, wgf::EigenBackend<double>{.seed = 2}};
+  const auto flow =
+      steps.run(wgf::Gaussian::isotropic(2, 1.0), {.steps = 2, .training = {.iterations = 5}});
+  const wgf::Diagnosis diagnostic = wgf::diagnose(flow, target, {.samples = 500});
+  CHECK_FALSE(diagnostic.importance);
+  CHECK_FALSE(diagnostic.missed_mass);
+  CHECK(diagnostic.stein);
+  CHECK(diagnostic.text().find("do not apply: wgf::Flow: densities are not available") !=
+        std::string::npos);
 }

@@ -18,6 +18,13 @@ Linear linear(InitialMeasure initial = normal,
   flow.stages.push_back({Frame::none(2), std::move(parameters)});
   return flow;
 }
+/// A flow of two steps, the second of which continues the motion of the first.
+Linear moving() {
+  Linear flow = linear();
+  flow.stages.push_back(flow.stages.front());
+  flow.stages.back().inertia = 1.0 / 3;
+  return flow;
+}
 const Particles x = Particles::Zero(2, 4), other = Particles::Zero(3, 4);
 }  // namespace
 
@@ -48,6 +55,13 @@ TEST_CASE("errors of Flow") {
           "wgf::Flow: the map of step 1 is not one to one: its determinant is not positive at x = "
           "(0.000000, 0.000000)",
           linear(normal, {-1, 0, 0, 0, 0, 0}).push_with_log_density(x, VectorXd::Zero(4)));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow::push: stage 1 continues the motion of the stage before it: push from 0",
+          moving().push(x, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow: densities are not available where a stage continues the motion of the stage "
+          "before it (Bdf2)",
+          moving().log_density(x));
   REFUSED(std::invalid_argument, "wgf::Flow::affine_form: there is no stage 1 in a flow of 1",
           flow.affine_form(1));
   REFUSED(std::invalid_argument, "wgf::Flow::affine_form: there is no stage -1 in a flow of 1",

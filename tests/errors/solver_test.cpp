@@ -59,6 +59,10 @@ TEST_CASE("errors of start and run") {
           "wgf::RunOptions: population.size must hold at least a batch, got 5",
           solver().run(normal, small_pool));
   REFUSED(std::invalid_argument,
+          "wgf::RunOptions: population.stratified does not apply to a Gaussian flow (an affine map "
+          "and a Gaussian P_0), which has no particles",
+          solver(Affine{}).run(normal, {.population = {.stratified = true}}));
+  REFUSED(std::invalid_argument,
           "wgf::interaction: a batch must have at least two particles, got 1",
           pairs().run(normal, one));
   REFUSED(

@@ -66,19 +66,21 @@ Diagnosis diagnose(const Flow& flow, const T& target, const DiagnosticOptions& o
       open += (open.empty() ? "" : ", ") + std::string(name);
     if (part.verdict() == Verdict::ok) ++count;
   };
-  bool density = true;
+  std::string no_density;  // why not
   try {
-    flow.initial_log_density(flow.draw_initial(1, seed(0)));
-  } catch (const std::invalid_argument&) {
-    density = false;
+    const Particles start = flow.draw_initial(1, seed(0));
+    flow.push_with_log_density(start, flow.initial_log_density(start));
+  } catch (const std::invalid_argument& error) {
+    no_density = error.what();
+  } catch (const InversionError&) {  // the importance weights report folds
   }
+  const bool density = no_density.empty();
   if (density) {
     result.importance = importance(flow, target, options.samples, seed(0));
     add("importance weights", *result.importance);
     x = result.importance->particles;
   } else {
-    result.lines.emplace_back(
-        "importance weights, missed mass: do not apply: the flow's P_0 has no density");
+    result.lines.emplace_back("importance weights, missed mass: do not apply: " + no_density);
   }
   if (x.size() == 0) x = flow.sample(options.samples, seed(0));
   SteinOptions stein = options.stein;

@@ -68,7 +68,6 @@ struct EnergyDecay {
 /// means over a batch. By default three standard deviations of their difference, estimated from the
 /// reports in the last third of each step.
 /// \throws std::invalid_argument for a negative tolerance.
-/// tolerance.
 inline EnergyDecay energy_decay(const std::vector<Progress>& history,
                                 std::optional<double> tolerance = {}) {
   if (tolerance && !(*tolerance >= 0 && std::isfinite(*tolerance)))

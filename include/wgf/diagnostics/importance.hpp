@@ -222,7 +222,6 @@ Eigen::VectorXd log_densities(const T& target, const Particles& x) {
 /// is at a fold, folds carry less than 3/n of the mass (at 95 % confidence).
 /// \throws std::invalid_argument for n < 25, a target of another dimension, or if P_0 has no
 /// density; and as above for log-densities.
-/// target of another dimension, or where P_0 has no density; as above for log-densities.
 template <class Flow, class T>
 ImportanceSampling importance(const Flow& flow, const T& target, long n, std::uint64_t seed = 0) {
   const auto& density = Adapt<T>::read(target);

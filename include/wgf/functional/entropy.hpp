@@ -35,8 +35,8 @@ struct Entropy {
 
 /// ∫P^m/(m − 1) for m > 1: its gradient flow is the porous medium equation ∂P/∂t = ΔP^m.
 /// \tparam Form a Dual. With LogisticLoss its network represents u = log(P·|Ω_k|). With
-/// VariationalBound it represents h with softplus(4h)/4 = (P·|Ω_k|)^{m−1}, for which the bound is
-/// convex; see PowerOfPressure.
+/// VariationalBound it represents h with softplus(4h)/4 = (P·|Ω_k|)^{m−1}, in which the bound is
+/// concave; see PowerOfPressure.
 template <class Form>
 struct GeneralizedEntropy {
   double exponent = 2;  ///< m

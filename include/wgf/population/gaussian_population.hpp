@@ -37,7 +37,7 @@ class GaussianPopulation final : public Population<R> {
         has_previous_(has_previous) {
     const int d = start_.dim();
     batches_ = runtime.points(d, batch), noise_ = runtime.points(d, batch);
-    cloud_ = runtime.points(d, cloud_size);
+    cloud_ = runtime.points(d, cloud_size), log_densities_ = runtime.points(1, cloud_size);
   }
 
   Moments moments() const override { return {start_.mean(), start_.covariance()}; }
@@ -60,6 +60,9 @@ class GaussianPopulation final : public Population<R> {
         cloud_size,
         detail::mixed_seed(seed_ + detail::cloud_stream + static_cast<std::uint64_t>(step)));
     runtime_.upload(frame.to_coordinates(x), cloud_);
+    const Particles standard = Frame::whitening(start_).to_coordinates(x);
+    const Eigen::RowVectorXd half_squares = 0.5 * standard.colwise().squaredNorm();
+    runtime_.upload((start_.log_normaliser() - half_squares.array()).matrix(), log_densities_);
   }
   View batch(std::uint32_t first_draw, int k) override {
     const auto draw = first_draw + static_cast<std::uint32_t>(k);
@@ -74,6 +77,7 @@ class GaussianPopulation final : public Population<R> {
     return batches_.window(0, batch_);
   }
   View representatives() const override { return cloud_; }
+  View log_densities() const override { return log_densities_; }
   long representative_count() const override { return cloud_size; }
   Particles spread(long n, std::uint32_t) const override {
     return runtime_.download(cloud_.window(0, n));
@@ -112,7 +116,7 @@ class GaussianPopulation final : public Population<R> {
   Gaussian start_;
   bool has_previous_, plain_ = false;
   std::optional<GaussianPath> proposed_;
-  typename R::Points batches_, noise_, cloud_;
+  typename R::Points batches_, noise_, cloud_, log_densities_;
   typename R::Constant factor_, mean_;
 };
 

@@ -68,6 +68,8 @@ class Population {
   virtual View batch(std::uint32_t first_draw, int k) = 0;
   /// All particles, or some that represent the law, in the step's coordinates.
   virtual View representatives() const = 0;
+  /// log P at the representatives, as a density in x: one-dimensional points, or none if unknown.
+  virtual View log_densities() const { return {}; }
   /// n particles from the whole population, in the step's coordinates, as a function of `draw`.
   virtual Particles spread(long n, std::uint32_t draw) const = 0;
   /// The number of particles that spread() can return.

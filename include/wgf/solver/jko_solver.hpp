@@ -17,12 +17,14 @@
 
 namespace wgf {
 
-/// Backend policy: a seed, and start(), which returns a Runtime.
+/// Backend policy: a seed; start(), which returns a Runtime; and precise(), the same backend in
+/// double precision, by which densities are computed.
 template <class B>
 concept BackendPolicy = std::copyable<B> && requires(const B& b) {
   typename B::Scalar;
   { b.seed } -> std::convertible_to<std::uint64_t>;
   { b.start() } -> Runtime;
+  { b.precise().start() } -> Runtime;
 };
 
 /// Computes the gradient flow of F in Wasserstein space by JKO steps,

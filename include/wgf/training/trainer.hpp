@@ -322,8 +322,8 @@ class Trainer {
   }
   void begin_terms(double a, double advance) {
     terms_time_ = time_ + advance;
-    const StepContext<R> context{terms_time_, a,       step_,
-                                 frame_,      *start_, population_.representatives()};
+    StepContext<R> context{terms_time_, a, step_, frame_, *start_, population_.representatives()};
+    context.log_densities = population_.log_densities();
     guarded([&] {
       const auto begin = [&](auto& terms) {
         hana::for_each(terms, [&](auto& t) { t.term.begin_step(runtime_, context, t.weight); });
