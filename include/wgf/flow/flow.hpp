@@ -318,7 +318,23 @@ class Flow {
           for (auto& slope : slopes) slope = identity + stage.extrapolation * (slope - identity);
         return slopes;
       };
-      visit(k, stage.frame, detail::DifferentiatedMap{value, derivative, each});
+      const auto log_determinants = [&](const Particles& at) -> Eigen::VectorXd {
+        if constexpr (requires(typename R::Slice s) {
+                        net.log_determinants(s, x(s), 0.0, [](int, double) {});
+                      })
+          if (stage.extrapolation == 1) {
+            const auto now = x.window(0, at.cols());
+            runtime.upload(at, now);
+            Eigen::VectorXd logs(at.cols());
+            runtime.parallel(at.cols(), [&](typename R::Slice s) {
+              net.log_determinants(s, now(s), 0.0,
+                                   [&](int i, double log) { logs[s.begin + i] = log; });
+            });
+            return logs;
+          }
+        return detail::log_determinants(derivative(at), each);
+      };
+      visit(k, stage.frame, detail::DifferentiatedMap{value, derivative, log_determinants, each});
     };
     const auto visit_forward = [&](int k) {
       if constexpr (has_forward) {
@@ -342,7 +358,10 @@ class Flow {
           });
           return slopes;
         };
-        visit(k, none, detail::DifferentiatedMap{value, derivative, each});
+        const auto log_determinants = [&](const Particles& at) {
+          return detail::log_determinants(derivative(at), each);
+        };
+        visit(k, none, detail::DifferentiatedMap{value, derivative, log_determinants, each});
       }
     };
     for (int k = direction > 0 ? from : from - 1; direction > 0 ? k < to : k >= to;

@@ -29,9 +29,8 @@ class GaussianPath {
     const AffineForm from = extrapolated(inertia);
     Gaussian next = map.push_forward(start(inertia));
     law_ = std::move(next);
-    before_ =
-        std::exchange(map_, AffineForm{detail::product(map.matrix, from.matrix),
-                                       detail::times(map.matrix, from.offset) + map.offset});
+    before_ = std::exchange(map_, AffineForm{detail::product(map.matrix, from.matrix),
+                                             detail::times(map.matrix, from.offset) + map.offset});
   }
 
  private:

@@ -68,26 +68,30 @@ std::vector<Eigen::MatrixXd> jacobians(const R& runtime, Net& net, const Particl
   return slopes;
 }
 
+/// log det of every matrix; NaN where the determinant is not positive. each(n, f) calls f(i) for
+/// every i, on several threads.
+template <class Each>
+Eigen::VectorXd log_determinants(const std::vector<Eigen::MatrixXd>& matrices, const Each& each) {
+  Eigen::VectorXd logs(static_cast<Eigen::Index>(matrices.size()));
+  each(logs.size(), [&](long i) {
+    const Eigen::PartialPivLU<Eigen::MatrixXd> lu(matrices[static_cast<std::size_t>(i)]);
+    const auto pivots = lu.matrixLU().diagonal().array();
+    const bool positive = (lu.permutationP().determinant() * pivots.sign().prod()) > 0;
+    logs[i] = positive ? pivots.abs().log().sum() : std::numeric_limits<double>::quiet_NaN();
+  });
+  return logs;
+}
+
 /// A map of points with its derivative, in double precision. value(x): d × n to d × n.
-/// derivative(x): n matrices d × d. each(n, f) calls f(i) for every i, on several threads.
-template <class Value, class Derivative, class Each>
+/// derivative(x): n matrices d × d. log_determinants(x): log det of these, NaN where it is not
+/// positive. each(n, f) as above.
+template <class Value, class Derivative, class LogDeterminants, class Each>
 struct DifferentiatedMap {
   Value value;
   Derivative derivative;
+  LogDeterminants log_determinants;
   Each each;
 
-  /// log |det| of the derivative at every point; NaN where the determinant is not positive.
-  Eigen::VectorXd log_determinants(const Particles& x) const {
-    const auto slopes = derivative(x);
-    Eigen::VectorXd logs(x.cols());
-    each(x.cols(), [&](long i) {
-      const Eigen::PartialPivLU<Eigen::MatrixXd> lu(slopes[static_cast<std::size_t>(i)]);
-      const auto pivots = lu.matrixLU().diagonal().array();
-      const bool positive = (lu.permutationP().determinant() * pivots.sign().prod()) > 0;
-      logs[i] = positive ? pivots.abs().log().sum() : std::numeric_limits<double>::quiet_NaN();
-    });
-    return logs;
-  }
   /// x with value(x) = y: Newton steps, each halved until the residual decreases.
   /// \param fail called with the index of each point that is not reached in `iterations` steps.
   template <class Fail>
@@ -134,8 +138,9 @@ struct DifferentiatedMap {
     return x;
   }
 };
-template <class Value, class Derivative, class Each>
-DifferentiatedMap(Value, Derivative, Each) -> DifferentiatedMap<Value, Derivative, Each>;
+template <class Value, class Derivative, class LogDeterminants, class Each>
+DifferentiatedMap(Value, Derivative, LogDeterminants, Each)
+    -> DifferentiatedMap<Value, Derivative, LogDeterminants, Each>;
 
 }  // namespace detail
 }  // namespace wgf
