@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
-# What compiling costs: CPU seconds and peak memory of one translation unit each that holds the
-# header <wgf/wgf.hpp> alone, examples/…/custom_target.cpp and examples/…/two_moons.cpp.
+# What compiling costs: CPU seconds and peak memory of one translation unit each that holds
+# <Eigen/Dense> alone (to compare machines by), the header <wgf/wgf.hpp> alone,
+# examples/…/custom_target.cpp and examples/…/two_moons.cpp.
 #   benchmarks/compile.sh [--json FILE]   FILE (build/compile.json when left out): one flat object
 # $CXX names the compiler, $CXXFLAGS further flags. Each is compiled as often as $WGF_REPEATS says
 # (3); the least seconds count.
@@ -13,15 +14,16 @@ file=$root/build/compile.json
 case ${1:-} in
   --json) file=$(realpath -m "${2:?benchmarks/compile.sh: --json needs a file}") ;;
   '') ;;
-  *) sed -n '3,7s/^# //p' "${BASH_SOURCE[0]}"; [[ $1 == --help || $1 == -h ]] && exit 0 || exit 2 ;;
+  *) sed -n '3,8s/^# //p' "${BASH_SOURCE[0]}"; [[ $1 == --help || $1 == -h ]] && exit 0 || exit 2 ;;
 esac
 
 setup benchmarks
 mkdir -p "$(dirname "$file")"
 folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
+echo '#include <Eigen/Dense>' >"$folder/eigen.cpp"
 echo '#include <wgf/wgf.hpp>' >"$folder/umbrella.cpp"
-sources=("$folder/umbrella.cpp")
+sources=("$folder/eigen.cpp" "$folder/umbrella.cpp")
 for name in custom_target two_moons; do
   sources+=("$(find "$root/examples" -name "$name.cpp")")
 done
