@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Parts written outside the library: a scheme with a schedule of step sizes, a term of the map, and
-// a method that solves steps in closed form. Networks, rules and backends of this kind are in
-// backend/own_network_test.cpp and backend/runtime_concept_test.cpp, direct terms in
-// functional/user_term_test.cpp.
+// a method that solves steps in closed form. A network of this kind is in
+// backend/own_network_test.cpp, a backend in backend/own_backend_test.cpp, an update rule in
+// backend/optimiser_test.cpp, and a direct term in functional/user_term_test.cpp.
 #include <cmath>
 #include <string>
 #include <utility>
