@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // Includes what most programs use. Left out, because every file that included them would pay for
-// their compilation: the diagnostics (diagnostics/diagnose.hpp), the exact solutions in exact/ other
-// than Langevin dynamics, and the backends other than EigenBackend.
+// their compilation: the diagnostics (diagnostics/diagnose.hpp), the exact solutions in exact/
+// other than Langevin dynamics, and the backends other than EigenBackend.
 #if __cplusplus < 202002L
 #error "wgf needs C++20: compile with -std=c++20"
 #endif
