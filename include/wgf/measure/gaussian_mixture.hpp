@@ -98,17 +98,17 @@ class GaussianMixture {
     // particles, must not be correlated with the sample.
     const Particles choice = standard_uniforms(1, n, seed, stream + 1);
     Particles x = standard_normals(dim(), n, seed, stream);
+    Eigen::VectorXd z;
     for (Eigen::Index i = 0; i < n; ++i) {
       double below = weights_[0];
       std::size_t k = 0;
       while (k + 1 < weights_.size() && choice(0, i) > below) below += weights_[++k];
       const Gaussian& c = components_[k];
-      // By rows from the last: row j of the factor has entries up to column j.
-      for (Eigen::Index j = dim(); j-- > 0;) {
-        double sum = c.mean()[j];
-        for (Eigen::Index l = c.is_diagonal() ? j : 0; l <= j; ++l)
-          sum += c.factor()(j, l) * x(l, i);
-        x(j, i) = sum;
+      if (c.is_diagonal()) {
+        x.col(i) = c.mean() + c.factor().diagonal().cwiseProduct(x.col(i));
+      } else {
+        z = x.col(i);
+        x.col(i) = c.mean() + c.factor().lazyProduct(z);
       }
     }
     return x;
@@ -142,16 +142,18 @@ class GaussianMixture {
     const Eigen::Index d = x.rows(), count = static_cast<Eigen::Index>(components_.size());
     out.resize(d, x.cols());
     // Points contiguous: block × d and block × K.
-    Eigen::MatrixXd shift(block, d), pulls(block, d * count);
+    Eigen::MatrixXd points(block, d), shift(block, d), pulls(block, d * count);
     Eigen::ArrayXXd exponents(block, count);
     Eigen::ArrayXd largest(block), sum(block);
     for (Eigen::Index first = 0; first < x.cols(); first += block) {
       const Eigen::Index n = std::min(block, x.cols() - first);
+      for (Eigen::Index i = 0; i < n; ++i)
+        for (Eigen::Index j = 0; j < d; ++j) points(i, j) = x(j, first + i);
       for (Eigen::Index k = 0; k < count; ++k) {
         const Gaussian& c = components_[static_cast<std::size_t>(k)];
         double* const exponent = &exponents(0, k);
         for (Eigen::Index j = 0; j < d; ++j)
-          for (Eigen::Index i = 0; i < n; ++i) shift(i, j) = x(j, first + i) - c.mean()[j];
+          for (Eigen::Index i = 0; i < n; ++i) shift(i, j) = points(i, j) - c.mean()[j];
         if (!c.is_diagonal()) pulls.middleCols(k * d, d) = detail::product(shift, c.precision());
         for (Eigen::Index i = 0; i < n; ++i) exponent[i] = 0;
         for (Eigen::Index j = 0; j < d; ++j) {
@@ -215,16 +217,9 @@ class GaussianMixture {
   // (x − m_k)ᵀΣ_k⁻¹(x − m_k). Writes Σ_k⁻¹(x − m_k) to `pull`, without allocation.
   double squared_distance(std::size_t k, const Eigen::VectorXd& x, Eigen::VectorXd& pull) const {
     const Gaussian& c = components_[k];
-    double sum = 0;
-    for (Eigen::Index j = 0; j < x.size(); ++j) {
-      double value = 0;
-      if (c.is_diagonal()) value = c.precision()(j, j) * (x[j] - c.mean()[j]);
-      else
-        for (Eigen::Index l = 0; l < x.size(); ++l)
-          value += c.precision()(l, j) * (x[l] - c.mean()[l]);
-      pull[j] = value, sum += value * (x[j] - c.mean()[j]);
-    }
-    return sum;
+    if (c.is_diagonal()) pull = c.precision().diagonal().cwiseProduct(x - c.mean());
+    else pull.noalias() = c.precision().lazyProduct(x - c.mean());
+    return pull.dot(x - c.mean());
   }
   void check(Eigen::Index d, const char* who) const {
     if (d != dim())
