@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "command_line.hpp"
 
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -10,46 +9,34 @@
 
 namespace examples {
 
-bool convert(const std::string& text, int& value) { return CLI::detail::lexical_cast(text, value); }
-bool convert(const std::string& text, long& value) {
+template <class T>
+bool convert(const std::string& text, T& value) {
   return CLI::detail::lexical_cast(text, value);
 }
-bool convert(const std::string& text, double& value) {
-  return CLI::detail::lexical_cast(text, value);
-}
+template bool convert(const std::string&, int&);
+template bool convert(const std::string&, long&);
+template bool convert(const std::string&, double&);
 
-namespace {
-/// The number that a text stands for, or an empty optional.
-std::optional<double> number(const std::string& text) {
-  double value = 0;
-  if (!convert(text, value)) return std::nullopt;
-  return value;
-}
-}  // namespace
-
-Option Option::at_least(double least) {
-  return check([least](const std::string& text) {
-    const auto value = number(text);
-    return value && *value >= least ? std::string()
-                                    : fmt::format("must be at least {}, got {}", least, text);
+Option Option::number(const std::string& requirement, std::function<bool(double)> good) {
+  return check([requirement, good = std::move(good)](const std::string& text) {
+    double value = 0;
+    return convert(text, value) && good(value) ? std::string()
+                                               : fmt::format("{}, got {}", requirement, text);
   });
+}
+Option Option::at_least(double least) {
+  return number(fmt::format("must be at least {}", least),
+                [least](double value) { return value >= least; });
 }
 Option Option::positive() {
-  return check([](const std::string& text) {
-    const auto value = number(text);
-    return value && *value > 0 ? std::string()
-                               : fmt::format("must be a positive number, got {}", text);
-  });
+  return number("must be a positive number", [](double value) { return value > 0; });
 }
 Option Option::between(double least, double most, bool exclude_least) {
-  return check([=](const std::string& text) {
-    const auto value = number(text);
-    const bool good =
-        value && *value >= least && *value <= most && !(exclude_least && *value == least);
-    return good ? std::string()
-                : fmt::format("must be {} {} and at most {}, got {}",
-                              exclude_least ? "above" : "at least", least, most, text);
-  });
+  return number(fmt::format("must be {} {} and at most {}", exclude_least ? "above" : "at least",
+                            least, most),
+                [=](double value) {
+                  return value >= least && value <= most && !(exclude_least && value == least);
+                });
 }
 Option Option::one_of(std::vector<std::string> words) {
   option_->check(CLI::IsMember(std::move(words)));

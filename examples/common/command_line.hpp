@@ -23,16 +23,18 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The number that a text on the command line stands for. \returns whether it is one
-bool convert(const std::string& text, int& value);
-bool convert(const std::string& text, long& value);
-bool convert(const std::string& text, double& value);
+/// The number that a text on the command line stands for: an int, long or double. \returns whether
+/// it is one
+template <class T>
+bool convert(const std::string& text, T& value);
 
 /// An option, with functions that say more about it and can be chained.
 class Option {
  public:
   explicit Option(CLI::Option* option) : option_(option) {}
 
+  /// The value must be a number for which `good` holds. \param requirement says so: "must be …"
+  Option number(const std::string& requirement, std::function<bool(double)> good);
   /// The value must be at least `least`.
   Option at_least(double least);
   /// The value must be above zero.

@@ -2,6 +2,7 @@
 #pragma once
 // The coordinates in which a step is solved: x = mean + factor·ξ.
 #include <cmath>
+#include <utility>
 
 #include <Eigen/Core>
 
@@ -36,6 +37,12 @@ struct Frame {
   }
   Particles from_coordinates(const Particles& xi) const {
     return detail::product(factor, xi).colwise() + mean;
+  }
+  /// ξ = matrix·x + offset as constants of a runtime, for set_affine.
+  template <class R>
+  auto to_coordinates_on(const R& runtime) const {
+    const Eigen::MatrixXd inverse = inverse_factor();
+    return std::pair{runtime.constant(inverse), runtime.constant(-(inverse * mean))};
   }
   Eigen::MatrixXd inverse_factor() const { return detail::inverse_of_lower(factor); }
   /// log det ∂x/∂ξ.

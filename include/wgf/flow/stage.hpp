@@ -61,8 +61,7 @@ void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage,
     runtime.parallel(n, [&](Slice s) { x(s) = net.forward(s, x(s)); });
     return;
   }
-  const Eigen::MatrixXd inverse = frame.inverse_factor();
-  const auto in = runtime.constant(inverse), shift_in = runtime.constant(-(inverse * frame.mean));
+  const auto [in, shift_in] = frame.to_coordinates_on(runtime);
   const auto out = runtime.constant(frame.factor), shift_out = runtime.constant(frame.mean);
   runtime.parallel(n, [&](Slice s) {
     set_affine(in, shift_in, x(s), inside(s));

@@ -20,9 +20,7 @@ class SampleReference {
     runtime.upload(samples, samples_);
   }
   void begin_step(const R& runtime, const StepContext<R>& context, double /*weight*/) {
-    const Frame& frame = context.frame;
-    const Eigen::MatrixXd inverse = frame.inverse_factor();
-    const auto in = runtime.constant(inverse), shift = runtime.constant(-(inverse * frame.mean));
+    const auto [in, shift] = context.frame.to_coordinates_on(runtime);
     runtime.parallel(count_,
                      [&](typename R::Slice s) { set_affine(in, shift, samples_(s), inside_(s)); });
   }

@@ -56,11 +56,11 @@ class GaussianPopulation final : public Population<R> {
     plain_ = frame.identity;
     factor_ = runtime_.constant(plain_ ? start_.factor() : frame.factor);
     mean_ = runtime_.constant(plain_ ? start_.mean() : frame.mean);
-    const Particles x = start_.sample(
-        cloud_size,
+    const Particles standard = standard_normals(
+        start_.dim(), cloud_size,
         detail::mixed_seed(seed_ + detail::cloud_stream + static_cast<std::uint64_t>(step)));
+    const Particles x = Frame::whitening(start_).from_coordinates(standard);
     runtime_.upload(frame.to_coordinates(x), cloud_);
-    const Particles standard = Frame::whitening(start_).to_coordinates(x);
     const Eigen::RowVectorXd half_squares = 0.5 * standard.colwise().squaredNorm();
     runtime_.upload((start_.log_normaliser() - half_squares.array()).matrix(), log_densities_);
   }

@@ -72,8 +72,7 @@ class ParticlePopulation final : public Population<R> {
   bool has_previous() const override { return has_before_; }
 
   void begin_step(const Frame& frame, int /*step*/) override {
-    const Eigen::MatrixXd inverse = frame.inverse_factor();
-    const auto in = runtime_.constant(inverse), shift = runtime_.constant(-(inverse * frame.mean));
+    const auto [in, shift] = frame.to_coordinates_on(runtime_);
     runtime_.parallel(size_, [&](Slice s) {
       if (frame.identity) batches_(s) = here()(s);
       else set_affine(in, shift, here()(s), batches_(s));
