@@ -243,7 +243,7 @@ TEST_CASE(
   CHECK(same_flow(load<decltype(whole)>(result), whole));
 }
 
-TEST_CASE("Ctrl-C: the run stops after the iteration, saved, and says how to go on") {
+TEST_CASE("Ctrl-C: the run stops after the iteration, saved, and says how to continue") {
   const Folder folder("checkpoint");
   const auto file = folder / "run.ckpt";
   std::FILE* said = std::tmpfile();
@@ -266,7 +266,7 @@ TEST_CASE("Ctrl-C: the run stops after the iteration, saved, and says how to go 
   std::rewind(said);
   text.resize(std::fread(text.data(), 1, text.size(), said));
   std::fclose(said);
-  CHECK(text == "\ninterrupted in step 2, after iteration 18; to go on: moons --resume run.ckpt\n");
+  CHECK(text == "\ninterrupted in step 2, after iteration 18; to continue: moons --resume run.ckpt\n");
   InterruptGuard guard;
   CHECK_FALSE(interrupted());
   CHECK(same_flow(plain().resume(file, start, small), whole));

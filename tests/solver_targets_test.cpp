@@ -135,7 +135,7 @@ TEST_CASE("a refreshed pool changes the steps after it, and the flow still goes 
   CHECK(energy_distance(refreshed.sample(3000, 1), target) < before / 2);
 }
 
-TEST_CASE("a run goes on from a flow whose P_0 is the user's") {
+TEST_CASE("a run continues from a flow whose P_0 is the user's") {
   const auto first = solver.run(Ring{}, brief), second = solver.run(first, brief);
   REQUIRE(second.size() == 4);
   CHECK(second.stages[1].parameters == first.stages[1].parameters);

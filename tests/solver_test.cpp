@@ -135,7 +135,7 @@ TEST_CASE("driving the loop by hand is run()") {
   CHECK(state.flow().size() == 4);
 }
 
-TEST_CASE("a run goes on from a flow") {
+TEST_CASE("a run continues from a flow") {
   const Solver solver = make_solver();
   std::vector<Progress> history;
   const auto first = run(solver, Gaussian::isotropic(2, 1), brief);

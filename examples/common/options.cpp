@@ -84,7 +84,7 @@ int run_main(CommandLine& line, const CommonOptions& options, int argc, char** a
   } catch (const Interrupted& error) {
     const std::string how = options.checkpoint.empty()
                                 ? ""
-                                : "; to go on: " + resume_command(argc, argv, options.checkpoint);
+                                : "; to continue: " + resume_command(argc, argv, options.checkpoint);
     return fail(error.what() + how, 130);
   } catch (const std::bad_alloc&) {
     return fail("out of memory", 1);

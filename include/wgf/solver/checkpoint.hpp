@@ -99,8 +99,8 @@ class Checkpoint {
       say("interrupted in step " + std::to_string(run.steps_done() + 1) + ", after iteration " +
           std::to_string(run.iteration()) + "; " +
           (options_.how_to_resume.empty()
-               ? "JkoSolver::resume(\"" + file_.string() + "\", …) goes on from there"
-               : "to go on: " + options_.how_to_resume));
+               ? "JkoSolver::resume(\"" + file_.string() + "\", …) continues from there"
+               : "to continue: " + options_.how_to_resume));
       return false;
     }
     const auto now = Clock::now();
