@@ -85,8 +85,8 @@ struct SmcResult {
 
 namespace detail {
 /// The largest step of temperature, at most `remaining`, that keeps the conditional effective
-/// sample size (Σ w v)²/Σ w v², v = e^{step·r}, at or above `relative`, by bisection. \param
-/// weights n, with sum 1, and 0 where r = −∞.
+/// sample size (Σ w v)²/Σ w v², v = e^{step·r}, at or above `relative`, by bisection.
+/// \param weights n, with sum 1, and 0 where r = −∞.
 inline double temperature_step(const Eigen::ArrayXd& weights, const Eigen::ArrayXd& log_ratio,
                                double relative, double remaining) {
   const double largest =
