@@ -71,10 +71,10 @@ struct SmcResult {
   /// run: with W_k the total final weight of the descendants of the k-th particle of p₀, the root
   /// of n/(n−1) Σ_k (W_k − 1/n)² (Chan and Lai, Annals of Statistics 41, 2013; Lee and Whiteley,
   /// Biometrika 105, 2018, who prove consistency for multinomial resampling). For systematic
-  /// resampling there is no proof. Over 60 seeds the mean of its square was 0.6 to 1.6 times the
-  /// variance of log_evidence, for seven targets in 1 to 50 dimensions; for forty separate modes it
-  /// was 5 times the variance (8 seeds). It means little with fewer than about 20 families, and
-  /// knows nothing of regions that no particle has found.
+  /// resampling there is no proof. Over 30 or 60 seeds the mean of its square was 0.6 to 1.6 times
+  /// the variance of log_evidence, for seven targets in 1 to 50 dimensions; for forty separate
+  /// modes it was 5 times the variance (8 seeds). It means little with fewer than about 20
+  /// families, and knows nothing of regions that no particle has found.
   double log_evidence_error = 0;
   long families = 0;  ///< particles of p₀ that have descendants with a positive weight
   std::vector<double> temperatures;      ///< β_1 < … < β_T = 1
