@@ -53,13 +53,14 @@ struct Inertia {
 
     void begin_step(const R&, const StepContext<R>&, double w) { weight = w; }
     template <class Map>
-    double value(typename R::Slice s, const typename R::PointsView& x, Map& map) {
-      difference(s) = map.forward(s, x(s));
-      difference(s) -= x(s);
+    double value(typename R::Slice s, const Batch<R>& batch, Map& map) {
+      difference(s) = map.forward(s, batch.points(s));
+      difference(s) -= batch.points(s);
       return strength * static_cast<double>(difference(s).square().sum()) / 2;
     }
     template <class Map>
-    void accumulate(typename R::Slice s, const typename R::PointsView& x, Map& map, double factor) {
+    void accumulate(typename R::Slice s, const Batch<R>& batch, Map& map, double factor) {
+      const auto& x = batch.points;
       difference(s) = map.forward(s, x(s));
       difference(s) -= x(s);
       difference(s) *= static_cast<typename R::Scalar>(factor * weight * strength);

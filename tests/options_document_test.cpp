@@ -14,10 +14,13 @@ namespace {
 template <class T>
 std::string default_text(T value) {
   if constexpr (std::is_same_v<T, bool>) return value ? "true" : "false";
+  else if constexpr (std::is_enum_v<T>) return wgf::detail::shortest(value);
   else if constexpr (std::is_integral_v<T>) return std::to_string(value);
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", static_cast<double>(value));
-  return text;
+  else {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.4g", static_cast<double>(value));
+    return text;
+  }
 }
 /// A table of Markdown: a row for every field, with its default and what it means.
 template <class Group>

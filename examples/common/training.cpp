@@ -21,6 +21,15 @@ std::string option_name(const std::string& group, const char* field, char word) 
   std::replace(name.begin(), name.end(), '_', word);
   return name;
 }
+/// The value of an enumeration that a text names. \returns whether there is one.
+template <class E>
+  requires std::is_enum_v<E>
+bool convert(const std::string& text, E& value) {
+  const auto words = names_of(value);
+  const auto found = std::find(words.begin(), words.end(), text);
+  if (found != words.end()) value = static_cast<E>(found - words.begin());
+  return found != words.end();
+}
 /// f(group, the options' group, its fields) for those that the command line sets.
 template <class Run, class F>
 void each_option_group(Run& run, F f) {
@@ -96,8 +105,16 @@ void add_training_options(CommandLine& line, Training& training) {
     wgf::hana::for_each(fields, [&](const auto& field) {
       auto& value = group.*field.member;
       using T = std::remove_reference_t<decltype(value)>;
-      Option option = line.add("--" + option_name(prefix, field.name, '-'), &value, field.help)
-                          .group("Training");
+      const std::string name = "--" + option_name(prefix, field.name, '-');
+      Option option = [&] {
+        if constexpr (std::is_enum_v<T>)
+          return line
+              .add(
+                  name, [&value](const std::string& text) { convert(text, value); }, field.help)
+              .shown_default(wgf::detail::shortest(value));
+        else return line.add(name, &value, field.help);
+      }();
+      option.group("Training");
       if constexpr (!std::is_same_v<T, bool>)
         option.check([field](const std::string& text) {
           T given{};
@@ -127,7 +144,11 @@ void report_training(Report& report, const std::string& preset, const Training& 
   report.setting("step_size", training.step_size);
   each_option_group(run, [&](const std::string& prefix, const auto& group, const auto& fields) {
     wgf::hana::for_each(fields, [&](const auto& field) {
-      report.setting(option_name(prefix, field.name, '_'), group.*field.member);
+      const auto value = group.*field.member;
+      const std::string name = option_name(prefix, field.name, '_');
+      if constexpr (std::is_enum_v<std::remove_const_t<decltype(value)>>)
+        report.setting(name, wgf::detail::shortest(value));
+      else report.setting(name, value);
     });
   });
   report.setting("dropout", training.dropout);

@@ -61,6 +61,14 @@ concept Network =
       net.clear_gradient();
     };
 
+/// Network from points to points that computes log det ∇T and its gradient. See
+/// eigen::MlpNetwork::log_determinants and accumulate_log_determinants.
+template <class N, class R>
+concept HasLogDeterminants =
+    requires(std::remove_cvref_t<N>& net, typename R::Slice s, const typename R::PointsView& x) {
+      net.log_determinants(s, x(s), 1.0, [](int, double) {});
+    };
+
 /// Dual network: it is trained with dropout, if it has any, whose masks are a function of the draw,
 /// and can be reset to its initial parameters.
 template <class N, class R>
@@ -130,7 +138,8 @@ using NetworkOf = std::remove_cvref_t<decltype(std::declval<const R&>().network(
 /// networks. The algorithm works on slices of a batch (tiles on a CPU, the whole batch on a GPU).
 /// Per-point arithmetic is unqualified (exp(u), u * v, ones_like(u)) and applies to the result of a
 /// network's forward; operations that combine coordinates or points are functions found by
-/// argument-dependent lookup: set_affine, add_affine, add_pointwise, sum_pointwise.
+/// argument-dependent lookup: set_affine, add_affine, set_normal_log_density, add_pointwise,
+/// sum_pointwise.
 template <class R>
 concept Runtime =
     std::movable<R> &&
@@ -176,6 +185,7 @@ concept Runtime =
       // ---- operations on points
       set_affine(r.constant(a), r.constant(a), x(s), x(s));  // z = A y + b
       add_affine(r.constant(a), r.constant(a), x(s), x(s));  // z += A y + b
+      set_normal_log_density(s, x(s), 1.0, x(s));            // z = c − ½|y|², one-dimensional
       add_pointwise(s, x(s), x(s), 1.0, detail::some_field);
       { sum_pointwise(s, x(s), detail::some_function) } -> std::convertible_to<double>;
     } &&
@@ -228,17 +238,29 @@ concept DualTerm = requires(T& t, const R& r, typename R::Slice s, typename R::P
   t.fit_derivative_reference(t.network.forward(s, z(s)));
 };
 
+/// The particles of an iteration, before the map: x in the step's coordinates, and log P(x), as a
+/// density in the user's coordinates: one-dimensional points, and none (count() is 0) if the
+/// population does not know it.
+template <class R>
+struct Batch {
+  typename R::PointsView points, log_densities{};
+};
+
 /// Map term, bound to a runtime: a functional of the map itself, computed from x, T and what T
 /// provides, such as its Jacobian. It adds its gradient to that of the map's parameters.
 /// \tparam N a network of the runtime from points to points
 template <class T, class R, class N>
-concept MapTerm = requires(T& t, const R& r, typename R::Slice s, const typename R::PointsView& x,
-                           N& map, const StepContext<R>& context, double weight) {
+concept MapTerm = requires(T& t, const R& r, typename R::Slice s, const Batch<R>& batch, N& map,
+                           const StepContext<R>& context, double weight) {
   t.begin_step(r, context, weight);
   // Σ over the slice, without the weight; it may call the map's forward at x again.
-  { t.value(s, x, map) } -> std::convertible_to<double>;
+  { t.value(s, batch, map) } -> std::convertible_to<double>;
   // Adds factor · weight · Σ ∂value/∂parameters to the map's gradient.
-  t.accumulate(s, x, map, weight);
+  t.accumulate(s, batch, map, weight);
 };
+/// Whether terms of this kind need the log-densities of a batch: `Term::needs_density`. The
+/// population then carries them from step to step.
+template <class Term>
+inline constexpr bool needs_density = requires { requires bool(Term::needs_density); };
 
 }  // namespace wgf

@@ -13,8 +13,9 @@ enum class Fault {
   not_finite,  ///< the log-density, its gradient, a network or a particle is not finite
   exploded,    ///< the objective rose far above its value at the start of the step
   collapsed,   ///< the particles became degenerate in some direction
-  saturated  ///< the dual networks separate the particles from their reference with certainty, and
-             ///< give no further information
+  saturated,  ///< the dual networks separate the particles from their reference with certainty, and
+              ///< give no further information
+  folded  ///< the map folds: the determinant of its derivative is not positive at some particles
 };
 
 /// A step failed.

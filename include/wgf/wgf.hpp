@@ -29,6 +29,7 @@
 #include "scheme/adaptive.hpp"
 #include "scheme/backward.hpp"
 #include "scheme/bdf2.hpp"
+#include "scheme/corrected.hpp"
 #include "scheme/forward_backward.hpp"
 #include "scheme/midpoint.hpp"
 #include "solver/checkpoint.hpp"

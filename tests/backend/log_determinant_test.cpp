@@ -44,20 +44,29 @@ struct Map {
     net.set_parameters(std::vector<Scalar>(values.begin(), values.end()));
   }
   /// At all points; with a factor, the gradient is accumulated.
-  Eigen::VectorXd log_determinants(double factor = 0) {
+  Eigen::VectorXd log_determinants(double factor = 0, double extrapolation = 1) {
     Eigen::VectorXd all(n);
+    const auto keep = [&](eigen::Slice s) {
+      return [&all, s](int i, double value) { all[s.begin + i] = value; };
+    };
     runtime.parallel(n, [&](eigen::Slice s) {
-      net.log_determinants(s, x(s), static_cast<Scalar>(factor),
-                           [&](int i, double value) { all[s.begin + i] = value; });
+      if (factor == 0) return net.log_determinants(s, x(s), extrapolation, keep(s));
+      net.accumulate_log_determinants(s, x(s), [&, to = keep(s)](int i, double value) {
+        to(i, value);
+        return factor;
+      });
     });
     return all;
   }
   /// The same from the vector-Jacobian products in x, which other tests check.
-  Eigen::VectorXd by_products() {
+  Eigen::VectorXd by_products(double extrapolation = 1) {
     Eigen::VectorXd all(n);
+    const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(dim, dim);
     const auto jacobians = detail::jacobians(runtime, net, runtime.download(x), x, y, dy);
     for (long i = 0; i < n; ++i) {
-      const double det = jacobians[static_cast<std::size_t>(i)].determinant();
+      const double det =
+          (identity + extrapolation * (jacobians[static_cast<std::size_t>(i)] - identity))
+              .determinant();
       all[i] = det > 0 ? std::log(det) : NAN;
     }
     return all;
@@ -71,6 +80,8 @@ void check(const Spec& spec, int dim, double tolerance = 1e-11) {
   const Eigen::VectorXd log_det = map.log_determinants(), expected = map.by_products();
   REQUIRE(expected.allFinite());
   CHECK((log_det - expected).cwiseAbs().maxCoeff() < tolerance);
+  for (const double e : {0.3, 1.4})
+    CHECK((map.log_determinants(0, e) - map.by_products(e)).cwiseAbs().maxCoeff() < tolerance);
 
   // The gradient of a sum, against fourth-order differences in a few parameters.
   map.log_determinants(0.7);

@@ -47,6 +47,8 @@ TEST_CASE("errors of the examples' options") {
           parse("--tail-average 2"));
   REFUSED(examples::UsageError, "--population-size: must be positive and at most 10^12, got 0",
           parse("--population-size 0"));
+  REFUSED(examples::UsageError, "--population-points: must be random or quasi_random, got sobol",
+          parse("--population-points sobol"));
   REFUSED(examples::UsageError, "--dropout: must be at least 0 and at most 0.99, got 1",
           parse("--dropout 1"));
   REFUSED(examples::UsageError, "--preset: must be one of ours, got theirs",

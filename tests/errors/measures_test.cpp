@@ -58,6 +58,9 @@ TEST_CASE("errors of Gaussian") {
           "wgf::Gaussian::sample: at least one sample must be asked for, got 0",
           normal.sample(0, 1));
   REFUSED(std::invalid_argument,
+          "wgf::Gaussian::quasi_random: at least one sample must be asked for, got 0",
+          normal.quasi_random(0, 1));
+  REFUSED(std::invalid_argument,
           "wgf::Gaussian::log_density: the point must have 2 coordinates, got 3",
           normal.log_density(Vector3d(1, 2, 3)));
   REFUSED(std::invalid_argument,
@@ -92,6 +95,9 @@ TEST_CASE("errors of GaussianMixture") {
           "wgf::GaussianMixture::sample: at least one sample must be asked for, got -1",
           two.sample(-1, 1));
   REFUSED(std::invalid_argument,
+          "wgf::GaussianMixture::quasi_random: at least one sample must be asked for, got -1",
+          two.quasi_random(-1, 1));
+  REFUSED(std::invalid_argument,
           "wgf::GaussianMixture::log_density: the point must have 2 coordinates, got 1",
           two.log_density(VectorXd::Zero(1)));
   REFUSED(std::invalid_argument,
@@ -125,6 +131,9 @@ TEST_CASE("errors of UniformBox") {
           "wgf::UniformBox::sample: at least one sample must be asked for, got 0",
           cube.sample(0, 1));
   REFUSED(std::invalid_argument,
+          "wgf::UniformBox::quasi_random: at least one sample must be asked for, got 0",
+          cube.quasi_random(0, 1));
+  REFUSED(std::invalid_argument,
           "wgf::UniformBox::log_density: the point must have 2 coordinates, got 3",
           cube.log_density(Vector3d(0, 0, 0)));
 }
@@ -153,6 +162,9 @@ TEST_CASE("errors of Barenblatt") {
           "wgf::Barenblatt::sample: at least one sample must be asked for, got 0",
           profile.sample(0, 1));
   REFUSED(std::invalid_argument,
+          "wgf::Barenblatt::quasi_random: at least one sample must be asked for, got 0",
+          profile.quasi_random(0, 1));
+  REFUSED(std::invalid_argument,
           "wgf::Barenblatt::log_density: the point must have 2 coordinates, got 3",
           profile.log_density(Vector3d(0, 0, 0)));
 }
@@ -169,4 +181,7 @@ TEST_CASE("errors of Empirical") {
   REFUSED(std::invalid_argument,
           "wgf::Empirical::sample: at least one sample must be asked for, got 0",
           Empirical(Particles::Zero(2, 3)).sample(0, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::Empirical::quasi_random: at least one sample must be asked for, got 0",
+          Empirical(Particles::Zero(2, 3)).quasi_random(0, 1));
 }

@@ -62,6 +62,9 @@ TEST_CASE("errors of RunOptions") {
       "wgf::RunOptions: training.batch must be positive and at most 10^12, got 9223372036854775807",
       check({.training = {.batch = LONG_MAX}}));
   REFUSED(std::invalid_argument,
+          "wgf::RunOptions: population.points must be random or quasi_random, got 7",
+          check({.population = {.points = PointSet(7)}}));
+  REFUSED(std::invalid_argument,
           "wgf::RunOptions: population.refresh_every must not be negative, got -1",
           check({.population = {.refresh_every = -1}}));
   REFUSED(std::invalid_argument,

@@ -63,6 +63,14 @@ TEST_CASE("errors of start and run") {
           "and a Gaussian P_0), which has no particles",
           solver(Affine{}).run(normal, {.population = {.stratified = true}}));
   REFUSED(std::invalid_argument,
+          "wgf::RunOptions: population.points does not apply to a Gaussian flow (an affine map and "
+          "a Gaussian P_0), which has no particles",
+          solver(Affine{}).run(normal, {.population = {.points = PointSet::quasi_random}}));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow: P_0 has no quasi_random(n, seed), which population.points = "
+          "PointSet::quasi_random needs",
+          solver().run(custom(2), {.population = {.points = PointSet::quasi_random}}));
+  REFUSED(std::invalid_argument,
           "wgf::interaction: a batch must have at least two particles, got 1",
           pairs().run(normal, one));
   REFUSED(

@@ -68,8 +68,7 @@ Diagnosis diagnose(const Flow& flow, const T& target, const DiagnosticOptions& o
   };
   std::string no_density;  // why not
   try {
-    const Particles start = flow.draw_initial(1, seed(0));
-    flow.push_with_log_density(start, flow.initial_log_density(start));
+    flow.sample_with_log_density(1, seed(0));
   } catch (const std::invalid_argument& error) {
     no_density = error.what();
   } catch (const InversionError&) {  // the importance weights report folds

@@ -216,7 +216,7 @@ Eigen::VectorXd log_densities(const T& target, const Particles& x) {
 }
 }  // namespace detail
 
-/// The weights of n fresh samples of a flow, by flow.push_with_log_density. No map is inverted, so
+/// The weights of n fresh samples of a flow, by flow.sample_with_log_density. No map is inverted, so
 /// that this also works for residual maps. Such a map may fold, in which case the density is
 /// unknown: if the determinant at a sample is not positive, `unknown` says so. If none of n samples
 /// is at a fold, folds carry less than 3/n of the mass (at 95 % confidence).
@@ -229,10 +229,8 @@ ImportanceSampling importance(const Flow& flow, const T& target, long n, std::ui
   if (n < 25)
     throw std::invalid_argument("wgf::importance: at least 25 draws are needed, got " +
                                 std::to_string(n));
-  const Particles start = flow.draw_initial(n, seed);
-  const Eigen::VectorXd log_start = flow.initial_log_density(start);
   try {
-    auto [x, log] = flow.push_with_log_density(start, log_start);
+    auto [x, log] = flow.sample_with_log_density(n, seed);
     ImportanceSampling result = importance(detail::log_densities(density, x), log);
     result.particles = std::move(x);
     return result;

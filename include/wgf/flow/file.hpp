@@ -4,8 +4,8 @@
 //
 // The data are the step size, the seed and the parameters of P_0 (doubles); then for each stage its
 // extrapolation, step size, mean and factor of its frame and the samples of its forward half
-// (doubles), and its parameters (in the scalar type of the header). The terms of forward halves
-// (kernels and targets) are not stored.
+// (doubles), its parameters (in the scalar type of the header) and its rejections. The terms of
+// forward halves (kernels and targets) and the target of the rejections are not stored.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -22,7 +22,7 @@ namespace wgf {
 
 namespace detail {
 
-inline constexpr FileKind flow_file{"WGFFLOW\n", 4, "wgf::load", "a wgf flow"};
+inline constexpr FileKind flow_file{"WGFFLOW\n", 5, "wgf::load", "a wgf flow"};
 
 inline void put_measure(const Gaussian& m, Header& header, ByteWriter& out) {
   header["initial"] = "Gaussian";
@@ -92,8 +92,7 @@ void put_flow(const F& flow, Header& header, ByteWriter& body) {
              {"dim", std::to_string(flow.dim())},
              {"stages", std::to_string(flow.size())},
              {"forward_terms", std::to_string(hana::value(hana::size(flow.forward)))},
-             {"parameters",
-              std::to_string(flow.stages.empty() ? 0 : flow.stages.front().parameters.size())}});
+             {"correction_terms", std::to_string(hana::value(hana::size(flow.corrections)))}});
   body.put(flow.step_size);
   body.put(flow.backend.seed);
   std::visit([&](const auto& m) { put_measure(m, header, body); }, flow.initial);
@@ -102,21 +101,24 @@ void put_flow(const F& flow, Header& header, ByteWriter& body) {
     body.put(stage.extrapolation), body.put(stage.step_size), body.put(stage.inertia);
     body.put(stage.frame.mean), body.put(stage.frame.factor);
     body.put(static_cast<std::uint64_t>(stage.samples.cols())), body.put(stage.samples);
-    body.put(stage.parameters.data(), stage.parameters.size());
+    body.put_list(stage.parameters);
+    body.put(static_cast<std::uint64_t>(stage.rejections.size()));
+    for (const Rejection& r : stage.rejections) body.put(r.log_scale), body.put(r.acceptance);
   }
 }
 /// Reads what put_flow writes.
 /// \throws FileError if it is a flow of another type, or its data are invalid.
 template <class F>
 F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& map,
-           typename F::BackendType backend, const typename F::ForwardType& forward_terms) {
+           typename F::BackendType backend, const typename F::ForwardType& forward_terms,
+           const typename F::CorrectionsType& correction_terms) {
   using Scalar = typename F::Scalar;
   file.must_be("map", describe(map));
   file.must_be("scalar", scalar_name<Scalar>());
   file.must_be("forward_terms", std::to_string(hana::value(hana::size(forward_terms))));
+  file.must_be("correction_terms", std::to_string(hana::value(hana::size(correction_terms))));
   const auto dim = static_cast<std::size_t>(file.number("dim", 1, 1'000'000));
   const long stages = file.number("stages", 0, 1'000'000'000);
-  const auto parameters = static_cast<std::size_t>(file.number("parameters", 0, 1L << 40));
   const auto step_size = in.get<double>();
   backend.seed = in.get<std::uint64_t>();
   const auto sensible = [](bool good, const char* what) {
@@ -124,7 +126,7 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
   };
   try {
     sensible(step_size > 0 && std::isfinite(step_size), "the step size is not positive");
-    F flow(get_measure(file, dim, in), map, step_size, backend, forward_terms);
+    F flow(get_measure(file, dim, in), map, step_size, backend, forward_terms, correction_terms);
     for (long k = 0; k < stages; ++k) {
       const bool identity = in.get<std::uint32_t>() != 0;
       const auto extrapolation = in.get<double>(), own_step_size = in.get<double>(),
@@ -133,7 +135,15 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
       Frame frame{mean, in.matrix(dim, dim), identity};
       const auto count = in.get<std::uint64_t>();
       Particles samples = in.matrix(dim, count);
-      std::vector<Scalar> values = in.list<Scalar>(parameters);
+      std::vector<Scalar> values = in.list<Scalar>();
+      std::vector<Rejection> rejections;
+      for (auto left = in.get<std::uint64_t>(); left > 0; --left) {
+        const auto log_scale = in.get<double>(), acceptance = in.get<double>();
+        sensible(std::isfinite(log_scale) && acceptance > 0 && acceptance <= 1,
+                 "a rejection's constants are out of range");
+        rejections.push_back({log_scale, acceptance});
+      }
+      sensible(F::is_corrected || rejections.empty(), "it has rejections, but no target for them");
       sensible(frame.mean.allFinite() && frame.factor.allFinite() &&
                    (frame.factor.diagonal().array() > 0).all(),
                "a stage's coordinates are singular or not finite");
@@ -150,12 +160,18 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
       sensible(std::all_of(values.begin(), values.end(), [](Scalar v) { return std::isfinite(v); }),
                "a stage's parameters are not finite");
       flow.stages.push_back({std::move(frame), std::move(values), extrapolation, std::move(samples),
-                             own_step_size, inertia});
+                             own_step_size, inertia, std::move(rejections)});
     }
-    if (parameters > 0 && stages > 0) {  // the number of parameters must be that of the map
+    // The number of parameters must be that of the map, unless a stage has none.
+    std::size_t known = 0;
+    for (const auto& stage : flow.stages) {
+      const std::size_t count = stage.parameters.size();
+      if (count == 0 || count == known) continue;
+      sensible(known == 0, "stages have different numbers of parameters");
       const auto runtime = backend.start();
       auto net = runtime.network(map, flow.dim(), 1, 0, Keep::tile);
-      net.set_parameters(flow.stages.front().parameters);
+      net.set_parameters(stage.parameters);
+      known = count;
     }
     return flow;
   } catch (const std::invalid_argument& e) {
@@ -167,8 +183,9 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
 
 /// Writes a flow to a file, atomically.
 /// \throws FileError if it cannot be written.
-template <class Map, class Backend, class ForwardTerms>
-void save(const Flow<Map, Backend, ForwardTerms>& flow, const std::filesystem::path& path) {
+template <class Map, class Backend, class ForwardTerms, class Corrections>
+void save(const Flow<Map, Backend, ForwardTerms, Corrections>& flow,
+          const std::filesystem::path& path) {
   detail::Header header;
   detail::ByteWriter body;
   detail::put_flow(flow, header, body);
@@ -183,12 +200,15 @@ void save(const Flow<Map, Backend, ForwardTerms>& flow, const std::filesystem::p
 /// evaluate it (its seed is read from the file).
 /// \param forward_terms for a flow with forward halves: the terms that move its particles there, as
 /// returned by forward_terms<Scheme>(functional).
+/// \param correction_terms for a corrected flow: the target of its rejections, as returned by
+/// correction_terms<Scheme>(functional).
 /// \throws FileError if the file is missing, truncated, damaged, of another version, or contains
-/// another map or scalar type than F; std::invalid_argument if forward terms are needed but not
-/// given.
+/// another map or scalar type than F; std::invalid_argument if forward or correction terms are
+/// needed but not given.
 template <class FlowType, class F = std::remove_cv_t<FlowType>>
 F load(const std::filesystem::path& path, typename F::MapType map = {},
-       typename F::BackendType backend = {}, typename F::ForwardType forward_terms = {}) {
+       typename F::BackendType backend = {}, typename F::ForwardType forward_terms = {},
+       typename F::CorrectionsType correction_terms = {}) {
   const detail::OpenedFile file(detail::flow_file, path);
   hana::for_each(forward_terms, [](const auto& t) {
     if (!(t.weight > 0))
@@ -196,8 +216,14 @@ F load(const std::filesystem::path& path, typename F::MapType map = {},
           "wgf::load: a flow with forward halves needs their terms, "
           "wgf::forward_terms<Scheme>(functional)");
   });
+  hana::for_each(correction_terms, [](const auto& t) {
+    if (!(t.weight > 0))
+      throw std::invalid_argument(
+          "wgf::load: a corrected flow needs the target of its rejections, "
+          "wgf::correction_terms<Scheme>(functional)");
+  });
   detail::ByteReader in = file.numbers();
-  F flow = detail::get_flow<F>(file, in, map, backend, forward_terms);
+  F flow = detail::get_flow<F>(file, in, map, backend, forward_terms, correction_terms);
   in.end();
   return flow;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -16,38 +17,45 @@
 #include "gaussian_path.hpp"
 #include "initial_measure.hpp"
 #include "inverse.hpp"
+#include "rejection.hpp"
 #include "stage.hpp"
 
 namespace wgf {
 
-/// The sequence of maps computed by a run. Cheap to copy compared with computing it; immutable in
-/// use.
+/// The sequence of maps, and of rejections after them, computed by a run.
 /// \tparam Map the specification of the map of every stage.
 /// \tparam Backend the policy that evaluates the maps.
 /// \tparam ForwardTerms the terms, with weights, that the scheme treats forward.
-template <MapSpecification Map, class Backend, class ForwardTerms = hana::tuple<>>
+/// \tparam Corrections of a corrected flow: the potentials whose weighted sum is −log q, the target
+/// of its rejections.
+template <MapSpecification Map, class Backend, class ForwardTerms = hana::tuple<>,
+          class Corrections = hana::tuple<>>
 class Flow {
  public:
   using Scalar = typename Backend::Scalar;
   using MapType = Map;
   using BackendType = Backend;
   using ForwardType = ForwardTerms;
+  using CorrectionsType = Corrections;
   using StageType = Stage<Scalar>;
-  static constexpr bool has_forward = !std::same_as<ForwardTerms, hana::tuple<>>;
+  static constexpr bool has_forward = !std::same_as<ForwardTerms, hana::tuple<>>,
+                        is_corrected = !std::same_as<Corrections, hana::tuple<>>;
 
   Flow(InitialMeasure p0, Map map_specification, double step, Backend policy,
-       ForwardTerms forward_terms = {})
+       ForwardTerms forward_terms = {}, Corrections correction_terms = {})
       : initial(std::move(p0)),
         map(map_specification),
         step_size(step),
         backend(policy),
-        forward(std::move(forward_terms)) {}
+        forward(std::move(forward_terms)),
+        corrections(std::move(correction_terms)) {}
 
-  InitialMeasure initial;  ///< P_0
-  Map map;                 ///< defines the meaning of every stage's parameters
-  double step_size;        ///< a of the scheme, for every stage without its own
-  Backend backend;         ///< evaluates the maps
-  ForwardTerms forward;    ///< the terms that move the particles in the forward half of every step
+  InitialMeasure initial;   ///< P_0
+  Map map;                  ///< defines the meaning of every stage's parameters
+  double step_size;         ///< a of the scheme, for every stage without its own
+  Backend backend;          ///< evaluates the maps
+  ForwardTerms forward;     ///< the terms that move the particles in the forward half of every step
+  Corrections corrections;  ///< the potentials of the target of the rejections
   std::vector<Stage<Scalar>> stages;  ///< T_1, …, T_K
 
   int dim() const {
@@ -73,28 +81,81 @@ class Flow {
     return same ? n * step_size : t;  // avoids the rounding errors of a sum
   }
 
-  /// n fresh draws of P_0, pushed through all maps: d × n samples of P_K. The same seed gives the
-  /// same samples. Without a seed, one is derived from the backend's, different from those of
-  /// training.
+  /// n independent samples of P_K, d × n: fresh draws of P_0, pushed through all maps and
+  /// rejections. The same seed gives the same samples. Without a seed, one is derived from the
+  /// backend's, different from those of training.
   /// \throws std::invalid_argument unless n ≥ 1.
   Particles sample(long n) const { return sample(n, detail::mixed_seed(backend.seed)); }
-  Particles sample(long n, std::uint64_t seed) const { return push(draw_initial(n, seed)); }
+  Particles sample(long n, std::uint64_t seed) const {
+    if constexpr (is_corrected) return sample_with_log_density(n, seed).first;
+    else return push(draw_initial(n, seed));
+  }
+  /// The same samples, up to rounding, and log P_K at them.
+  /// \throws std::invalid_argument unless n ≥ 1, or if P_0 has no density; InversionError where a
+  /// map folds.
+  /// \param k samples of P_k; −1: of P_K.
+  /// \param last at most so many of the rejections of the last stage are applied.
+  std::pair<Particles, Eigen::VectorXd> sample_with_log_density(
+      long n, std::uint64_t seed, int k = -1,
+      std::size_t last = std::numeric_limits<std::size_t>::max()) const {
+    if (k < 0) k = size();
+    check(0, k);
+    return detail::draw_corrected(*this, n, seed, k, last, [](auto&&...) {});
+  }
+  /// n samples at every step: element k are samples of P_k, k = 0, …, K, and a particle of one is
+  /// pushed to that of the next unless it is rejected there.
+  std::vector<Particles> sample_path(long n, std::uint64_t seed) const {
+    if constexpr (!is_corrected) return trajectory(draw_initial(n, seed));
+    std::vector<Particles> path(static_cast<std::size_t>(size()) + 1, Particles(dim(), n));
+    detail::draw_corrected(*this, n, seed, size(), std::numeric_limits<std::size_t>::max(),
+                           [&](int k, const auto& which, const Particles& x) {
+                             for (std::size_t i = 0; i < which.size(); ++i)
+                               path[static_cast<std::size_t>(k + 1)].col(which[i]) =
+                                   x.col(static_cast<Eigen::Index>(i));
+                           });
+    path[0] = draw_initial(n, seed);
+    return path;
+  }
+  /// The expected number of draws of P_0 for a sample of P_K: 1 without rejections.
+  double draws_per_sample() const {
+    double draws = 1;
+    for (const auto& stage : stages)
+      for (const Rejection& r : stage.rejections) draws *= 2 - r.acceptance;
+    return draws;
+  }
+  /// log q at points (d × n) as the rejections of stage k use it, up to a constant.
+  Eigen::VectorXd correction_log_density(const Particles& x, int k) const {
+    constexpr long few = 256;  // for which threads do not pay
+    const auto log_target = [&](const auto& each) {
+      return detail::log_target(corrections, x, time(k + 1), each);
+    };
+    if (x.cols() > few) {
+      const auto runtime = backend.precise().start();
+      return log_target([&](long n, const auto& f) { runtime.each(n, f); });
+    }
+    return log_target([](long n, const auto& f) {
+      for (long i = 0; i < n; ++i) f(i);
+    });
+  }
   /// n draws of P_0.
   Particles draw_initial(long n, std::uint64_t seed) const {
     return std::visit([&](const auto& m) -> Particles { return m.sample(n, seed); }, initial);
   }
 
   /// The push-forward of given particles (d × n) through the stages [from, to); to = −1 means all.
-  /// \throws std::invalid_argument for particles of another dimension or stages that do not exist.
+  /// \throws std::invalid_argument for particles of another dimension, stages that do not exist, or
+  /// rejections, which replace particles by fresh draws.
   Particles push(Particles particles, int from = 0, int to = -1) const {
     if (to < 0) to = size();
     check(particles, "push");
     check(from, to);
+    refuse_rejections(from, to);
     if (from < to && particles.cols() > 0) evaluate(particles, from, to, [](const Particles&) {});
     return particles;
   }
   /// The particles at every step: element k has passed through the first k maps, k = 0, …, K.
   std::vector<Particles> trajectory(Particles particles) const {
+    refuse_rejections(0, size());
     std::vector<Particles> path{push(particles, 0, 0)};
     if (size() > 0) evaluate(particles, 0, size(), [&](const Particles& x) { path.push_back(x); });
     return path;
@@ -102,14 +163,12 @@ class Flow {
 
   /// log P_K at the points x (d × n), in double precision, by the change of variables (appendix B):
   /// every map, including forward halves, is inverted by a damped Newton method, and its
-  /// determinant is evaluated. Only for invertible maps: IcnnGradient and affine maps.
-  /// \throws InversionError if a point cannot be traced back; std::invalid_argument for points of
-  /// another dimension, or if P_0 has no density.
+  /// determinant is evaluated. IcnnGradient and affine maps are invertible. A residual map may
+  /// fold: then a point has several preimages or none, and the density is that of the sheet of the
+  /// preimage found.
+  /// \throws InversionError if a point cannot be traced back, or the map folds there;
+  /// std::invalid_argument for points of another dimension, or if P_0 has no density.
   Eigen::VectorXd log_density(const Particles& x) const {
-    static_assert(GradientMapSpecification<Map> || AffineSpecification<Map>,
-                  "wgf::Flow::log_density: a residual map may not be invertible: use IcnnGradient "
-                  "or Affine, or push points with their "
-                  "log-density (push_with_log_density); see docs/functionals.md");
     check(x, "log_density");
     if (x.cols() > block_) {  // each point needs a d × d matrix
       Eigen::VectorXd log(x.cols());
@@ -121,7 +180,24 @@ class Flow {
     }
     Particles at = x;
     Eigen::VectorXd log = Eigen::VectorXd::Zero(x.cols());
+    // Beside corrected stages, from the last: the points after their maps, and the log of how much
+    // the density changes from there to P_K.
+    struct Corrected {
+      int stage;
+      Particles x;
+      Eigen::VectorXd to_end;
+    };
+    std::vector<Corrected> corrected;
+    const auto enter = [&](int k) {
+      if (!stages[static_cast<std::size_t>(k)].rejections.empty())
+        corrected.push_back({k, at, log});
+    };
+    int next = size() - 1;  // the last stage that has not been entered; some have no map
+    const auto enter_to = [&](int k) {
+      for (; next >= k; --next) enter(next);
+    };
     each_map(size(), 0, -1, at.cols(), [&](int k, const Frame& frame, const auto& map_of) {
+      enter_to(k);
       const Particles y = frame.to_coordinates(at);
       const auto fail = [&](Eigen::Index i) {
         throw InversionError(k + 1, at.col(i), "cannot be inverted");
@@ -130,18 +206,34 @@ class Flow {
       subtract_determinants(k, map_of.log_determinants(inside), at, log);
       at = frame.from_coordinates(inside);
     });
-    return log + initial_log_density(at);
+    enter_to(0);
+    Eigen::VectorXd log_p = log + initial_log_density(at);  // as if there were no rejections
+    for (auto stage = corrected.rbegin(); stage != corrected.rend(); ++stage) {
+      const Eigen::VectorXd log_q = correction_log_density(stage->x, stage->stage);
+      for (const Rejection& r : stages[static_cast<std::size_t>(stage->stage)].rejections)
+        for (Eigen::Index i = 0; i < log_p.size(); ++i)
+          log_p[i] += r.log_factor(r.keeps(log_q[i] - (log_p[i] - stage->to_end[i])));
+    }
+    return log_p;
   }
   /// Pushes the points x (d × n), with log-densities of some law at them, through the stages [from,
   /// to): returns T(x) and the log-density of the push-forward there. With from = 0 and the
   /// log-density of P_0, this is the log-density of P_K. A residual map need not be invertible;
   /// where it folds, the result is the density of one sheet.
   /// \throws InversionError where the determinant of a map is not positive; std::invalid_argument
-  /// for sizes that do not match.
+  /// for sizes that do not match, or rejections, which replace particles by fresh draws.
   std::pair<Particles, Eigen::VectorXd> push_with_log_density(Particles x,
                                                               Eigen::VectorXd log_density,
                                                               int from = 0, int to = -1) const {
     if (to < 0) to = size();
+    check(from, to);
+    refuse_rejections(from, to);
+    return push_maps_with_log_density(std::move(x), std::move(log_density), from, to);
+  }
+  /// The same through the maps alone, without the rejections of their stages.
+  std::pair<Particles, Eigen::VectorXd> push_maps_with_log_density(Particles x,
+                                                                   Eigen::VectorXd log_density,
+                                                                   int from, int to) const {
     check(x, "push_with_log_density");
     check(from, to);
     if (log_density.size() != x.cols())
@@ -152,7 +244,7 @@ class Flow {
       for (Eigen::Index i = 0; i < x.cols(); i += block_) {
         const Eigen::Index n = std::min<Eigen::Index>(block_, x.cols() - i);
         const auto [pushed, log] =
-            push_with_log_density(x.middleCols(i, n), log_density.segment(i, n), from, to);
+            push_maps_with_log_density(x.middleCols(i, n), log_density.segment(i, n), from, to);
         x.middleCols(i, n) = pushed, log_density.segment(i, n) = log;
       }
       return {std::move(x), std::move(log_density)};
@@ -167,22 +259,7 @@ class Flow {
   /// log P_0 at the points.
   /// \throws std::invalid_argument if P_0 has no density that can be evaluated.
   Eigen::VectorXd initial_log_density(const Particles& x) const {
-    return std::visit(
-        [&](const auto& m) -> Eigen::VectorXd {
-          Eigen::VectorXd log(x.cols());
-          if constexpr (requires(const Eigen::VectorXd& point) { m.log_density(point); }) {
-            bool known = true;
-            if constexpr (requires { static_cast<bool>(m.log_density); })
-              known = static_cast<bool>(m.log_density);
-            if (known) {
-              for (Eigen::Index i = 0; i < x.cols(); ++i)
-                log[i] = m.log_density(Eigen::VectorXd(x.col(i)));
-              return log;
-            }
-          }
-          throw std::invalid_argument("wgf::Flow: P_0 has no log-density");
-        },
-        initial);
+    return detail::log_density(initial, x);
   }
 
   /// Stage k as x → matrix·x + offset, exactly. Only for affine maps.
@@ -195,13 +272,13 @@ class Flow {
   /// P_k in closed form (k = −1: the last). Only for affine maps.
   /// \throws std::invalid_argument unless P_0 is Gaussian and there are k stages.
   Gaussian gaussian(int k = -1) const
-    requires(AffineSpecification<Map> && !has_forward)
+    requires(AffineSpecification<Map> && !has_forward && !is_corrected)
   {
     return gaussian_path(k).law();
   }
   /// P_0, …, P_k in closed form; see gaussian().
   GaussianPath gaussian_path(int k = -1) const
-    requires(AffineSpecification<Map> && !has_forward)
+    requires(AffineSpecification<Map> && !has_forward && !is_corrected)
   {
     const auto* p0 = std::get_if<Gaussian>(&initial);
     if (!p0) throw std::invalid_argument("wgf::Flow::gaussian: P_0 is not Gaussian");
@@ -231,6 +308,14 @@ class Flow {
     if (from < 0 || from > to || to > size())
       throw std::invalid_argument("wgf::Flow::push: no stages [" + std::to_string(from) + ", " +
                                   std::to_string(to) + ") in a flow of " + std::to_string(size()));
+  }
+  void refuse_rejections(int from, int to) const {
+    for (int k = from; k < to; ++k)
+      if (!stages[static_cast<std::size_t>(k)].rejections.empty())
+        throw std::invalid_argument(
+            "wgf::Flow::push: stage " + std::to_string(k + 1) +
+            " has rejections, which replace particles by fresh draws: use sample, sample_path or "
+            "sample_with_log_density");
   }
   bool any_inertia(int from, int to) const {
     return std::any_of(stages.begin() + from, stages.begin() + to,
@@ -293,6 +378,10 @@ class Flow {
       throw std::invalid_argument(
           "wgf::Flow: densities are not available where a stage continues the motion of the stage "
           "before it (Bdf2)");
+    const auto has_map = [](const auto& stage) { return has_forward || !stage.parameters.empty(); };
+    if (std::none_of(stages.begin() + std::min(from, to), stages.begin() + std::max(from, to),
+                     has_map))
+      return;  // steps of a corrected flow may have rejections only
     const auto runtime = backend.precise().start();
     using R = std::remove_cvref_t<decltype(runtime)>;
     const int d = dim();
@@ -319,20 +408,13 @@ class Flow {
         return slopes;
       };
       const auto log_determinants = [&](const Particles& at) -> Eigen::VectorXd {
-        if constexpr (requires(typename R::Slice s) {
-                        net.log_determinants(s, x(s), 0.0, [](int, double) {});
-                      })
-          if (stage.extrapolation == 1) {
-            const auto now = x.window(0, at.cols());
-            runtime.upload(at, now);
-            Eigen::VectorXd logs(at.cols());
-            runtime.parallel(at.cols(), [&](typename R::Slice s) {
-              net.log_determinants(s, now(s), 0.0,
-                                   [&](int i, double log) { logs[s.begin + i] = log; });
-            });
-            return logs;
-          }
-        return detail::log_determinants(derivative(at), each);
+        if constexpr (HasLogDeterminants<decltype(net), R>) {
+          const auto now = x.window(0, at.cols());
+          runtime.upload(at, now);
+          return detail::log_determinants(runtime, net, now, stage.extrapolation, at.cols());
+        } else {
+          return detail::log_determinants(derivative(at), each);
+        }
       };
       visit(k, stage.frame, detail::DifferentiatedMap{value, derivative, log_determinants, each});
     };
@@ -349,14 +431,7 @@ class Flow {
           return runtime.download(now);
         };
         const auto derivative = [&](const Particles& at) {
-          std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(at.cols()),
-                                              Eigen::MatrixXd::Identity(d, d));
-          hana::for_each(forward, [&](const auto& t) {
-            const auto drift_derivatives = t.term.drift_derivatives(runtime, at, samples, time(k));
-            for (std::size_t i = 0; i < slopes.size(); ++i)
-              slopes[i] -= step_size_of(k) * t.weight * drift_derivatives[i];
-          });
-          return slopes;
+          return forward_derivatives(runtime, forward, time(k), step_size_of(k), samples, at);
         };
         const auto log_determinants = [&](const Particles& at) {
           return detail::log_determinants(derivative(at), each);

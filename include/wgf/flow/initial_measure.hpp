@@ -15,6 +15,7 @@
 #include "../measure/gaussian.hpp"
 #include "../measure/gaussian_mixture.hpp"
 #include "../measure/uniform_box.hpp"
+#include "../quasi_random.hpp"
 
 namespace wgf {
 
@@ -24,14 +25,32 @@ struct CustomMeasure {
   std::function<Particles(long, std::uint64_t)> draw;  ///< empty in a flow that was loaded
   std::function<double(const Eigen::VectorXd&)>
       log_density{};  ///< empty where the measure has none
+  std::function<Particles(long, std::uint64_t)>
+      draw_evenly{};  ///< quasi_random; empty where the measure has none
 
   int dim() const { return dimension; }
   Particles sample(long n, std::uint64_t seed) const {
+    need_draw();
+    return checked(draw(n, seed), n);
+  }
+  /// \throws std::invalid_argument if the measure has no quasi_random.
+  Particles quasi_random(long n, std::uint64_t seed) const {
+    need_draw();
+    if (!draw_evenly)
+      throw std::invalid_argument(
+          "wgf::Flow: P_0 has no quasi_random(n, seed), which population.points = "
+          "PointSet::quasi_random needs");
+    return checked(draw_evenly(n, seed), n);
+  }
+
+ private:
+  void need_draw() const {
     if (!draw)
       throw std::logic_error(
           "wgf::Flow: P_0 was a measure of the user's own, which a file does not keep: assign "
           "flow.initial, or push particles");
-    Particles x = draw(n, seed);
+  }
+  Particles checked(Particles x, long n) const {
     if (x.rows() != dimension || x.cols() != n)
       throw std::invalid_argument("wgf::Flow: P_0's sample must be " + std::to_string(dimension) +
                                   " x " + std::to_string(n) + ", got " + std::to_string(x.rows()) +
@@ -61,6 +80,12 @@ InitialMeasure initial_measure(M measure) {
     CustomMeasure custom{dim, [measure](long n, std::uint64_t seed) -> Particles {
                            return measure.sample(n, seed);
                          }};
+    if constexpr (requires(long n, std::uint64_t seed) {
+                    { measure.quasi_random(n, seed) } -> std::convertible_to<Particles>;
+                  })
+      custom.draw_evenly = [measure](long n, std::uint64_t seed) -> Particles {
+        return measure.quasi_random(n, seed);
+      };
     if constexpr (requires(const Eigen::VectorXd& x) { measure.log_density(x); })
       custom.log_density = [measure = std::move(measure)](const Eigen::VectorXd& x) -> double {
         return measure.log_density(x);
@@ -69,5 +94,39 @@ InitialMeasure initial_measure(M measure) {
   }
 }
 inline InitialMeasure initial_measure(InitialMeasure measure) { return measure; }
+
+/// n particles that represent P_0, a function of the seed.
+/// \throws std::invalid_argument for n < 1, or if P_0 has no quasi-random points.
+inline Particles draw_initial(const InitialMeasure& initial, long n, std::uint64_t seed,
+                              PointSet points) {
+  return std::visit(
+      [&](const auto& m) -> Particles {
+        return points == PointSet::random ? m.sample(n, seed) : m.quasi_random(n, seed);
+      },
+      initial);
+}
+
+namespace detail {
+/// log P_0 at the points x (d × n).
+/// \throws std::invalid_argument if P_0 has no density that can be evaluated.
+inline Eigen::VectorXd log_density(const InitialMeasure& initial, const Particles& x) {
+  return std::visit(
+      [&](const auto& m) -> Eigen::VectorXd {
+        Eigen::VectorXd log(x.cols());
+        if constexpr (requires(const Eigen::VectorXd& point) { m.log_density(point); }) {
+          bool known = true;
+          if constexpr (requires { static_cast<bool>(m.log_density); })
+            known = static_cast<bool>(m.log_density);
+          if (known) {
+            for (Eigen::Index i = 0; i < x.cols(); ++i)
+              log[i] = m.log_density(Eigen::VectorXd(x.col(i)));
+            return log;
+          }
+        }
+        throw std::invalid_argument("wgf::Flow: P_0 has no log-density");
+      },
+      initial);
+}
+}  // namespace detail
 
 }  // namespace wgf

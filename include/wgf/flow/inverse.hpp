@@ -68,6 +68,18 @@ std::vector<Eigen::MatrixXd> jacobians(const R& runtime, Net& net, const Particl
   return slopes;
 }
 
+/// log det of the derivative of x → x + extrapolation·(T(x) − x) at n points, for a network T that
+/// computes it: NaN where the determinant is not positive.
+template <Runtime R, class Net>
+Eigen::VectorXd log_determinants(const R& runtime, Net& net, const typename R::PointsView& x,
+                                 double extrapolation, long n) {
+  Eigen::VectorXd logs(n);
+  runtime.parallel(n, [&](typename R::Slice s) {
+    net.log_determinants(s, x(s), extrapolation,
+                         [&](int i, double log) { logs[s.begin + i] = log; });
+  });
+  return logs;
+}
 /// log det of every matrix; NaN where the determinant is not positive. each(n, f) calls f(i) for
 /// every i, on several threads.
 template <class Each>

@@ -7,11 +7,14 @@
 #include "../concepts.hpp"
 #include "../frame.hpp"
 #include "../network/affine_form.hpp"
+#include "inverse.hpp"
+#include "rejection.hpp"
 
 namespace wgf {
 
 /// One step: samples of the law for its forward half, if it has one; then the parameters of the
-/// map, in the order of the specification, and the coordinates in which the map acts.
+/// map, in the order of the specification, and the coordinates in which the map acts; then
+/// rejections, if the flow is a corrected one.
 template <class Scalar>
 struct Stage {
   Frame frame;
@@ -25,6 +28,8 @@ struct Stage {
   /// The map acts on x + inertia·(x − x'), where x' is the particle's position before the last
   /// step: 1/3 in the two-step scheme Bdf2.
   double inertia = 0;
+  /// Applied in order after the map.
+  std::vector<Rejection> rejections{};
 };
 
 /// A stage of an affine map as x → matrix·x + offset in the user's coordinates, exactly.
@@ -74,6 +79,19 @@ void push_through(const R& runtime, Net& net, const Stage<Scalar>& stage,
     }
   });
 }
+/// log det of the derivative of push_through's map at n points x, NaN where it is not positive.
+template <Runtime R, class Net, class Scalar>
+Eigen::VectorXd log_determinants_through(const R& runtime, Net& net, const Stage<Scalar>& stage,
+                                         const typename R::PointsView& x,
+                                         const typename R::PointsView& inside, long n) {
+  const Frame& frame = stage.frame;
+  const auto [in, shift_in] = frame.to_coordinates_on(runtime);
+  runtime.parallel(n, [&](typename R::Slice s) {
+    if (frame.identity) inside(s) = x(s);
+    else set_affine(in, shift_in, x(s), inside(s));
+  });
+  return detail::log_determinants(runtime, net, inside, stage.extrapolation, n);
+}
 /// x ← x − a Σ weight·gradient: the forward half of a step (12) that begins at this time. `samples`
 /// are those of the law before it; drift and scratch have the size of x.
 /// \param same whether the samples are the particles x themselves.
@@ -89,6 +107,21 @@ void push_forward(const R& runtime, const ForwardTerms& terms, double time, doub
   });
   runtime.parallel(n,
                    [&](Slice s) { x(s) -= static_cast<typename R::Scalar>(step_size) * drift(s); });
+}
+/// The derivatives of push_forward's map at points x (d × n): n matrices d × d.
+template <Runtime R, class ForwardTerms>
+std::vector<Eigen::MatrixXd> forward_derivatives(const R& runtime, const ForwardTerms& terms,
+                                                 double time, double step_size,
+                                                 const typename R::PointsView& samples,
+                                                 const Particles& x) {
+  std::vector<Eigen::MatrixXd> slopes(static_cast<std::size_t>(x.cols()),
+                                      Eigen::MatrixXd::Identity(x.rows(), x.rows()));
+  hana::for_each(terms, [&](const auto& t) {
+    const auto drift_derivatives = t.term.drift_derivatives(runtime, x, samples, time);
+    for (std::size_t i = 0; i < slopes.size(); ++i)
+      slopes[i] -= step_size * t.weight * drift_derivatives[i];
+  });
+  return slopes;
 }
 
 }  // namespace wgf

@@ -33,6 +33,14 @@ struct Entropy {
   }
 };
 
+namespace detail {
+inline void check_exponent(double m) {
+  if (!(m > 1) || !std::isfinite(m))
+    throw std::invalid_argument(
+        "wgf::generalized_entropy: the exponent must be greater than 1, got " + std::to_string(m));
+}
+}  // namespace detail
+
 /// ∫P^m/(m − 1) for m > 1: its gradient flow is the porous medium equation ∂P/∂t = ΔP^m.
 /// \tparam Form a Dual. With LogisticLoss its network represents u = log(P·|Ω_k|). With
 /// VariationalBound it represents h with softplus(4h)/4 = (P·|Ω_k|)^{m−1}, in which the bound is
@@ -53,10 +61,7 @@ struct GeneralizedEntropy {
   }
   /// \throws std::invalid_argument for invalid parameters.
   void check() const {
-    if (!(exponent > 1) || !std::isfinite(exponent))
-      throw std::invalid_argument(
-          "wgf::generalized_entropy: the exponent must be greater than 1, got " +
-          std::to_string(exponent));
+    detail::check_exponent(exponent);
     dual.check("wgf::generalized_entropy", false, true);
   }
 };

@@ -16,6 +16,7 @@
 #include "entropy.hpp"
 #include "f_divergence.hpp"
 #include "interaction.hpp"
+#include "internal_energy.hpp"
 #include "potential.hpp"
 
 namespace wgf {
@@ -36,6 +37,8 @@ struct Weighted {
 template <class... Terms>
 struct Functional {
   hana::tuple<Weighted<Terms>...> terms;
+  /// Whether a term needs log P_k at the particles.
+  static constexpr bool needs_density = (wgf::needs_density<Terms> || ...);
 
   /// The dimension that the terms require; 0 if none does.
   /// \throws std::invalid_argument if two terms require different dimensions.
@@ -103,23 +106,43 @@ Functional<A...> operator*(double weight, Functional<A...> a) {
   return a;
 }
 
-/// The entropy E_P[log P] in its dual form.
-/// \param dual a Dual, or a network for u = log(P / μ_k).
+/// The entropy E_P[log P], in its dual form or by change of variables.
+/// \param form a Dual, a network for u = log(P / μ_k), or LogDeterminant{}.
 /// \throws std::invalid_argument for a field of the Dual that is invalid or does not apply.
 template <class Form = Dual<>>
-auto entropy(const Form& dual = {}) {
-  return functional(Entropy<decltype(detail::as_dual(dual))>{detail::as_dual(dual)});
+auto entropy(const Form& form = {}) {
+  if constexpr (std::same_as<Form, LogDeterminant>)
+    return functional(InternalEnergy<detail::EntropyPerParticle>{});
+  else return functional(Entropy<decltype(detail::as_dual(form))>{detail::as_dual(form)});
 }
 
-/// The generalized entropy ∫P^m/(m − 1) for m > 1, in its dual form (Proposition 2).
-/// \param dual a Dual, or a network.
+/// The generalized entropy ∫P^m/(m − 1) for m > 1, in its dual form (Proposition 2) or by change of
+/// variables.
+/// \param form a Dual, a network, or LogDeterminant{}.
 /// \throws std::invalid_argument for m ≤ 1, or as entropy() does.
 template <class Form = Dual<>>
-auto generalized_entropy(double m, const Form& dual = {}) {
-  using D = decltype(detail::as_dual(dual));
-  static_assert(!normalises<typename D::Fit>,
-                "wgf::generalized_entropy: DonskerVaradhan fits Kullback-Leibler divergences only");
-  return functional(GeneralizedEntropy<D>{m, detail::as_dual(dual)});
+auto generalized_entropy(double m, const Form& form = {}) {
+  if constexpr (std::same_as<Form, LogDeterminant>) {
+    detail::check_exponent(m);
+    return functional(InternalEnergy<detail::PowerPerParticle>{{m}});
+  } else {
+    using D = decltype(detail::as_dual(form));
+    static_assert(
+        !normalises<typename D::Fit>,
+        "wgf::generalized_entropy: DonskerVaradhan fits Kullback-Leibler divergences only");
+    return functional(GeneralizedEntropy<D>{m, detail::as_dual(form)});
+  }
+}
+
+/// An internal energy ∫U(P), by change of variables.
+/// \param density U, see EnergyDensity.
+template <class U>
+auto internal_energy(const U& density, LogDeterminant) {
+  using Object = decltype(adapted(density));
+  static_assert(EnergyDensity<Object>,
+                "wgf::internal_energy: an energy density has a member `auto energy(const auto& p) "
+                "const`, U(p) for a generic p; see docs/functionals.md");
+  return functional(InternalEnergy<detail::EnergyPerParticle<Object>>{{adapted(density)}});
 }
 
 /// D_f(P‖Q) from a law Q given by samples (d × N).
@@ -160,10 +183,10 @@ auto potential(const T& target) {
 }
 
 /// KL(P‖q) to an unnormalised target q, up to its constant, as in eq. (10): entropy + potential.
-/// \param dual as for entropy().
+/// \param form as for entropy().
 template <class T, class Form = Dual<>>
-auto kl(const T& target, const Form& dual = {}) {
-  return entropy(dual) + potential(target);
+auto kl(const T& target, const Form& form = {}) {
+  return entropy(form) + potential(target);
 }
 
 /// ½ E W(X − Y) for an even interaction kernel W.
@@ -195,6 +218,32 @@ auto functional_of(const Terms& terms) {
   });
 }
 }  // namespace detail
+/// The potentials, with weights, whose weighted sum is −log q for the target q of a scheme's
+/// rejections: those of a KL divergence by LogDeterminant, divided by the weight of the entropy.
+/// Empty for schemes without rejections.
+template <class Scheme, class... Terms>
+auto correction_terms(const Functional<Terms...>& f) {
+  if constexpr (!corrects<Scheme>) {
+    return hana::tuple<>();
+  } else {
+    constexpr int entropies = (0 + ... + (detail::is_log_determinant_entropy<Terms> ? 1 : 0));
+    static_assert(entropies == 1 && ((detail::is_log_determinant_entropy<Terms> ||
+                                      detail::has_target<Terms>)&&...),
+                  "wgf::Corrected: rejections need a target: the functional must be "
+                  "wgf::kl(target, wgf::LogDeterminant{}), or an entropy by LogDeterminant and "
+                  "potentials");
+    double weight = 1;
+    hana::for_each(f.terms, [&](const auto& t) {
+      if constexpr (detail::is_log_determinant_entropy<std::remove_cvref_t<decltype(t.term)>>)
+        weight = t.weight;
+    });
+    auto potentials = hana::filter(f.terms, [](const auto& t) {
+      return hana::bool_c<detail::has_target<std::remove_cvref_t<decltype(t.term)>>>;
+    });
+    hana::for_each(potentials, [&](auto& t) { t.weight /= weight; });
+    return potentials;
+  }
+}
 /// The functional of the other terms, which enter the JKO step.
 template <class Scheme, class... Terms>
 auto backward_part(const Functional<Terms...>& f) {

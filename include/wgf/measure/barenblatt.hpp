@@ -11,7 +11,9 @@
 #include <utility>
 
 #include "../particles.hpp"
+#include "../quasi_random.hpp"
 #include "../random.hpp"
+#include "radial_quantile.hpp"
 
 namespace wgf {
 
@@ -73,6 +75,23 @@ class Barenblatt {
     for (Eigen::Index i = 0; i < n; ++i) {
       x.col(i) *= radius_ / std::sqrt(x.col(i).squaredNorm() +
                                       2 * gamma(static_cast<std::uint64_t>(i), seed));
+      x.col(i) += centre_;
+    }
+    return x;
+  }
+  /// n evenly spread points of the law: a lattice with a random shift, mapped to normals z, which
+  /// are moved along their rays so that |x − c| has the right quantiles; in one dimension these are
+  /// the quantiles of the law. A function of the seed.
+  /// \throws std::invalid_argument for n < 1.
+  Particles quasi_random(long n, std::uint64_t seed) const {
+    detail::check_sample_size(n, "wgf::Barenblatt::quasi_random");
+    Particles x = detail::lattice_normals(dim(), n, seed, stream);
+    const double half = 0.5 * dim();
+    const detail::BetaLaw squares(half, power() + 1);  // of |x − c|²/R²
+    for (Eigen::Index i = 0; i < n; ++i) {
+      const double s = x.col(i).squaredNorm();
+      const double ratio = squares.quantile(detail::gamma_level(half, 0.5 * s)).below;
+      if (s > 0) x.col(i) *= radius_ * std::sqrt(ratio / s);
       x.col(i) += centre_;
     }
     return x;

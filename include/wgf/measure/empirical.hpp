@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "../particles.hpp"
+#include "../quasi_random.hpp"
 #include "../random.hpp"
 
 namespace wgf {
@@ -46,6 +47,17 @@ class Empirical {
           std::min(count - 1, static_cast<Eigen::Index>(static_cast<double>(bits) * 0x1p-53 *
                                                         static_cast<double>(count))));
     }
+    return x;
+  }
+  /// n of the particles, each as often as any other, up to 1: all of them again and again, in one
+  /// random order, a function of the seed.
+  /// \throws std::invalid_argument for n < 1.
+  Particles quasi_random(long n, std::uint64_t seed) const {
+    detail::check_sample_size(n, "wgf::Empirical::quasi_random");
+    Particles x(particles_.rows(), n);
+    const auto order = detail::random_order(particles_.cols(), seed, stream);
+    for (Eigen::Index i = 0; i < n; ++i)
+      x.col(i) = particles_.col(order[static_cast<std::size_t>(i % particles_.cols())]);
     return x;
   }
 

@@ -12,6 +12,7 @@
 
 #include "../linear_algebra.hpp"
 #include "../particles.hpp"
+#include "../quasi_random.hpp"
 #include "../random.hpp"
 
 namespace wgf {
@@ -106,11 +107,14 @@ class Gaussian {
     if (n < 1)
       throw std::invalid_argument(
           "wgf::Gaussian::sample: at least one sample must be asked for, got " + std::to_string(n));
-    Particles x = standard_normals(dim(), n, seed);
-    if (diagonal_) x.array().colwise() *= factor_.diagonal().array();
-    else x = detail::product(factor_, x);
-    x.colwise() += mean_;
-    return x;
+    return from_standard(standard_normals(dim(), n, seed));
+  }
+  /// n evenly spread points of the law: a lattice with a random shift, mapped by the quantiles of
+  /// the normal law; a function of the seed.
+  /// \throws std::invalid_argument for n < 1.
+  Particles quasi_random(long n, std::uint64_t seed) const {
+    detail::check_sample_size(n, "wgf::Gaussian::quasi_random");
+    return from_standard(detail::lattice_normals(dim(), n, seed, 0));
   }
   double log_density(const Eigen::VectorXd& x) const {
     check(x.size(), "log_density");
@@ -135,6 +139,12 @@ class Gaussian {
   }
 
  private:
+  Particles from_standard(Particles x) const {
+    if (diagonal_) x.array().colwise() *= factor_.diagonal().array();
+    else x = detail::product(factor_, x);
+    x.colwise() += mean_;
+    return x;
+  }
   static std::string text(double value) { return (std::ostringstream() << value).str(); }
   void check(Eigen::Index d, const char* who) const {
     if (d != mean_.size())

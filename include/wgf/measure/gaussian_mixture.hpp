@@ -96,22 +96,24 @@ class GaussianMixture {
           std::to_string(n));
     // Separate random streams: a Gaussian sampled with the same seed, for example as initial
     // particles, must not be correlated with the sample.
-    const Particles choice = standard_uniforms(1, n, seed, stream + 1);
-    Particles x = standard_normals(dim(), n, seed, stream);
-    Eigen::VectorXd z;
+    return from_standard(standard_uniforms(1, n, seed, stream + 1),
+                         standard_normals(dim(), n, seed, stream));
+  }
+  /// n evenly spread points of the law, a function of the seed: a lattice with a random shift. Its
+  /// first coordinate chooses the component, which gets n times its weight of the points, up to 1;
+  /// where it is between the limits of the component becomes the first normal. In one dimension
+  /// these are quantiles of every component.
+  /// \throws std::invalid_argument for n < 1.
+  Particles quasi_random(long n, std::uint64_t seed) const {
+    detail::check_sample_size(n, "wgf::GaussianMixture::quasi_random");
+    Particles u = detail::lattice(dim(), n, seed, stream);
+    const Particles choice = u.row(0);
     for (Eigen::Index i = 0; i < n; ++i) {
-      double below = weights_[0];
-      std::size_t k = 0;
-      while (k + 1 < weights_.size() && choice(0, i) > below) below += weights_[++k];
-      const Gaussian& c = components_[k];
-      if (c.is_diagonal()) {
-        x.col(i) = c.mean() + c.factor().diagonal().cwiseProduct(x.col(i));
-      } else {
-        z = x.col(i);
-        x.col(i) = c.mean() + c.factor().lazyProduct(z);
-      }
+      const auto [k, end] = component_at(choice(0, i));
+      const double within = 1 - (end - choice(0, i)) / weights_[k];
+      u(0, i) = std::clamp(within, 0x1p-60, 1 - 0x1p-53);  // rounding
     }
-    return x;
+    return from_standard(choice, u.unaryExpr(&detail::inverse_normal_cdf));
   }
   double log_density(const Eigen::VectorXd& x) const {
     check(x.size(), "log_density");
@@ -201,6 +203,27 @@ class GaussianMixture {
  private:
   static constexpr std::uint32_t stream = 0x4d495820;  // "MIX "
 
+  /// The component that a number in (0, 1) chooses, and the sum of the weights up to it.
+  std::pair<std::size_t, double> component_at(double level) const {
+    double end = weights_[0];
+    std::size_t k = 0;
+    while (k + 1 < weights_.size() && level > end) end += weights_[++k];
+    return {k, end};
+  }
+  /// Makes samples of standard normals x; the uniform numbers `choice` choose the components.
+  Particles from_standard(const Particles& choice, Particles x) const {
+    Eigen::VectorXd z;
+    for (Eigen::Index i = 0; i < x.cols(); ++i) {
+      const Gaussian& c = components_[component_at(choice(0, i)).first];
+      if (c.is_diagonal()) {
+        x.col(i) = c.mean() + c.factor().diagonal().cwiseProduct(x.col(i));
+      } else {
+        z = x.col(i);
+        x.col(i) = c.mean() + c.factor().lazyProduct(z);
+      }
+    }
+    return x;
+  }
   // log Σ exp(e), one e at a time. add returns the factor by which earlier sums must be multiplied.
   struct LogSum {
     double largest = -std::numeric_limits<double>::infinity(), sum = 0;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "../particles.hpp"
+#include "../quasi_random.hpp"
 #include "../random.hpp"
 
 namespace wgf {
@@ -56,10 +57,13 @@ class UniformBox {
       throw std::invalid_argument(
           "wgf::UniformBox::sample: at least one sample must be asked for, got " +
           std::to_string(n));
-    Particles x = standard_uniforms(dim(), n, seed, stream);
-    x.array().colwise() *= (upper_ - lower_).array();
-    x.colwise() += lower_;
-    return x;
+    return from_cube(standard_uniforms(dim(), n, seed, stream));
+  }
+  /// n evenly spread points of the box: a lattice with a random shift, a function of the seed.
+  /// \throws std::invalid_argument for n < 1.
+  Particles quasi_random(long n, std::uint64_t seed) const {
+    detail::check_sample_size(n, "wgf::UniformBox::quasi_random");
+    return from_cube(detail::lattice(dim(), n, seed, stream));
   }
   /// −log volume in the closed box, −∞ outside.
   double log_density(const Eigen::VectorXd& x) const {
@@ -74,6 +78,12 @@ class UniformBox {
  private:
   static constexpr std::uint32_t stream =
       0x424f5820;  // "BOX ": independent of a Gaussian sampled with the same seed
+
+  Particles from_cube(Particles x) const {
+    x.array().colwise() *= (upper_ - lower_).array();
+    x.colwise() += lower_;
+    return x;
+  }
 
   Eigen::VectorXd lower_, upper_;
   double log_volume_ = 0;

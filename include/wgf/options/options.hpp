@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "../quasi_random.hpp"
 #include "option_field.hpp"
 #include "progress.hpp"
 
@@ -86,6 +87,7 @@ struct TrainingOptions {
 /// How P_k is represented between steps.
 struct PopulationOptions {
   long size = 100'000;
+  PointSet points = PointSet::random;
   int refresh_every = 0;
   bool stratified = false;
   long forward_samples = 10'000;
@@ -97,6 +99,9 @@ struct PopulationOptions {
         field("size", &O::size, is_count, "must be positive and at most 10^12",
               "particles that represent P_k: pushed once a step, so that the cost of a step does "
               "not grow with k"),
+        field("points", &O::points, is_named<PointSet>, "must be random or quasi_random",
+              "random: independent draws from P_0; quasi_random: an evenly spread set, whose "
+              "averages are more accurate, most of all in low dimensions"),
         field("refresh_every", &O::refresh_every, is_not_negative<int>, "must not be negative",
               "redraw the particles from P_0 every n steps to avoid overfitting them; 0: never"),
         field("stratified", &O::stratified, is_any, "",

@@ -23,13 +23,15 @@ struct Progress {
   double error = 0;      ///< at step_done, the estimated error if the step size is adaptive
   int rejected = 0;      ///< steps rejected so far for their error (Adaptive)
   int rolled_back = 0;   ///< steps repeated so far after they diverged
+  int damped = 0;        ///< steps so far whose map was shortened because it folded
 
   /// All members, in the order in which they are saved with a run.
   static constexpr auto fields() {
     using P = Progress;
     return hana::make_tuple(&P::step, &P::steps, &P::iteration, &P::iterations, &P::transport,
                             &P::direct, &P::dual, &P::seconds, &P::done, &P::left, &P::step_done,
-                            &P::time, &P::step_size, &P::error, &P::rejected, &P::rolled_back);
+                            &P::time, &P::step_size, &P::error, &P::rejected, &P::rolled_back,
+                            &P::damped);
   }
 
   /// The functional F(P), estimated from samples.

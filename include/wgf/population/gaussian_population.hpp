@@ -26,18 +26,21 @@ class GaussianPopulation final : public Population<R> {
   /// \param path the laws so far.
   /// \param size the number of particles that particles() draws.
   /// \param has_previous whether the path already has a step.
+  /// \param gives whether batches have log-densities; they then have the moments of their law, too.
   GaussianPopulation(const R& runtime, const GaussianPath& path, long batch, long size,
-                     std::uint64_t seed, bool has_previous)
+                     std::uint64_t seed, bool has_previous, bool gives = false)
       : runtime_(runtime),
         seed_(seed),
         batch_(batch),
         size_(size),
         path_(path),
         start_(path.law()),
-        has_previous_(has_previous) {
+        has_previous_(has_previous),
+        gives_(gives) {
     const int d = start_.dim();
     batches_ = runtime.points(d, batch), noise_ = runtime.points(d, batch);
     cloud_ = runtime.points(d, cloud_size), log_densities_ = runtime.points(1, cloud_size);
+    if (gives_) batch_logs_ = runtime.points(1, batch);
   }
 
   Moments moments() const override { return {start_.mean(), start_.covariance()}; }
@@ -64,17 +67,18 @@ class GaussianPopulation final : public Population<R> {
     const Eigen::RowVectorXd half_squares = 0.5 * standard.colwise().squaredNorm();
     runtime_.upload((start_.log_normaliser() - half_squares.array()).matrix(), log_densities_);
   }
-  View batch(std::uint32_t first_draw, int k) override {
+  Batch<R> batch(std::uint32_t first_draw, int k) override {
     const auto draw = first_draw + static_cast<std::uint32_t>(k);
-    runtime_.parallel(batch_, [&](Slice s) {
-      if (!plain_) {
-        runtime_.normals(s, batches_(s), detail::batch_stream, draw);
-      } else {
-        runtime_.normals(s, noise_(s), detail::batch_stream, draw);
-        set_affine(factor_, mean_, noise_(s), batches_(s));
-      }
-    });
-    return batches_.window(0, batch_);
+    const auto& standard = plain_ ? noise_ : batches_;
+    runtime_.parallel(
+        batch_, [&](Slice s) { runtime_.normals(s, standard(s), detail::batch_stream, draw); });
+    if (gives_) match_moments(standard);
+    if (plain_ || gives_)
+      runtime_.parallel(batch_, [&](Slice s) {
+        if (plain_) set_affine(factor_, mean_, standard(s), batches_(s));
+        if (gives_) set_normal_log_density(s, standard(s), start_.log_normaliser(), batch_logs_(s));
+      });
+    return {batches_.window(0, batch_), gives_ ? batch_logs_.window(0, batch_) : View{}};
   }
   View representatives() const override { return cloud_; }
   View log_densities() const override { return log_densities_; }
@@ -108,15 +112,29 @@ class GaussianPopulation final : public Population<R> {
   }
 
  private:
+  /// Gives the batch the moments of its law, mean 0 and covariance I: with them the step of a
+  /// quadratic functional has no sampling noise. Not for batches too small to have them.
+  void match_moments(const typename R::Points& standard) const {
+    const auto [mean, covariance] = runtime_.moments(standard);
+    if (batch_ <= 2 * mean.size()) return;
+    const Eigen::MatrixXd inverse = detail::inverse_of_lower(Gaussian(mean, covariance).factor());
+    const auto in = runtime_.constant(inverse),
+               shift = runtime_.constant(-detail::times(inverse, mean));
+    const auto& scratch = plain_ ? batches_ : noise_;
+    runtime_.parallel(batch_, [&](Slice s) {
+      scratch(s) = standard(s);
+      set_affine(in, shift, scratch(s), standard(s));
+    });
+  }
   static constexpr long cloud_size = 4096;  // particles that represent P_k for terms that need some
   const R& runtime_;
   std::uint64_t seed_;
   long batch_, size_;
   GaussianPath path_;
   Gaussian start_;
-  bool has_previous_, plain_ = false;
+  bool has_previous_, gives_, plain_ = false;
   std::optional<GaussianPath> proposed_;
-  typename R::Points batches_, noise_, cloud_, log_densities_;
+  typename R::Points batches_, noise_, cloud_, log_densities_, batch_logs_;
   typename R::Constant factor_, mean_;
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "../curve.hpp"
 #include "../flow/stage.hpp"
 #include "../options/options.hpp"
 #include "../random.hpp"
@@ -17,7 +18,8 @@
 namespace wgf {
 
 /// Particles x_1, …, x_n on the runtime R. Batches are windows of the pool, with a different
-/// starting point in each pass over it, or strata of it.
+/// starting point in each pass over it, or strata of it. If it carries log-densities, it knows
+/// log P_k at every particle: log P_{k+1}(T(x)) = log P_k(x) − log det ∇T(x).
 template <Runtime R>
 class ParticlePopulation final : public Population<R> {
   using Base = Population<R>;
@@ -29,10 +31,16 @@ class ParticlePopulation final : public Population<R> {
 
   /// \param moves whether steps may start from a law other than P_k.
   /// \param remembers whether the particles' positions before the last step are kept.
+  /// \param carries whether it carries log-densities; not together with `remembers`.
   /// \throws std::invalid_argument for a population smaller than a batch.
   ParticlePopulation(const R& runtime, int dim, long batch, const PopulationOptions& options,
-                     std::uint64_t seed, bool moves, bool remembers)
-      : runtime_(runtime), seed_(seed), batch_(batch), size_(options.size), options_(options) {
+                     std::uint64_t seed, bool moves, bool remembers, bool carries = false)
+      : runtime_(runtime),
+        seed_(seed),
+        batch_(batch),
+        size_(options.size),
+        options_(options),
+        carries_(carries) {
     if (size_ < batch)
       throw std::invalid_argument(
           "wgf::RunOptions: population.size must hold at least a batch, got " +
@@ -42,26 +50,35 @@ class ParticlePopulation final : public Population<R> {
     if (options.stratified) strata_ = runtime.points(dim, batch);
     if (moves || remembers) moved_ = runtime.points(dim, size_);
     if (remembers) before_ = runtime.points(dim, size_);
+    if (carries) {
+      batch_log_densities_ = runtime.points(1, size_ + batch);
+      if (options.stratified) log_strata_ = runtime.points(1, batch);
+    }
   }
 
-  /// Replaces the particles: those of P_k, and those before the last step, which may be empty.
-  void refill(const Particles& now, const Particles& before = {}) {
+  /// Replaces the particles: those of P_k, those before the last step, and log P_k at those of P_k;
+  /// what is not kept may be empty.
+  void refill(const Particles& now, const Particles& before = {},
+              const Eigen::VectorXd& log_densities = {}) {
     runtime_.upload(now, pool_);
     has_before_ = before.size() > 0;
     if (has_before_) runtime_.upload(before, before_);
+    if (carries_) log_densities_ = log_densities;
     moments_ = runtime_.moments(pool_);
     start_from_law();
   }
 
   Moments moments() const override { return is_moved_ ? moved_moments_ : moments_; }
   Particles particles() const override { return runtime_.download(pool_); }
+  Eigen::VectorXd particle_log_densities() const override { return log_densities_; }
   View view() const override { return pool_; }
   View start(long n) const override { return here().window(0, n); }
 
   void start_from_law() override { is_moved_ = false; }
   void move_forward(const Motion& motion) override {
     runtime_.parallel(size_, [&](Slice s) { moved_(s) = pool_(s); });
-    motion(moved_, proposed_, batches_.window(0, size_), size_);
+    if (carries_) moved_logs_ = log_densities_ - motion.log_determinants(particles());
+    motion.move(moved_, proposed_, batches_.window(0, size_), size_);
     moved_moments_ = runtime_.moments(moved_), is_moved_ = true;
   }
   void extrapolate(double inertia) override {
@@ -77,19 +94,27 @@ class ParticlePopulation final : public Population<R> {
       if (frame.identity) batches_(s) = here()(s);
       else set_affine(in, shift, here()(s), batches_(s));
     });
-    if (options_.stratified) runtime_.sort_along_curve(batches_.window(0, size_));
-    const auto head = batches_.window(0, batch_),
-               tail = batches_.window(size_, batch_);  // windows wrap around
-    runtime_.parallel(batch_, [&](Slice s) { tail(s) = head(s); });
+    if (carries_) upload_log_densities();
+    else if (options_.stratified) runtime_.sort_along_curve(batches_.window(0, size_));
+    const auto wrap = [&](const Points& all) {  // windows wrap around
+      const auto head = all.window(0, batch_), tail = all.window(size_, batch_);
+      runtime_.parallel(batch_, [&](Slice s) { tail(s) = head(s); });
+    };
+    wrap(batches_);
+    if (carries_) wrap(batch_log_densities_);
   }
-  View batch(std::uint32_t first_draw, int k) override {
+  Batch<R> batch(std::uint32_t first_draw, int k) override {
     const auto draw = first_draw + static_cast<std::uint32_t>(k);
     if (options_.stratified) {
-      const auto all = batches_.window(0, size_);
+      const auto strata_of = [&](const Points& all, const Points& strata, Slice s) {
+        runtime_.draw_strata(all.window(0, size_), s, strata(s), batch_, detail::batch_stream,
+                             draw);
+      };
       runtime_.parallel(batch_, [&](Slice s) {
-        runtime_.draw_strata(all, s, strata_(s), batch_, detail::batch_stream, draw);
+        strata_of(batches_, strata_, s);
+        if (carries_) strata_of(batch_log_densities_, log_strata_, s);  // at the same points
       });
-      return strata_.window(0, batch_);
+      return {strata_.window(0, batch_), carries_ ? log_strata_.window(0, batch_) : View{}};
     }
     const long per_pass = size_ / batch_, pass = k / per_pass;
     const auto word = Random::philox(
@@ -97,9 +122,14 @@ class ParticlePopulation final : public Population<R> {
         {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
     const auto offset = word[0] % static_cast<std::uint64_t>(size_) +
                         static_cast<std::uint64_t>(k % per_pass * batch_);
-    return batches_.window(static_cast<long>(offset % static_cast<std::uint64_t>(size_)), batch_);
+    const auto first = static_cast<long>(offset % static_cast<std::uint64_t>(size_));
+    return {batches_.window(first, batch_),
+            carries_ ? batch_log_densities_.window(first, batch_) : View{}};
   }
   View representatives() const override { return batches_.window(0, size_); }
+  View log_densities() const override {
+    return carries_ ? batch_log_densities_.window(0, size_) : View{};
+  }
   long representative_count() const override { return size_; }
   /// If the pool is sorted, its first particles are at one end of the law. Hence strata are drawn.
   Particles spread(long n, std::uint32_t draw) const override {
@@ -112,11 +142,20 @@ class ParticlePopulation final : public Population<R> {
 
   Moments propose(const StageMap<R>& map) override {
     runtime_.parallel(size_, [&](Slice s) { proposed_(s) = here()(s); });
+    if (carries_) {
+      proposed_logs_ = here_logs();
+      if (map.push) proposed_logs_ -= map.log_determinants(proposed_, batches_, size_);
+    }
     if (map.push) map.push(proposed_, batches_, size_);
     proposed_moments_ = runtime_.moments(proposed_);
     return proposed_moments_;
   }
+  long folded() const override { return carries_ ? proposed_logs_.array().isNaN().count() : 0; }
+  std::pair<Particles, Eigen::VectorXd> proposal() const override {
+    return {runtime_.download(proposed_), proposed_logs_};
+  }
   void accept() override {
+    log_densities_.swap(proposed_logs_);
     if (before_.count() > 0) {
       std::swap(before_, pool_);
       has_before_ = true;
@@ -127,20 +166,36 @@ class ParticlePopulation final : public Population<R> {
   }
 
   Snapshot snapshot() const override {
-    return {numbers(pool_), has_before_ ? numbers(before_) : std::vector<typename R::Scalar>{}};
+    return {numbers(pool_),
+            has_before_ ? numbers(before_) : std::vector<typename R::Scalar>{},
+            {log_densities_.data(), log_densities_.data() + log_densities_.size()}};
   }
   void restore(const Snapshot& snapshot) override {
     const auto numbers = static_cast<std::size_t>(size_) * static_cast<std::size_t>(pool_.dim());
-    if (snapshot.particles.size() != numbers ||
+    const auto logs = static_cast<std::size_t>(carries_ ? size_ : 0);
+    if (snapshot.particles.size() != numbers || snapshot.log_densities.size() != logs ||
         (!snapshot.before.empty() && (before_.count() == 0 || snapshot.before.size() != numbers)))
       throw std::invalid_argument("the population is of another size");
     refill(as_particles(snapshot.particles),
-           snapshot.before.empty() ? Particles() : as_particles(snapshot.before));
+           snapshot.before.empty() ? Particles() : as_particles(snapshot.before),
+           Eigen::Map<const Eigen::VectorXd>(snapshot.log_densities.data(),
+                                             static_cast<Eigen::Index>(logs)));
   }
 
  private:
   /// The particles from which the JKO step starts.
   const Points& here() const { return is_moved_ ? moved_ : pool_; }
+  const Eigen::VectorXd& here_logs() const { return is_moved_ ? moved_logs_ : log_densities_; }
+  /// log P where the JKO step starts, beside the particles, which are sorted here if batches are
+  /// strata.
+  void upload_log_densities() {
+    const auto all = batches_.window(0, size_), logs = batch_log_densities_.window(0, size_);
+    if (!options_.stratified) return runtime_.upload(here_logs().transpose(), logs);
+    const Particles x = runtime_.download(all);
+    const std::vector<long> order = detail::order_along_curve(x);
+    runtime_.upload(x(Eigen::all, order), all);
+    runtime_.upload(here_logs()(order).transpose(), logs);
+  }
   std::vector<typename R::Scalar> numbers(const Points& points) const {
     const Particles x = runtime_.download(points);
     return {x.data(), x.data() + x.size()};
@@ -157,7 +212,9 @@ class ParticlePopulation final : public Population<R> {
   long batch_, size_;
   PopulationOptions options_;
   Points pool_, moved_, proposed_, before_, batches_, strata_;
-  bool is_moved_ = false, has_before_ = false;
+  Points batch_log_densities_, log_strata_;                     // beside batches_ and strata_
+  Eigen::VectorXd log_densities_, moved_logs_, proposed_logs_;  // beside pool_, …
+  bool carries_, is_moved_ = false, has_before_ = false;
   Moments moments_, moved_moments_, proposed_moments_;
 };
 

@@ -22,6 +22,9 @@ struct StageMap {
   std::function<void(const View& x, const View& scratch, long n)> push;
   /// The map in closed form; only for affine maps.
   std::function<AffineForm()> affine;
+  /// log det of the map's derivative at n points x in the user's coordinates, NaN where it is not
+  /// positive; the second argument as above. Called if the population carries log-densities.
+  std::function<Eigen::VectorXd(const View& x, const View& scratch, long n)> log_determinants;
   double inertia = 0;  ///< see Stage::inertia
 };
 
@@ -37,8 +40,14 @@ class Population {
   /// The numbers from which a population is restored, bit for bit.
   struct Snapshot {
     std::vector<typename R::Scalar> particles{}, before{};
+    std::vector<double> log_densities{};
   };
-  using Motion = std::function<void(const View& x, const View& drift, const View& scratch, long n)>;
+  /// A forward half: moves n particles x.
+  struct Motion {
+    std::function<void(const View& x, const View& drift, const View& scratch, long n)> move;
+    /// log det of its derivative at particles x (d × n), NaN where it is not positive.
+    std::function<Eigen::VectorXd(const Particles& x)> log_determinants;
+  };
 
   virtual ~Population() = default;
   Population() = default;
@@ -49,6 +58,8 @@ class Population {
   virtual Moments moments() const = 0;
   /// Samples of P_k: d × n, where n is the population's size.
   virtual Particles particles() const = 0;
+  /// log P_k at particles(), if the population carries it; else empty.
+  virtual Eigen::VectorXd particle_log_densities() const { return {}; }
   /// P_k's particles on the device; empty if P_k is known in closed form.
   virtual View view() const = 0;
 
@@ -65,7 +76,7 @@ class Population {
   /// \param step number of the step, from 0.
   virtual void begin_step(const Frame& frame, int step) = 0;
   /// The batch of iteration k of a training whose first iteration has the number `first_draw`.
-  virtual View batch(std::uint32_t first_draw, int k) = 0;
+  virtual Batch<R> batch(std::uint32_t first_draw, int k) = 0;
   /// All particles, or some that represent the law, in the step's coordinates.
   virtual View representatives() const = 0;
   /// log P at the representatives, as a density in x: one-dimensional points, or none if unknown.
@@ -77,10 +88,15 @@ class Population {
   /// The first n particles from which the JKO step starts, in the user's coordinates.
   virtual View start(long n) const = 0;
 
-  /// Pushes the law through a step's map, as a proposal. begin_step must be called again before
-  /// further batches.
+  /// Pushes the law through a step's map, as a proposal, which replaces the last one. begin_step
+  /// must be called again before further batches.
   /// \returns the moments of the image.
   virtual Moments propose(const StageMap<R>& map) = 0;
+  /// The number of particles at which the determinant of the proposed map is not positive; 0 if the
+  /// population does not carry log-densities.
+  virtual long folded() const { return 0; }
+  /// The proposed particles, d × n, and their log-densities, if the population carries them.
+  virtual std::pair<Particles, Eigen::VectorXd> proposal() const { return {}; }
   /// Makes the proposal P_{k+1}.
   virtual void accept() = 0;
 

@@ -64,7 +64,7 @@ concept BackendPolicy = std::copyable<B> && requires(const B& b) {
 /// multiples of them.
 /// \tparam Map the transport map's specification: ResidualMlp, IcnnGradient, DeepLinear, Affine.
 /// \tparam Scheme how a step is split into JKO steps: Backward, ForwardBackward, Forward, Midpoint,
-/// Bdf2, Adaptive.
+/// Bdf2, Adaptive, Corrected.
 /// \tparam Backend where the arithmetic runs: EigenBackend, LibTorchBackend.
 /// \tparam Method how a JKO step is solved: MinMax, Algorithm 1, with an update rule.
 template <class FunctionalPolicy, class Map, class Scheme, class Backend, class Method = MinMax<>>
@@ -86,7 +86,9 @@ class JkoSolver {
 
  public:
   using ForwardTerms = decltype(forward_terms<Scheme>(std::declval<const FunctionalPolicy&>()));
-  using Flow = wgf::Flow<Map, Backend, ForwardTerms>;
+  using CorrectionTerms =
+      decltype(correction_terms<Scheme>(std::declval<const FunctionalPolicy&>()));
+  using Flow = wgf::Flow<Map, Backend, ForwardTerms, CorrectionTerms>;
   class State;
 
   JkoSolver(FunctionalPolicy functional, Map map, Scheme scheme, Backend backend,
@@ -157,7 +159,7 @@ class JkoSolver {
                     "wgf::Gaussian, or a flow of this solver's type");
       return State(*this,
                    Flow(initial_measure(initial), map_, scheme_.step_size, backend_,
-                        forward_terms<Scheme>(functional_)),
+                        forward_terms<Scheme>(functional_), correction_terms<Scheme>(functional_)),
                    options);
     }
   }

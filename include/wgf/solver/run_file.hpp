@@ -22,13 +22,13 @@
 
 namespace wgf::detail {
 
-inline constexpr FileKind run_file{"WGFRUN1\n", 2, "wgf::JkoSolver::resume", "a wgf run"};
+inline constexpr FileKind run_file{"WGFRUN1\n", 3, "wgf::JkoSolver::resume", "a wgf run"};
 
 /// The mutable state of a run, except its flow.
 template <class S, class TrainerSnapshot, class PopulationSnapshot>
 struct RunSnapshot {
   using Scalar = S;
-  int refreshes = 0;
+  int refreshes = 0, damped = 0;
   double seconds = 0;
   TrainerSnapshot trainer{};
   PopulationSnapshot population{};
@@ -48,6 +48,11 @@ std::string describe_term(const Weighted<Term>& t, const Particles& points) {
   std::string text = shortest(t.weight);
   if constexpr (requires { describe(t.term.dual.network); })
     text += " with " + describe(t.term.dual.network);
+  if constexpr (requires { t.term.exponent; })
+    text += " with exponent " + shortest(t.term.exponent);
+  if constexpr (requires { t.term.energy.value(0.0); })
+    for (const double log_p : {-1.0, 0.0, 1.0})
+      text += (log_p < 0 ? " with energies " : ", ") + shortest(t.term.energy.value(log_p));
   if constexpr (has_target<Term>)
     for (Eigen::Index i = 0; i < points.cols(); ++i) {
       char value[32] = "none";
@@ -143,7 +148,7 @@ template <class Snapshot>
 void put_run(const Snapshot& run, ByteWriter& out) {
   const auto count = [&](int value) { out.put(static_cast<std::int64_t>(value)); };
   const auto& trainer = run.trainer;
-  count(run.refreshes), out.put(run.seconds);
+  count(run.refreshes), count(run.damped), out.put(run.seconds);
   out.put(trainer.draws), out.put(trainer.next_step_size);
   count(trainer.rejected), count(trainer.rolled_back);
   const auto& progress = trainer.progress;
@@ -153,6 +158,7 @@ void put_run(const Snapshot& run, ByteWriter& out) {
   for (const auto& map : progress.done) out.put_list(map);
   put_lists(trainer.before, out), put_lists(trainer.networks, out);
   out.put_list(run.population.particles), out.put_list(run.population.before);
+  out.put_list(run.population.log_densities);
   out.put(static_cast<std::uint64_t>(run.history.size()));
   for (const Progress& p : run.history)
     hana::for_each(Progress::fields(),
@@ -200,7 +206,7 @@ Snapshot get_run(ByteReader& in) {
   };
   Snapshot run;
   auto& trainer = run.trainer;
-  run.refreshes = get_count(in), run.seconds = in.get<double>();
+  run.refreshes = get_count(in), run.damped = get_count(in), run.seconds = in.get<double>();
   need(std::abs(run.seconds) < 1e9, "the time is out of range");
   trainer.draws = in.get<std::uint32_t>(), trainer.next_step_size = in.get<double>();
   need(trainer.next_step_size > 0 && std::isfinite(trainer.next_step_size),
@@ -215,6 +221,7 @@ Snapshot get_run(ByteReader& in) {
   trainer.before = get_lists(in), trainer.networks = get_lists(in);
   run.population.particles = get_finite<Scalar>(in);
   run.population.before = get_finite<Scalar>(in);
+  run.population.log_densities = get_finite<double>(in);
   const auto entries = in.get<std::uint64_t>();
   constexpr std::size_t members = decltype(hana::size(Progress::fields()))::value;
   in.need(entries, members * sizeof(double));

@@ -6,9 +6,11 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "../flow/rejection.hpp"
 #include "../population/gaussian_population.hpp"
 #include "../population/particle_population.hpp"
 #include "../training/trainer.hpp"
@@ -26,7 +28,12 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
   using Scalar = typename Flow::Scalar;
   using StepTrainer = Trainer<R, Map, Implicit, ForwardTerms, Method>;
   static constexpr bool trains = StepTrainer::trains,
-                        may_be_gaussian = AffineSpecification<Map> && !Flow::has_forward;
+                        may_be_gaussian =
+                            AffineSpecification<Map> && !Flow::has_forward && !Flow::is_corrected,
+                        carries_density = Implicit::needs_density;
+  static_assert(!(carries_density && remembers<Scheme>),
+                "wgf::JkoSolver: LogDeterminant needs the density of P_k, which is not available "
+                "in a scheme that uses the last step's displacement (Bdf2)");
 
  public:
   /// The steps done so far.
@@ -54,7 +61,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     const detail::OpenedFile file(detail::run_file, path);
     detail::check_identity(file, identity());
     detail::ByteReader in = file.numbers();
-    Flow flow = detail::get_flow<Flow>(file, in, flow_.map, flow_.backend, flow_.forward);
+    Flow flow = detail::get_flow<Flow>(file, in, flow_.map, flow_.backend, flow_.forward,
+                                       flow_.corrections);
     const int steps = flow.size() - done_before_;
     if (steps < 0) file.fail("its flow is shorter than the one that this run continues");
     if (steps > options_.steps)
@@ -79,6 +87,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
 
   /// The particles that represent P_k: d × population.size. In Gaussian flows, fresh draws of P_k.
   Particles particles() const { return population_->particles(); }
+  /// log P_k at particles(), for a functional that needs it (LogDeterminant) and a population of
+  /// particles; else empty.
+  Eigen::VectorXd log_densities() const { return population_->particle_log_densities(); }
   /// For each dual term, after a step, its value on the training particles and on samples that were
   /// not used in training. In Gaussian flows all samples are fresh, and the gap is sampling noise.
   /// \param batches number of batches of fresh samples.
@@ -133,8 +144,12 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
                                              method_, flow_.dim(), options_, *population_);
     trainer_->set_next_step_size(scheme_.step_size);
     check_common_random_numbers();
-    if (flow_.size() > 0 && trains)
-      trainer_->training().map.set_parameters(flow_.stages.back().parameters);
+    if constexpr (trains)  // start from the last map
+      for (auto stage = flow_.stages.rbegin(); stage != flow_.stages.rend(); ++stage)
+        if (!stage->parameters.empty()) {
+          trainer_->training().map.set_parameters(stage->parameters);
+          break;
+        }
   }
   /// The solver's backend. A run that continues a flow has a different seed, so that its random
   /// numbers are not those that produced the flow.
@@ -151,14 +166,14 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
         detail::refuse_unused(options_.population);
         auto made = std::make_unique<GaussianPopulation<R>>(*runtime_, flow_.gaussian_path(), batch,
                                                             options_.population.size, backend_.seed,
-                                                            flow_.size() > 0);
+                                                            flow_.size() > 0, carries_density);
         gaussian_ = made.get();
         population_ = std::move(made);
         return;
       }
-    auto made = std::make_unique<ParticlePopulation<R>>(*runtime_, flow_.dim(), batch,
-                                                        options_.population, backend_.seed,
-                                                        Flow::has_forward, remembers<Scheme>);
+    auto made = std::make_unique<ParticlePopulation<R>>(
+        *runtime_, flow_.dim(), batch, options_.population, backend_.seed, Flow::has_forward,
+        remembers<Scheme>, carries_density);
     pool_ = made.get();
     population_ = std::move(made);
     refresh();
@@ -169,7 +184,17 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     // coincide with the training particles.
     const std::uint64_t seed = detail::mixed_seed(backend_.seed + detail::pool_stream +
                                                   static_cast<std::uint64_t>(refreshes_++));
-    const Particles drawn = flow_.draw_initial(options_.population.size, seed);
+    const Particles drawn =
+        draw_initial(flow_.initial, options_.population.size, seed, options_.population.points);
+    if constexpr (carries_density) {
+      if (Flow::is_corrected && flow_.size() > 0) {  // rejections replace particles, also these
+        const auto [x, log_densities] = flow_.sample_with_log_density(drawn.cols(), seed);
+        return pool_->refill(x, {}, log_densities);
+      }
+      const auto [x, log_densities] =
+          flow_.push_with_log_density(drawn, flow_.initial_log_density(drawn));
+      return pool_->refill(x, {}, log_densities);
+    }
     const bool has_before = remembers<Scheme> && flow_.size() > 0;
     pool_->refill(flow_.push(drawn),
                   has_before ? flow_.push(drawn, 0, flow_.size() - 1) : Particles());
@@ -239,8 +264,23 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
       throw StepError(flow_.size() + 1, trainer_->iterations(), why, fault);
     };
     typename Population<R>::Moments moments;
+    bool damped = false;
+    detail::Cloud corrected;  // the particles after rejections
     try {
       moments = population_->propose(stage_map(stage));
+      // x + s·(T(x) − x) does not fold if s is small enough.
+      constexpr double shrink = 0.8, least = 0.01;
+      for (long folded; (folded = population_->folded()) > 0; damped = true) {
+        if (stage.extrapolation < least)
+          fail("the map folds at " + std::to_string(folded) + " of " +
+                   std::to_string(options_.population.size) +
+                   " particles; a smaller step_size or map_rate may help",
+               Fault::folded);
+        stage.extrapolation *= shrink;
+        moments = population_->propose(stage_map(stage));
+      }
+    } catch (const StepError&) {
+      throw;
     } catch (const std::invalid_argument& error) {
       if (!gaussian_) fail(StepTrainer::message(error), Fault::failed);
       fail("the map is no longer one between Gaussians; a smaller map_rate may help",
@@ -253,17 +293,43 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
            Fault::not_finite);
     if (trains && detail::has_collapsed(options_.safeguards, before, moments.second))
       fail(detail::collapse_message, Fault::collapsed);
+    if constexpr (Flow::is_corrected) {
+      const auto [count, rejected] = trainer_->corrections();
+      std::tie(stage.rejections, corrected) = reject(stage, count, rejected);
+    }
     population_->accept();
+    if (!stage.rejections.empty()) pool_->refill(corrected.x, {}, corrected.log_densities);
+    damped_ += damped;
     flow_.stages.push_back(std::move(stage));
+  }
+  /// The rejections that follow a stage, and the particles after them, from the proposed ones.
+  std::pair<std::vector<Rejection>, detail::Cloud> reject(const typename Flow::StageType& stage,
+                                                          int count, double rejected) const {
+    if (count == 0) return {};
+    Flow flow = flow_;
+    flow.stages.push_back(stage);
+    detail::Cloud cloud;
+    trainer_->guarded([&] {
+      auto [x, log_densities] = population_->proposal();
+      cloud = {std::move(x), std::move(log_densities)};
+      for (int j = 0; j < count; ++j) detail::reject(flow, cloud, rejected, backend_.seed);
+    });
+    return {flow.stages.back().rejections, std::move(cloud)};
   }
   StageMap<R> stage_map(const typename Flow::StageType& stage) const {
     StageMap<R> map;
     map.inertia = stage.inertia;
     if constexpr (may_be_gaussian) map.affine = [&] { return affine_form(flow_.map, stage); };
+    if (stage.parameters.empty()) return map;  // a step without a map
     if constexpr (trains)
       map.push = [&](const auto& x, const auto& scratch, long n) {
         auto net = trainer_->evaluation_network(stage.parameters);
         push_through(*runtime_, net, stage, x, scratch, n);
+      };
+    if constexpr (trains && carries_density)
+      map.log_determinants = [&](const auto& x, const auto& scratch, long n) {
+        auto net = trainer_->evaluation_network(stage.parameters);
+        return log_determinants_through(*runtime_, net, stage, x, scratch, n);
       };
     return map;
   }
@@ -283,6 +349,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     p.done = static_cast<long>(trainer_->draws()) + (step_done ? 0 : iteration);
     p.left = std::max(0L, total_iterations() - p.done);
     p.rejected = trainer_->rejected(), p.rolled_back = trainer_->rolled_back();
+    p.damped = damped_;
     p.step_size = step_done ? flow_.step_size_of(flow_.size() - 1) : trainer_->step_size();
     p.time = flow_.time() + (step_done ? 0 : p.step_size);
     p.error = step_done ? trainer_->estimated_error() : 0;
@@ -316,7 +383,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
                                 done_before_);
   }
   Snapshot snapshot() const {
-    return {refreshes_, seconds(), trainer_->snapshot(), population_->snapshot(), history_};
+    return {refreshes_, damped_, seconds(), trainer_->snapshot(), population_->snapshot(),
+            history_};
   }
   void check(const Snapshot& next, int steps) const {
     const auto need = [](bool good, const char* what) {
@@ -339,7 +407,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
       if (gaussian_) gaussian_->reset(flow.gaussian_path(), flow.size() > 0);
     trainer_->restore(from.trainer);
     flow_ = std::move(flow);
-    refreshes_ = from.refreshes, history_ = from.history;
+    refreshes_ = from.refreshes, damped_ = from.damped, history_ = from.history;
     const std::chrono::duration<double> elapsed(from.seconds);
     start_ = std::chrono::steady_clock::now() -
              std::chrono::duration_cast<std::chrono::steady_clock::duration>(elapsed);
@@ -358,7 +426,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
   ParticlePopulation<R>* pool_ = nullptr;      // the population, if it consists of particles
   std::unique_ptr<StepTrainer> trainer_;
   std::chrono::steady_clock::time_point start_;
-  int refreshes_ = 0;
+  int refreshes_ = 0, damped_ = 0;
   std::vector<Progress> history_;
 };
 

@@ -93,15 +93,16 @@ class MinMaxTraining {
     const int k = next_++;
     draw_ = task_.first_draw + static_cast<std::uint32_t>(k);
     const bool averages = k >= averaged_from_;
-    const View x = loop_->batch(population_->batch(task_.first_draw, k));
+    const Batch<R> drawn = population_->batch(task_.first_draw, k);
+    const Batch<R> batch{loop_->batch(drawn.points), drawn.log_densities};
     loop_->run(k - task_.begin, averages, [&](const auto& rate_factor) {
-      push_batch(x);
-      fit_duals(x, rate_factor);
-      const auto finite = descend_map(x, rate_factor);
+      push_batch(batch.points);
+      fit_duals(batch.points, rate_factor);
+      const auto finite = descend_map(batch, rate_factor);
       finite_so_far_ = loop_->finite_so_far(finite);
       if (averages && finite_so_far_) map_optimiser_.accumulate_average(map);
     });
-    x_ = x;
+    last_ = batch;
     return true;
   }
   /// The number of iterations that have been run.
@@ -117,7 +118,7 @@ class MinMaxTraining {
     auto& [transport, direct, dual_sum, square] = sums;
     set_batch(monitored, y_);
     runtime_.parallel(n, [&](Slice s) {
-      transport_->set_gradient(x_(s), y_(s), difference_(s), g_(s));
+      transport_->set_gradient(last_.points(s), y_(s), difference_(s), g_(s));
       transport.add(s, (difference_(s) * g_(s)).sum() / 2);
       const auto add_values = [&](auto& all) {
         each_direct<R>(
@@ -125,7 +126,7 @@ class MinMaxTraining {
       };
       add_values(terms), add_values(monitored);
       each_map_term<R>(terms, [&](auto& term, double weight) {
-        direct.add(s, weight * term.value(s, x_, map));
+        direct.add(s, weight * term.value(s, last_, map));
       });
       each_dual<R>(terms, [&](auto& dual, double weight) {
         const auto u = dual.network.forward(s, y_(s));
@@ -267,7 +268,8 @@ class MinMaxTraining {
   }
   /// One descent step of the map on the objective. \returns whether the gradient was finite.
   template <class RateFactor>
-  auto descend_map(const View& x, const RateFactor& rate_factor) {
+  auto descend_map(const Batch<R>& batch, const RateFactor& rate_factor) {
+    const View& x = batch.points;
     const long n = options_.batch;
     const auto inverse_n = static_cast<typename R::Scalar>(1.0 / static_cast<double>(n));
     auto total = runtime_.sum();
@@ -283,7 +285,7 @@ class MinMaxTraining {
       g_(s) *= inverse_n;
       map.accumulate_vjp(s, x(s), g_(s));
       each_map_term<R>(terms, [&](auto& term, double) {
-        term.accumulate(s, x, map, 1.0 / static_cast<double>(n));
+        term.accumulate(s, batch, map, 1.0 / static_cast<double>(n));
       });
     });
     const auto finite = total.finite();
@@ -300,7 +302,7 @@ class MinMaxTraining {
   std::vector<MapOptimiser> dual_optimisers_;
   std::optional<TransportCost<R>> transport_;
   std::optional<Loop> loop_;
-  View x_;  // the last batch
+  Batch<R> last_;
   int next_ = 0, averaged_from_ = 0;
   std::uint32_t draw_ = 0;
   bool finite_so_far_ = true;

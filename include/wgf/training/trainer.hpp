@@ -23,30 +23,9 @@
 #include "../step_context.hpp"
 #include "../step_error.hpp"
 #include "safeguards.hpp"
+#include "step_progress.hpp"
 
 namespace wgf {
-
-/// Progress of a step: what a checkpoint part-way through it needs besides the networks.
-template <class Scalar>
-struct StepProgress {
-  double step_size = 0;           ///< the step size proposed by the run; 0 before the step begins
-  int iteration = 0;              ///< of the current training
-  int rolled_back = 0;            ///< how often the step was restarted with smaller learning rates
-  std::optional<double> level{};  ///< the objective at the start of the current training
-  std::vector<std::vector<Scalar>> done{};  ///< the maps of the step's completed trainings
-
-  bool begun() const { return step_size > 0; }
-};
-
-/// The functions that a trainer notifies. Each returns whether to continue.
-struct TrainingObserver {
-  /// Called periodically with estimates.
-  std::function<bool(int iteration, const Estimates&)> report;
-  std::function<bool()> after_iteration;
-};
-
-/// Thrown when an observer stops a step; caught by the run.
-struct TrainingStopped {};
 
 /// Solves JKO steps on behalf of a scheme.
 /// \tparam Map the specification of the map.
@@ -124,9 +103,15 @@ class Trainer {
     guarded([&] {
       const auto samples = forward_samples(stage);
       const bool all = options_.population.forward_samples >= options_.population.size;
-      population_.move_forward([&](const View& x, const View& drift, const View& scratch, long n) {
-        push_forward(runtime_, forward_, time_, a, samples, x, drift, scratch, n, all);
-      });
+      population_.move_forward({[&](const View& x, const View& drift, const View& scratch, long n) {
+                                  push_forward(runtime_, forward_, time_, a, samples, x, drift,
+                                               scratch, n, all);
+                                },
+                                [&](const Particles& x) {
+                                  return detail::log_determinants(
+                                      forward_derivatives(runtime_, forward_, time_, a, samples, x),
+                                      [&](long n, const auto& f) { runtime_.each(n, f); });
+                                }});
     });
   }
   /// Whether the particles' positions before the last step are available.
@@ -180,6 +165,9 @@ class Trainer {
   void propose(double error, double next_step_size) {
     error_ = error, next_step_size_ = next_step_size;
   }
+  /// Lets this number of rejections, each of which replaces a share `rejected` of the particles,
+  /// follow the step's map.
+  void correct(int rejections, double rejected) { corrections_ = {rejections, rejected}; }
   /// Reports that the step cannot be solved. \throws StepError
   [[noreturn]] void refuse(const std::string& why) const {
     throw StepError(step_, iterations(), why);
@@ -203,6 +191,7 @@ class Trainer {
   void begin_attempt() {
     population_.start_from_law();
     part_ = 0, is_prepared_ = false, has_estimate_ = false;
+    corrections_ = {};
   }
   /// After a divergence: restores the networks, to solve the step again with smaller learning
   /// rates.
@@ -244,6 +233,12 @@ class Trainer {
     }
   }
   const Frame& frame() const { return frame_; }
+  /// The rejections that follow the step's map.
+  struct Corrections {
+    int count = 0;
+    double rejected = 0;
+  };
+  const Corrections& corrections() const { return corrections_; }
   const Estimates& last_estimates() const { return last_; }
   double estimated_error() const { return error_; }
   int iterations() const { return trains ? options_.training.iterations_of(index_) : 0; }
@@ -438,6 +433,7 @@ class Trainer {
   Frame frame_;                    // of the step
   std::optional<Gaussian> start_;  // moments of the law from which the JKO step starts
   StepProgress<Scalar> progress_;
+  Corrections corrections_;
   std::vector<std::vector<double>> before_;  // the networks before the step in progress
   const TrainingObserver* observer_ = nullptr;
   Estimates last_;

@@ -43,25 +43,27 @@ class AffineKernel : Kernels<Scalar> {
                        padded_, From<Scalar>{dy, padded_}, To<Scalar>{to, padded_});
     return columns(dx_, s);
   }
-  /// As MlpNetwork::log_determinants: all points have the same derivative M = I + C, which is known
-  /// in closed form. Its gradient is M⁻ᵀ.
-  template <class Give>
-  void log_determinants(Slice s, const Scalar* matrix, Scalar factor, Scalar* dmatrix,
-                        Give&& give) {
+  /// As MlpNetwork::log_determinants and accumulate_log_determinants: all points have the same
+  /// derivative M = I + C, which is known in closed form. The gradient of its log det is M⁻ᵀ.
+  /// \param dmatrix null: no gradient is wanted
+  template <class Weigh>
+  void run_log_determinants(Slice s, const Scalar* matrix, double extrapolation, Scalar* dmatrix,
+                            Weigh&& weigh) const {
     const int d = dim_;
     std::vector<double> m(static_cast<std::size_t>(d) * d);
     std::vector<int> pivots(static_cast<std::size_t>(d));
     for (int j = 0; j < d; ++j)
       for (int c = 0; c < d; ++c)
         m[static_cast<std::size_t>(j * d + c)] =
-            static_cast<double>(matrix[j * padded_ + c]) + (j == c ? 1 : 0);
+            extrapolation * static_cast<double>(matrix[j * padded_ + c]) + (j == c ? 1 : 0);
     const double log_det = invert(m.data(), d, pivots.data());
-    for (int i = 0; i < s.size; ++i) give(i, log_det);
-    if (factor == 0 || !std::isfinite(log_det)) return;
+    double factor = 0;
+    for (int i = 0; i < s.size; ++i) factor += weigh(i, log_det);
+    if (!dmatrix || !std::isfinite(log_det)) return;
     for (int j = 0; j < d; ++j)
       for (int c = 0; c < d; ++c)
-        dmatrix[j * padded_ + c] += factor * static_cast<Scalar>(s.size) *
-                                    static_cast<Scalar>(m[static_cast<std::size_t>(c * d + j)]);
+        dmatrix[j * padded_ + c] +=
+            static_cast<Scalar>(extrapolation * factor * m[static_cast<std::size_t>(c * d + j)]);
   }
   void refresh(const Scalar* matrix) {
     transpose(matrix, padded_, dim_, dim_, transposed_.data(), padded_);
@@ -106,9 +108,14 @@ class AffineNetwork : public ParametricNetwork<AffineNetwork<Scalar>, Scalar> {
     return kernel_.input_vjp(s, dy.data());
   }
   template <class X, class Give>
-  void log_determinants(Slice s, const X&, Scalar factor, Give&& give) {
-    kernel_.log_determinants(s, parameters_.data() + matrix_, factor,
-                             parameters_.gradient(s.chunk) + matrix_, give);
+  void log_determinants(Slice s, const X&, double extrapolation, Give&& give) const {
+    kernel_.run_log_determinants(s, parameters_.data() + matrix_, extrapolation, nullptr,
+                                 without_weights(give));
+  }
+  template <class X, class Weigh>
+  void accumulate_log_determinants(Slice s, const X&, Weigh&& weigh) {
+    kernel_.run_log_determinants(s, parameters_.data() + matrix_, 1,
+                                 parameters_.gradient(s.chunk) + matrix_, weigh);
   }
 
  private:
@@ -162,8 +169,13 @@ class DeepLinearNetwork : public ParametricNetwork<DeepLinearNetwork<Spec, Scala
     return kernel_.input_vjp(s, dy.data());
   }
   template <class X, class Give>
-  void log_determinants(Slice s, const X&, Scalar factor, Give&& give) {
-    kernel_.log_determinants(s, composite_.data(), factor, chunks_[s.chunk].data(), give);
+  void log_determinants(Slice s, const X&, double extrapolation, Give&& give) const {
+    kernel_.run_log_determinants(s, composite_.data(), extrapolation, nullptr,
+                                 without_weights(give));
+  }
+  template <class X, class Weigh>
+  void accumulate_log_determinants(Slice s, const X&, Weigh&& weigh) {
+    kernel_.run_log_determinants(s, composite_.data(), 1, chunks_[s.chunk].data(), weigh);
   }
 
  private:

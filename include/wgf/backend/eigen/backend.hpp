@@ -53,6 +53,12 @@ void add_affine(const Constant<Scalar>& a, const Constant<Scalar>& b, const Y& y
   affine_rows<true>(a, b, static_cast<int>(y.cols()),
                     simd::RowMajor<Scalar>{y.data(), y.outerStride()}, z.data(), z.outerStride());
 }
+/// z_i = offset − ½|y_i|², where z is one-dimensional.
+template <class Y, class Z>
+void set_normal_log_density(Slice, const Y& y, double offset, Z&& z) {
+  using Scalar = typename std::decay_t<Z>::Scalar;
+  z = (static_cast<Scalar>(offset) - Scalar(0.5) * y.square().colwise().sum());
+}
 /// z_i += weight·f(y_i), where f maps points to points in double precision, such as a gradient
 /// written by a user.
 template <class Y, class Z, class F>

@@ -135,17 +135,30 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     pull_tile<false, true>(s, x.data(), x.outerStride(), upstream(s, dy));
     return {dx_.data() + row_(s) * padded_, dim_, s.size, Eigen::OuterStride<>(padded_)};
   }
-  /// Calls give(i, log det ∇T(x_i)) for the points i of the slice: NaN where the determinant is not
-  /// positive. Adds factor · Σ ∂ log det ∇T/∂parameters over the other points to the gradient, if
-  /// the factor is not zero.
+  /// Calls give(i, log det ((1 − e) I + e ∇T(x_i))) for the points i of the slice: NaN where the
+  /// determinant is not positive.
   template <class X, class Give>
     requires(!scalar)
-  void log_determinants(Slice s, const X& x, Scalar factor, Give&& give) {
+  void log_determinants(Slice s, const X& x, double extrapolation, Give&& give) {
+    run_tangents(s, x, extrapolation, nullptr, without_weights(give));
+  }
+  /// Adds Σ c_i ∂ log det ∇T(x_i)/∂parameters over the points of the slice where the determinant is
+  /// positive to the gradient. \param weigh called as weigh(i, log det ∇T(x_i)), it returns c_i
+  template <class X, class Weigh>
+    requires(!scalar)
+  void accumulate_log_determinants(Slice s, const X& x, Weigh&& weigh) {
+    run_tangents(s, x, 1, parameters_.gradient(s.chunk), weigh);
+  }
+  /// Resets the network to its initial parameters.
+  void restart() { initialise(); }
+
+ private:
+  template <class X, class Weigh>
+  void run_tangents(Slice s, const X& x, double extrapolation, Scalar* g, Weigh&& weigh) {
     auto& tangents = tangents_[static_cast<std::size_t>(s.worker)];
     if (!tangents) tangents = std::make_unique<MapTangents>(dim_);
     typename MapTangents::Layers layers;
     const Scalar* p = parameters_.data();
-    Scalar* g = factor != 0 ? parameters_.gradient(s.chunk) : nullptr;
     for (std::size_t l = 0; l < layer_.size(); ++l) {
       const Layer& a = layer_[l];
       const bool learned = Act::learned && l + 1 < layer_.size();
@@ -157,13 +170,9 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
                    g ? g + a.bias : nullptr,
                    g && learned ? g + a.slope : nullptr};
     }
-    tangents->run(layers, Scalar(spec_.input_scale), x.data(), x.outerStride(), s.size, factor,
-                  give);
+    tangents->run(layers, Scalar(spec_.input_scale), x.data(), x.outerStride(), s.size,
+                  extrapolation, weigh);
   }
-  /// Resets the network to its initial parameters.
-  void restart() { initialise(); }
-
- private:
   double dropout() const {
     if constexpr (requires { spec_.dropout; }) return spec_.dropout;
     else return 0;

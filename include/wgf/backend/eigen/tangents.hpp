@@ -47,6 +47,15 @@ inline double invert(double* a, int d, int* pivots) {
   return positive ? log_det : std::numeric_limits<double>::quiet_NaN();
 }
 
+/// A function of a point's index and log det that gives no weight to its gradient.
+template <class Give>
+auto without_weights(Give& give) {
+  return [&give](int i, double log_det) {
+    give(i, log_det);
+    return 0.0;
+  };
+}
+
 /// Where the tangents find a layer of the network, and where its gradients go.
 template <class Scalar>
 struct TangentLayer {
@@ -83,11 +92,12 @@ class Tangents {
         *b = Buffer<Scalar>(static_cast<std::size_t>(group_) * W);
   }
 
-  /// Calls give(i, log det ∇T(x_i)) for the n rows of x: NaN where the determinant is not positive.
-  /// If the layers have gradients, adds factor · Σ ∂ log det ∇T(x_i) over the points where it is.
-  template <class Give>
+  /// M = (1 − e) I + e ∇T(x_i) for the n rows of x. Calls weigh(i, log det M) for each: NaN where
+  /// the determinant is not positive. If the layers have gradients, the numbers that it returns are
+  /// the factors c_i with which Σ c_i ∂ log det M is added to them.
+  template <class Weigh>
   void run(const Layers& layers, Scalar input_scale, const Scalar* x, std::ptrdiff_t ldx, int n,
-           Scalar factor, Give&& give) {
+           double extrapolation, Weigh&& weigh) {
     for (int first = 0; first < n; first += group_) {
       const int count = std::min(group_, n - first);
       for (int r = 0; r < count; ++r)
@@ -96,11 +106,13 @@ class Tangents {
       forward(layers, input_scale, count);
       bool any = false;
       for (int i = 0; i < count; ++i) {
-        const double log_det = factorise(i, factor);
+        const double log_det = factorise(i, extrapolation);
+        const double factor = weigh(first + i, log_det);
+        if (!layers[0].dweight) continue;
         any = any || std::isfinite(log_det);
-        give(first + i, log_det);
+        set_upstream(i, std::isfinite(log_det) ? extrapolation * factor : 0);
       }
-      if (any && layers[0].dweight) backward(layers, input_scale, count);
+      if (any) backward(layers, input_scale, count);
     }
   }
 
@@ -152,21 +164,24 @@ class Tangents {
         tangents, padded_, W, RowMajor<Scalar, W>{hidden_[last - 1].y.data() + count * W},
         layers[last].weight, padded_, FromZero<Scalar>{}, To<Scalar>{matrix_.data(), padded_});
   }
-  /// log det of point i's derivative M, whose row j is ∂T/∂x_j; M becomes factor · M⁻ᵀ, or zero.
-  double factorise(int i, Scalar factor) {
-    Scalar* const m = matrix_.data() + i * dim_ * padded_;
+  /// log det M for point i; row j of the derivative of f = T − x is ∂f/∂x_j. Sets inverse_.
+  double factorise(int i, double extrapolation) {
+    const Scalar* const m = matrix_.data() + i * dim_ * padded_;
     for (int j = 0; j < dim_; ++j)
       for (int c = 0; c < dim_; ++c)
         inverse_[static_cast<std::size_t>(j * dim_ + c)] =
-            static_cast<double>(m[j * padded_ + c]) + (j == c ? 1 : 0);
-    const double log_det = invert(inverse_.data(), dim_, pivots_.data());
-    const bool good = std::isfinite(log_det);
+            extrapolation * static_cast<double>(m[j * padded_ + c]) + (j == c ? 1 : 0);
+    return invert(inverse_.data(), dim_, pivots_.data());
+  }
+  /// The derivative of f at point i becomes factor · M⁻ᵀ.
+  void set_upstream(int i, double factor) {
+    Scalar* const m = matrix_.data() + i * dim_ * padded_;
     for (int j = 0; j < dim_; ++j)
       for (int c = 0; c < dim_; ++c)
         m[j * padded_ + c] =
-            good ? factor * static_cast<Scalar>(inverse_[static_cast<std::size_t>(c * dim_ + j)])
-                 : Scalar(0);
-    return log_det;
+            factor == 0
+                ? Scalar(0)
+                : static_cast<Scalar>(factor * inverse_[static_cast<std::size_t>(c * dim_ + j)]);
   }
   void backward(const Layers& layers, Scalar input_scale, int count) {
     using K = Kernels<Scalar>;

@@ -138,6 +138,10 @@ inline void add_affine(const Constant& a, const Constant& b, const Tensor& y, co
   Tensor to = z;
   to.addmm_(y, a.transposed).add_(b.transposed);
 }
+/// z_i = offset − ½|y_i|², where z is one-dimensional.
+inline void set_normal_log_density(Slice, const Tensor& y, double offset, const Tensor& z) {
+  z.copy_(offset - 0.5 * y.square().sum(1, true));
+}
 /// Σ f(y_i), where f maps points to numbers in double precision, on the host.
 template <class F>
 double sum_pointwise(Slice, const Tensor& y, const F& f) {

@@ -105,6 +105,12 @@ void add_pointwise(Slice, const Y& y, Z&& z, double weight, const F& f) {
     z.col(i) += (weight * value).array().template cast<S>();
   }
 }
+/// z_i = offset − ½|y_i|², where z is one-dimensional.
+template <class Y, class Z>
+void set_normal_log_density(Slice, const Y& y, double offset, Z&& z) {
+  using Scalar = typename std::decay_t<Z>::Scalar;
+  z = static_cast<Scalar>(offset) - Scalar(0.5) * y.square().colwise().sum();
+}
 /// Σ f(y_i), where f maps points to numbers in double precision.
 template <class Y, class F>
 double sum_pointwise(Slice, const Y& y, const F& f) {

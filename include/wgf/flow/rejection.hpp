@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Rejection stages of corrected flows (Hertrich and Gruhlke, "Importance corrected neural JKO
+// sampling", 2024): a particle of the law P is kept with probability α(x) = min(1, q(x)/(c p(x))),
+// else replaced by a fresh draw of P. The law after it has the density p(x)(α(x) + 1 − E α), and
+// its KL divergence to q is never larger than that of P.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "../concepts.hpp"
+#include "../functional/potential.hpp"
+#include "../linear_algebra.hpp"
+#include "../particles.hpp"
+#include "../random.hpp"
+#include "../random_streams.hpp"
+
+namespace wgf {
+
+/// The constants of a rejection stage.
+struct Rejection {
+  double log_scale;   ///< log c
+  double acceptance;  ///< E α
+
+  /// α where log q − log p has this value.
+  double keeps(double log_ratio) const { return std::exp(std::min(0.0, log_ratio - log_scale)); }
+  /// log of the density after the stage, relative to the one before it.
+  double log_factor(double keeps) const { return std::log(keeps + 1 - acceptance); }
+};
+
+namespace detail {
+
+/// log q at the points x (d × n) at a time of the flow, up to a constant.
+/// \tparam Corrections a hana tuple of weighted potentials, whose weighted sum is −log q
+template <class Corrections, class Each>
+Eigen::VectorXd log_target(const Corrections& corrections, const Particles& x, double time,
+                           const Each& each) {
+  Eigen::VectorXd log_q = Eigen::VectorXd::Zero(x.cols());
+  hana::for_each(corrections, [&](const auto& t) {
+    const auto now = target_at(t.term.target, time);
+    each(x.cols(), [&](long i) {
+      log_q[i] += t.weight * static_cast<double>(now.log_density(Eigen::VectorXd(x.col(i))));
+    });
+  });
+  if (log_q.array().isNaN().any())
+    throw std::runtime_error("the log-density of the target is NaN at a particle");
+  return log_q;
+}
+
+/// The rejection that replaces a share `rejected` of particles with these log q − log p: c by
+/// bisection, as the share increases with c.
+inline Rejection rejection_of(const Eigen::VectorXd& log_ratios, double rejected) {
+  const double top = log_ratios.maxCoeff();
+  if (!std::isfinite(top))
+    throw std::runtime_error("the target's density is zero, or infinite, at all particles");
+  Rejection r{top, 1};
+  const auto set = [&](double log_scale) {
+    r.log_scale = log_scale, r.acceptance = 0;
+    for (const double l : log_ratios) r.acceptance += r.keeps(l);
+    r.acceptance /= static_cast<double>(log_ratios.size());
+  };
+  // No particle is rejected for a small c, the share of those with q = 0 excepted; with c at the
+  // largest ratio, nearly all may be.
+  double low = top - 1, high = top + 1;
+  for (set(low); 1 - r.acceptance > rejected && top - low < 1e6; set(low)) low -= 2 * (top - low);
+  for (set(high); 1 - r.acceptance < rejected; set(high)) high += 1;
+  for (int k = 0; k < 100; ++k) {
+    const double middle = (low + high) / 2;
+    set(middle);
+    (1 - r.acceptance > rejected ? high : low) = middle;
+  }
+  return r;
+}
+
+/// n independent draws of a corrected flow's law after the first `last` rejections of stage
+/// `to − 1`, with their log-densities. A rejected particle starts again from P_0, and is kept when
+/// it comes back to the rejection that it failed: all particles that start again do so together.
+/// \param visit called as visit(k, indices, particles) after stage k
+/// \returns the particles, d × n, and their log-densities
+template <class Flow, class Visit>
+std::pair<Particles, Eigen::VectorXd> draw_corrected(const Flow& flow, long n, std::uint64_t seed,
+                                                     int to, std::size_t last, Visit&& visit) {
+  if (n < 1) flow.draw_initial(n, seed);  // says what is wrong
+  Particles result(flow.dim(), n);
+  Eigen::VectorXd result_log(n);
+  struct Place {
+    int stage;
+    std::size_t rejection;
+    bool operator==(const Place&) const = default;
+  };
+  std::vector<std::vector<Place>> failed(static_cast<std::size_t>(n));  // the last one comes first
+  std::vector<Eigen::Index> open(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < open.size(); ++i) open[i] = static_cast<Eigen::Index>(i);
+  for (std::uint32_t round = 0; !open.empty(); ++round) {
+    const std::uint64_t own = round == 0 ? seed : mixed_seed(seed + rejection_stream + round);
+    std::vector<Eigen::Index> active = std::move(open), again;
+    Particles x = flow.draw_initial(static_cast<long>(active.size()), own);
+    Eigen::VectorXd log_p = flow.initial_log_density(x);
+    std::vector<std::vector<Place>> to_pass(active.size());
+    for (std::size_t i = 0; i < active.size(); ++i)
+      to_pass[i] = failed[static_cast<std::size_t>(active[i])];
+    std::uint32_t place = 0;
+    for (int k = 0; k < to && !active.empty(); ++k) {
+      std::tie(x, log_p) =
+          flow.push_maps_with_log_density(std::move(x), std::move(log_p), k, k + 1);
+      const auto& rejections = flow.stages[static_cast<std::size_t>(k)].rejections;
+      const std::size_t count = k + 1 == to ? std::min(last, rejections.size()) : rejections.size();
+      for (std::size_t j = 0; j < count && !active.empty(); ++j, ++place) {
+        const Eigen::VectorXd log_q = flow.correction_log_density(x, k);
+        const Eigen::MatrixXd u = standard_uniforms(1, x.cols(), own, rejection_stream + place);
+        std::vector<Eigen::Index> kept;
+        for (Eigen::Index i = 0; i < x.cols(); ++i) {
+          auto& pass = to_pass[static_cast<std::size_t>(i)];
+          const double alpha = rejections[j].keeps(log_q[i] - log_p[i]);
+          log_p[i] += rejections[j].log_factor(alpha);
+          const bool passes = !pass.empty() && pass.back() == Place{k, j};
+          if (passes) pass.pop_back();
+          if (passes || u(0, i) < alpha) {
+            kept.push_back(i);
+          } else {
+            const Eigen::Index who = active[static_cast<std::size_t>(i)];
+            failed[static_cast<std::size_t>(who)] = pass;
+            failed[static_cast<std::size_t>(who)].push_back({k, j});
+            again.push_back(who);
+          }
+        }
+        if (kept.size() == active.size()) continue;
+        x = Particles(x(Eigen::all, kept)), log_p = Eigen::VectorXd(log_p(kept));
+        for (std::size_t i = 0; i < kept.size(); ++i) {
+          const auto from = static_cast<std::size_t>(kept[i]);
+          active[i] = active[from];
+          if (i != from) to_pass[i] = std::move(to_pass[from]);
+        }
+        active.resize(kept.size()), to_pass.resize(kept.size());
+      }
+      visit(k, active, x);
+    }
+    for (std::size_t i = 0; i < active.size(); ++i)
+      result.col(active[i]) = x.col(static_cast<Eigen::Index>(i)),
+      result_log[active[i]] = log_p[static_cast<Eigen::Index>(i)];
+    std::sort(again.begin(), again.end());
+    open = std::move(again);
+  }
+  return {std::move(result), std::move(result_log)};
+}
+
+/// Particles (d × n) that represent a law, with its log-density at them.
+struct Cloud {
+  Particles x;
+  Eigen::VectorXd log_densities;
+};
+
+/// Adds a rejection to the last stage of a flow, and applies it to particles of the flow's law.
+/// \param seed of the run: rejected particles are replaced by draws that are a function of it and
+/// of the number of stages and rejections.
+template <class Flow>
+void reject(Flow& flow, Cloud& cloud, double rejected, std::uint64_t seed) {
+  auto& rejections = flow.stages.back().rejections;
+  const int k = flow.size() - 1;
+  const std::uint64_t own = mixed_seed(mixed_seed(seed + rejection_stream) +
+                                       (static_cast<std::uint64_t>(k) << 32) + rejections.size());
+  const Eigen::VectorXd log_ratios = flow.correction_log_density(cloud.x, k) - cloud.log_densities;
+  const Rejection r = rejection_of(log_ratios, rejected);
+  const Eigen::MatrixXd u = standard_uniforms(1, cloud.x.cols(), own);
+  std::vector<Eigen::Index> replaced;
+  for (Eigen::Index i = 0; i < cloud.x.cols(); ++i) {
+    const double keeps = r.keeps(log_ratios[i]);
+    cloud.log_densities[i] += r.log_factor(keeps);
+    if (u(0, i) >= keeps) replaced.push_back(i);
+  }
+  if (!replaced.empty()) {
+    const auto [fresh, log_p] = flow.sample_with_log_density(static_cast<long>(replaced.size()),
+                                                             own + 1, k + 1, rejections.size());
+    const Eigen::VectorXd log_q = flow.correction_log_density(fresh, k);
+    for (std::size_t i = 0; i < replaced.size(); ++i) {
+      const auto from = static_cast<Eigen::Index>(i);
+      cloud.x.col(replaced[i]) = fresh.col(from);
+      cloud.log_densities[replaced[i]] =
+          log_p[from] + r.log_factor(r.keeps(log_q[from] - log_p[from]));
+    }
+  }
+  rejections.push_back(r);
+}
+
+}  // namespace detail
+}  // namespace wgf
