@@ -266,7 +266,8 @@ TEST_CASE("Ctrl-C: the run stops after the iteration, saved, and says how to con
   std::rewind(said);
   text.resize(std::fread(text.data(), 1, text.size(), said));
   std::fclose(said);
-  CHECK(text == "\ninterrupted in step 2, after iteration 18; to continue: moons --resume run.ckpt\n");
+  CHECK(text ==
+        "\ninterrupted in step 2, after iteration 18; to continue: moons --resume run.ckpt\n");
   InterruptGuard guard;
   CHECK_FALSE(interrupted());
   CHECK(same_flow(plain().resume(file, start, small), whole));

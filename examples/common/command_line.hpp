@@ -85,8 +85,8 @@ class CommandLine {
   void when_parsed(std::function<void()> use);
 
   const std::string& name() const { return name_; }
-  /// Reads the arguments, without the program's name. \return whether the program is to continue: not
-  /// after --help \throws UsageError
+  /// Reads the arguments, without the program's name. \return whether the program is to continue:
+  /// not after --help \throws UsageError
   bool parse(const std::vector<std::string>& arguments);
 
  private:

@@ -82,9 +82,10 @@ int run_main(CommandLine& line, const CommonOptions& options, int argc, char** a
   } catch (const UsageError& error) {
     return fail(fmt::format("{} (--help lists the options)", error.what()), 2);
   } catch (const Interrupted& error) {
-    const std::string how = options.checkpoint.empty()
-                                ? ""
-                                : "; to continue: " + resume_command(argc, argv, options.checkpoint);
+    const std::string how =
+        options.checkpoint.empty()
+            ? ""
+            : "; to continue: " + resume_command(argc, argv, options.checkpoint);
     return fail(error.what() + how, 130);
   } catch (const std::bad_alloc&) {
     return fail("out of memory", 1);
