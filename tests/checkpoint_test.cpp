@@ -396,7 +396,7 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
   std::string bytes = whole;
   bytes[8] = 9;
   wgf::test::write(file, bytes);
-  CHECK(why(plain(), start) == "the file has version 9, this library reads version 2");
+  CHECK(why(plain(), start) == "the file has version 9, this library reads version 3");
   for (std::size_t i = 0; i < whole.size(); i += 1 + whole.size() / 200) {
     bytes = whole, bytes[i] = static_cast<char>(bytes[i] ^ 0x10);
     wgf::test::write(file, bytes);

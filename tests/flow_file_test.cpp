@@ -220,7 +220,7 @@ TEST_CASE(
   CHECK(why("") == "this is not a file of a wgf flow");
   std::string later = bytes;
   later[8] = 9;
-  CHECK(why(later) == "the file has version 9, this library reads version 4");
+  CHECK(why(later) == "the file has version 9, this library reads version 5");
   CHECK(why(with_header(bytes, "stages: 2", "stages: 3")) ==
         "the file is shorter than its header says");
   CHECK(why(with_header(bytes, "stages: 2", "stages: 1")) ==

@@ -5,6 +5,7 @@
 #include <wgf/exact/ornstein_uhlenbeck.hpp>
 #include <wgf/exact/porous_medium.hpp>
 #include <wgf/exact/quantile_jko.hpp>
+#include <wgf/exact/targets.hpp>
 
 #include "refused.hpp"
 
@@ -200,4 +201,135 @@ TEST_CASE("errors of langevin") {
   REFUSED(std::runtime_error,
           "wgf::langevin: the particles diverged; dt = 100.000000 is too long for this target",
           langevin(normal, x, 1e5, 100, 1));
+}
+
+TEST_CASE("errors of sampling targets") {
+  const VectorXd three = VectorXd::Zero(3);
+  REFUSED(std::invalid_argument, "wgf::Funnel: the dimension must be at least 2, got 1", Funnel(1));
+  REFUSED(std::invalid_argument, "wgf::Funnel: the variance must be positive, got 0.000000",
+          Funnel(3, 0));
+  REFUSED(std::invalid_argument,
+          "wgf::Funnel::log_density: the point must have 10 coordinates, got 3",
+          Funnel().log_density(three));
+  REFUSED(std::invalid_argument, "wgf::Funnel::gradient: the point must have 10 coordinates, got 2",
+          Funnel().gradient(VectorXd::Zero(2)));
+  REFUSED(std::invalid_argument,
+          "wgf::Funnel::sample: at least one sample must be asked for, got 0",
+          Funnel().sample(0, 1));
+  REFUSED(std::invalid_argument, "wgf::Mustache: the correlation must be in (-1, 1), got 1.000000",
+          Mustache(1));
+  REFUSED(std::invalid_argument,
+          "wgf::Mustache::log_density: the point must have 2 coordinates, got 3",
+          Mustache().log_density(three));
+  REFUSED(std::invalid_argument,
+          "wgf::Mustache::gradient: the point must have 2 coordinates, got 3",
+          Mustache().gradient(three));
+  REFUSED(std::invalid_argument,
+          "wgf::Mustache::sample: at least one sample must be asked for, got 0",
+          Mustache().sample(0, 1));
+  REFUSED(std::invalid_argument, "wgf::ManyWell: the number of copies must be from 1 to 62, got 0",
+          ManyWell(0));
+  REFUSED(std::invalid_argument,
+          "wgf::ManyWell::modes: 2^32 modes are too many for a list; it has at most 2^20",
+          ManyWell(32).modes());
+  REFUSED(std::invalid_argument,
+          "wgf::ManyWell::weights: 2^32 modes are too many for a list; it has at most 2^20",
+          ManyWell(32).weights());
+  REFUSED(std::invalid_argument,
+          "wgf::ManyWell::log_density: the point must have 4 coordinates, got 3",
+          ManyWell(2).log_density(three));
+  REFUSED(std::invalid_argument,
+          "wgf::ManyWell::gradient: the point must have 4 coordinates, got 3",
+          ManyWell(2).gradient(three));
+  REFUSED(std::invalid_argument, "wgf::ManyWell::mode_of: the point must have 4 coordinates, got 3",
+          ManyWell(2).mode_of(three));
+  REFUSED(std::invalid_argument,
+          "wgf::ManyWell::sample: at least one sample must be asked for, got 0",
+          ManyWell(2).sample(0, 1));
+  REFUSED(std::invalid_argument, "wgf::DoubleWell: the dimension must be at least 1, got 0",
+          DoubleWell(0));
+  REFUSED(std::invalid_argument, "wgf::DoubleWell: the number of wells must be from 1 to 2, got 3",
+          DoubleWell(2, 3));
+  REFUSED(std::invalid_argument, "wgf::DoubleWell: delta must be positive, got -1.000000",
+          DoubleWell(2, 2, -1));
+  REFUSED(std::invalid_argument,
+          "wgf::DoubleWell::modes: 2^21 modes are too many for a list; it has at most 2^20",
+          DoubleWell(21, 21).modes());
+  REFUSED(std::invalid_argument,
+          "wgf::DoubleWell::weights: 2^21 modes are too many for a list; it has at most 2^20",
+          DoubleWell(21, 21).weights());
+  REFUSED(std::invalid_argument,
+          "wgf::DoubleWell::log_density: the point must have 5 coordinates, got 3",
+          DoubleWell().log_density(three));
+  REFUSED(std::invalid_argument,
+          "wgf::DoubleWell::gradient: the point must have 5 coordinates, got 3",
+          DoubleWell().gradient(three));
+  REFUSED(std::invalid_argument,
+          "wgf::DoubleWell::mode_of: the point must have 5 coordinates, got 3",
+          DoubleWell().mode_of(three));
+  REFUSED(std::invalid_argument,
+          "wgf::DoubleWell::sample: at least one sample must be asked for, got 0",
+          DoubleWell().sample(0, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::StudentMixture: the number of components must be at least 1, got 0",
+          StudentMixture(MatrixXd(2, 0)));
+  REFUSED(std::invalid_argument, "wgf::StudentMixture: the dimension must be at least 1, got 0",
+          StudentMixture(MatrixXd(0, 2)));
+  REFUSED(std::invalid_argument, "wgf::StudentMixture: the means must be finite",
+          StudentMixture(NaN * eye));
+  REFUSED(std::invalid_argument,
+          "wgf::StudentMixture::uniform: the number of components must be at least 1, got 0",
+          StudentMixture::uniform(2, 0));
+  REFUSED(std::invalid_argument,
+          "wgf::StudentMixture::log_density: the point must have 2 coordinates, got 3",
+          StudentMixture(eye).log_density(three));
+  REFUSED(std::invalid_argument,
+          "wgf::StudentMixture::gradient: the point must have 2 coordinates, got 3",
+          StudentMixture(eye).gradient(three));
+  REFUSED(std::invalid_argument,
+          "wgf::StudentMixture::sample: at least one sample must be asked for, got 0",
+          StudentMixture(eye).sample(0, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::uniform_mixture: the number of components must be at least 1, got 0",
+          uniform_mixture(0, 2, 1, 1));
+  REFUSED(std::invalid_argument, "wgf::uniform_mixture: the dimension must be at least 1, got 0",
+          uniform_mixture(1, 0, 1, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::uniform_mixture: the half width must be positive, got -1.000000",
+          uniform_mixture(1, 2, -1, 1));
+}
+
+TEST_CASE("errors of LogisticRegression") {
+  const Vector2d labels(0, 1);
+  const Vector3d three(0, 1, 1);
+  REFUSED(std::invalid_argument,
+          "wgf::LogisticRegression: the design must have rows and columns, got 0 x 2",
+          LogisticRegression(MatrixXd(0, 2), VectorXd()));
+  REFUSED(std::invalid_argument,
+          "wgf::LogisticRegression: every row of the design needs a label, got 3 labels for 2 rows",
+          LogisticRegression(eye, three));
+  REFUSED(std::invalid_argument, "wgf::LogisticRegression: the design must be finite",
+          LogisticRegression(inf * eye, labels));
+  REFUSED(std::invalid_argument,
+          "wgf::LogisticRegression: the prior's standard deviation must be positive, got 0.000000",
+          LogisticRegression(eye, labels, 0));
+  REFUSED(std::invalid_argument, "wgf::LogisticRegression: the labels must be 0 or 1, got 2.000000",
+          LogisticRegression(eye, 2 * labels));
+  REFUSED(std::invalid_argument,
+          "wgf::LogisticRegression::standardised: the columns must not be constant, column 0 is",
+          LogisticRegression::standardised(MatrixXd::Ones(2, 1), labels));
+  const LogisticRegression posterior(eye, labels);
+  Particles out;
+  REFUSED(std::invalid_argument,
+          "wgf::LogisticRegression::log_density: the point must have 2 coordinates, got 3",
+          posterior.log_density(three));
+  REFUSED(std::invalid_argument,
+          "wgf::LogisticRegression::gradient: the point must have 2 coordinates, got 3",
+          posterior.gradient(three));
+  REFUSED(std::invalid_argument,
+          "wgf::LogisticRegression::gradients: the point must have 2 coordinates, got 3",
+          (posterior.gradients(Particles(3, 1), out), 0));
+  REFUSED(std::invalid_argument,
+          "wgf::LogisticRegression::hessian: the point must have 2 coordinates, got 3",
+          posterior.hessian(three));
 }

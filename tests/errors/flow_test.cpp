@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <wgf/flow/file.hpp>
+#include <wgf/scheme/corrected.hpp>
 #include <wgf/scheme/forward_backward.hpp>
 
 #include "files.hpp"
@@ -23,6 +24,22 @@ Linear moving() {
   Linear flow = linear();
   flow.stages.push_back(flow.stages.front());
   flow.stages.back().inertia = 1.0 / 3;
+  return flow;
+}
+/// A target without data of its own, so that load's correction_terms have a default.
+struct Centred {
+  int dim() const { return 2; }
+  double log_density(const VectorXd& at) const { return -0.5 * at.squaredNorm(); }
+  VectorXd gradient(const VectorXd& at) const { return -at; }
+};
+/// A flow of one step, with a rejection after it.
+using CorrectionTerms = decltype(correction_terms<Corrected<>>(kl(Centred{}, LogDeterminant{})));
+using Rejecting = Flow<Affine, EigenBackend<double>, boost::hana::tuple<>, CorrectionTerms>;
+Rejecting rejecting(double acceptance = 0.8) {
+  Rejecting flow(normal, {}, 0.1, backend, {},
+                 correction_terms<Corrected<>>(kl(Centred{}, LogDeterminant{})));
+  flow.stages.push_back({Frame::none(2), std::vector<double>(6)});
+  flow.stages.back().rejections.push_back({0, acceptance});
   return flow;
 }
 const Particles x = Particles::Zero(2, 4), other = Particles::Zero(3, 4);
@@ -135,4 +152,40 @@ TEST_CASE("errors of files of flows with forward halves") {
           "wgf::load: flow.wgf: its numbers make no sense: a stage lacks the samples of its "
           "forward half",
           load<Forward>("flow.wgf", {}, {}, terms));
+}
+
+TEST_CASE("errors of corrected flows and their files") {
+  const Rejecting flow = rejecting();
+  REFUSED(std::invalid_argument,
+          "wgf::Flow::push: stage 1 has rejections, which replace particles by fresh draws: use "
+          "sample, sample_path or sample_with_log_density",
+          flow.push(x));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow::push: stage 1 has rejections, which replace particles by fresh draws: use "
+          "sample, sample_path or sample_with_log_density",
+          flow.trajectory(x));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow::push: stage 1 has rejections, which replace particles by fresh draws: use "
+          "sample, sample_path or sample_with_log_density",
+          flow.push_with_log_density(x, VectorXd::Zero(4)));
+  const OwnFolder here;
+  save(flow, "flow.wgf");
+  REFUSED(std::invalid_argument,
+          "wgf::load: a corrected flow needs the target of its rejections, "
+          "wgf::correction_terms<Scheme>(functional)",
+          load<Rejecting>("flow.wgf"));
+  REFUSED(FileError, "wgf::load: flow.wgf: the file's correction_terms is 1, not 0",
+          load<Linear>("flow.wgf"));
+  save(rejecting(0), "flow.wgf");
+  REFUSED(FileError,
+          "wgf::load: flow.wgf: its numbers make no sense: a rejection's constants are out of "
+          "range",
+          load<Rejecting>("flow.wgf", {}, {}, {}, flow.corrections));
+  Linear plain = linear();
+  plain.stages.back().rejections = flow.stages.back().rejections;
+  save(plain, "flow.wgf");
+  REFUSED(FileError,
+          "wgf::load: flow.wgf: its numbers make no sense: it has rejections, but no target for "
+          "them",
+          load<Linear>("flow.wgf"));
 }

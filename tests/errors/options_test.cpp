@@ -3,6 +3,7 @@
 
 #include <wgf/network/icnn.hpp>
 #include <wgf/scheme/adaptive.hpp>
+#include <wgf/scheme/corrected.hpp>
 #include <wgf/scheme/forward_backward.hpp>
 #include <wgf/scheme/midpoint.hpp>
 
@@ -112,6 +113,20 @@ TEST_CASE("errors of schemes") {
           check(Adaptive{.max_step = 0.01}));
   REFUSED(std::invalid_argument, "wgf::Adaptive: until must be positive, got nan",
           check(Adaptive{.until = NaN}));
+  REFUSED(std::invalid_argument, "wgf::Corrected: step_size must be positive, got 0.000000",
+          check(Corrected<>{.step_size = 0}));
+  REFUSED(std::invalid_argument, "wgf::Corrected: growth must be positive, got 0.000000",
+          check(Corrected<>{.growth = 0}));
+  REFUSED(std::invalid_argument, "wgf::Corrected: rejections must not be negative, got -1.000000",
+          check(Corrected<>{.rejections = -1}));
+  REFUSED(std::invalid_argument, "wgf::Corrected: rejected must be between 0 and 1, got 0.000000",
+          check(Corrected<>{.rejected = 0}));
+  REFUSED(std::invalid_argument, "wgf::Corrected: rejected must be between 0 and 1, got 1.000000",
+          check(Corrected<>{.rejected = 1}));
+  REFUSED(std::invalid_argument, "wgf::Corrected: without_map must not be negative, got -1.000000",
+          check(Corrected<>{.without_map = -1}));
+  REFUSED(std::invalid_argument, "wgf::Corrected: maps must not be negative, got -1.000000",
+          check(Corrected<>{.maps = -1}));
 }
 
 TEST_CASE("errors of networks' specifications") {
