@@ -129,6 +129,12 @@ TEST_CASE("errors of save and load") {
       FileError,
       "wgf::load: flow.wgf: its numbers make no sense: wgf: a network of 6 parameters was given 5",
       load<Linear>("flow.wgf"));
+  flow = linear(), flow.stages.push_back({Frame::none(2), std::vector<double>(5)});
+  save(flow, "flow.wgf");
+  REFUSED(FileError,
+          "wgf::load: flow.wgf: its numbers make no sense: stages have different numbers of "
+          "parameters",
+          load<Linear>("flow.wgf"));
   flow = linear(normal, std::vector<double>(6, NaN)), save(flow, "flow.wgf");
   REFUSED(FileError,
           "wgf::load: flow.wgf: its numbers make no sense: a stage's parameters are not finite",
