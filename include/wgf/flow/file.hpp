@@ -103,7 +103,8 @@ void put_flow(const F& flow, Header& header, ByteWriter& body) {
     body.put(static_cast<std::uint64_t>(stage.samples.cols())), body.put(stage.samples);
     body.put_list(stage.parameters);
     body.put(static_cast<std::uint64_t>(stage.rejections.size()));
-    for (const Rejection& r : stage.rejections) body.put(r.log_scale), body.put(r.acceptance);
+    for (const Rejection& r : stage.rejections)
+      body.put(r.log_scale), body.put(r.acceptance), body.put(r.error);
   }
 }
 /// Reads what put_flow writes.
@@ -138,10 +139,12 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
       std::vector<Scalar> values = in.list<Scalar>();
       std::vector<Rejection> rejections;
       for (auto left = in.get<std::uint64_t>(); left > 0; --left) {
-        const auto log_scale = in.get<double>(), acceptance = in.get<double>();
-        sensible(std::isfinite(log_scale) && acceptance > 0 && acceptance <= 1,
+        const auto log_scale = in.get<double>(), acceptance = in.get<double>(),
+                   error = in.get<double>();
+        sensible(std::isfinite(log_scale) && acceptance > 0 && acceptance <= 1 && error >= 0 &&
+                     error <= 1,
                  "a rejection's constants are out of range");
-        rejections.push_back({log_scale, acceptance});
+        rejections.push_back({log_scale, acceptance, error});
       }
       sensible(F::is_corrected || rejections.empty(), "it has rejections, but no target for them");
       sensible(frame.mean.allFinite() && frame.factor.allFinite() &&

@@ -123,19 +123,16 @@ class Flow {
       for (const Rejection& r : stage.rejections) draws *= 2 - r.acceptance;
     return draws;
   }
+  /// The standard error of log_density's normalisation, in nats: that of the acceptances.
+  double normalisation_error() const {
+    double squares = 0;
+    for (const auto& stage : stages)
+      for (const Rejection& r : stage.rejections) squares += r.error * r.error;
+    return std::sqrt(squares);
+  }
   /// log q at points (d × n) as the rejections of stage k use it, up to a constant.
   Eigen::VectorXd correction_log_density(const Particles& x, int k) const {
-    constexpr long few = 256;  // for which threads do not pay
-    const auto log_target = [&](const auto& each) {
-      return detail::log_target(corrections, x, time(k + 1), each);
-    };
-    if (x.cols() > few) {
-      const auto runtime = backend.precise().start();
-      return log_target([&](long n, const auto& f) { runtime.each(n, f); });
-    }
-    return log_target([](long n, const auto& f) {
-      for (long i = 0; i < n; ++i) f(i);
-    });
+    return detail::log_target(corrections, x, time(k + 1), backend);
   }
   /// n draws of P_0.
   Particles draw_initial(long n, std::uint64_t seed) const {
@@ -231,9 +228,11 @@ class Flow {
     return push_maps_with_log_density(std::move(x), std::move(log_density), from, to);
   }
   /// The same through the maps alone, without the rejections of their stages.
+  /// \param marks_folds log-densities are NaN where a determinant is not positive.
   std::pair<Particles, Eigen::VectorXd> push_maps_with_log_density(Particles x,
                                                                    Eigen::VectorXd log_density,
-                                                                   int from, int to) const {
+                                                                   int from, int to,
+                                                                   bool marks_folds = false) const {
     check(x, "push_with_log_density");
     check(from, to);
     if (log_density.size() != x.cols())
@@ -243,15 +242,17 @@ class Flow {
     if (x.cols() > block_) {
       for (Eigen::Index i = 0; i < x.cols(); i += block_) {
         const Eigen::Index n = std::min<Eigen::Index>(block_, x.cols() - i);
-        const auto [pushed, log] =
-            push_maps_with_log_density(x.middleCols(i, n), log_density.segment(i, n), from, to);
+        const auto [pushed, log] = push_maps_with_log_density(
+            x.middleCols(i, n), log_density.segment(i, n), from, to, marks_folds);
         x.middleCols(i, n) = pushed, log_density.segment(i, n) = log;
       }
       return {std::move(x), std::move(log_density)};
     }
     each_map(from, to, 1, x.cols(), [&](int k, const Frame& frame, const auto& map_of) {
       const Particles inside = frame.to_coordinates(x);
-      subtract_determinants(k, map_of.log_determinants(inside), x, log_density);
+      const Eigen::VectorXd log_determinants = map_of.log_determinants(inside);
+      if (marks_folds) log_density -= log_determinants;
+      else subtract_determinants(k, log_determinants, x, log_density);
       x = frame.from_coordinates(map_of.value(inside));
     });
     return {std::move(x), std::move(log_density)};

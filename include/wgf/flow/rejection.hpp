@@ -18,13 +18,15 @@
 #include "../particles.hpp"
 #include "../random.hpp"
 #include "../random_streams.hpp"
+#include "inverse.hpp"
 
 namespace wgf {
 
 /// The constants of a rejection stage.
 struct Rejection {
   double log_scale;   ///< log c
-  double acceptance;  ///< E α
+  double acceptance;  ///< E α, estimated by an average over the population
+  double error = 0;   ///< the standard error of this estimate
 
   /// α where log q − log p has this value.
   double keeps(double log_ratio) const { return std::exp(std::min(0.0, log_ratio - log_scale)); }
@@ -36,15 +38,20 @@ namespace detail {
 
 /// log q at the points x (d × n) at a time of the flow, up to a constant.
 /// \tparam Corrections a hana tuple of weighted potentials, whose weighted sum is −log q
-template <class Corrections, class Each>
+/// \param backend on whose threads many points are evaluated
+template <class Corrections, class Backend>
 Eigen::VectorXd log_target(const Corrections& corrections, const Particles& x, double time,
-                           const Each& each) {
+                           const Backend& backend) {
+  constexpr long few = 256;  // for which threads do not pay
   Eigen::VectorXd log_q = Eigen::VectorXd::Zero(x.cols());
   hana::for_each(corrections, [&](const auto& t) {
     const auto now = target_at(t.term.target, time);
-    each(x.cols(), [&](long i) {
+    const auto add = [&](long i) {
       log_q[i] += t.weight * static_cast<double>(now.log_density(Eigen::VectorXd(x.col(i))));
-    });
+    };
+    if (x.cols() > few) backend.precise().start().each(x.cols(), add);
+    else
+      for (long i = 0; i < x.cols(); ++i) add(i);
   });
   if (log_q.array().isNaN().any())
     throw std::runtime_error("the log-density of the target is NaN at a particle");
@@ -58,10 +65,16 @@ inline Rejection rejection_of(const Eigen::VectorXd& log_ratios, double rejected
   if (!std::isfinite(top))
     throw std::runtime_error("the target's density is zero, or infinite, at all particles");
   Rejection r{top, 1};
+  const auto n = static_cast<double>(log_ratios.size());
   const auto set = [&](double log_scale) {
-    r.log_scale = log_scale, r.acceptance = 0;
-    for (const double l : log_ratios) r.acceptance += r.keeps(l);
-    r.acceptance /= static_cast<double>(log_ratios.size());
+    r.log_scale = log_scale;
+    double sum = 0, squares = 0;
+    for (const double l : log_ratios) {
+      const double keeps = r.keeps(l);
+      sum += keeps, squares += keeps * keeps;
+    }
+    r.acceptance = sum / n;
+    r.error = std::sqrt(std::max(0.0, squares / n - r.acceptance * r.acceptance) / n);
   };
   // No particle is rejected for a small c, the share of those with q = 0 excepted; with c at the
   // largest ratio, nearly all may be.
@@ -79,6 +92,8 @@ inline Rejection rejection_of(const Eigen::VectorXd& log_ratios, double rejected
 /// n independent draws of a corrected flow's law after the first `last` rejections of stage
 /// `to − 1`, with their log-densities. A rejected particle starts again from P_0, and is kept when
 /// it comes back to the rejection that it failed: all particles that start again do so together.
+/// A particle at which a map folds starts again, too.
+/// \throws InversionError if maps fold at more than a hundredth of the particles.
 /// \param visit called as visit(k, indices, particles) after stage k
 /// \returns the particles, d × n, and their log-densities
 template <class Flow, class Visit>
@@ -93,6 +108,7 @@ std::pair<Particles, Eigen::VectorXd> draw_corrected(const Flow& flow, long n, s
     bool operator==(const Place&) const = default;
   };
   std::vector<std::vector<Place>> failed(static_cast<std::size_t>(n));  // the last one comes first
+  long all_folded = 0;
   std::vector<Eigen::Index> open(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < open.size(); ++i) open[i] = static_cast<Eigen::Index>(i);
   for (std::uint32_t round = 0; !open.empty(); ++round) {
@@ -103,39 +119,56 @@ std::pair<Particles, Eigen::VectorXd> draw_corrected(const Flow& flow, long n, s
     std::vector<std::vector<Place>> to_pass(active.size());
     for (std::size_t i = 0; i < active.size(); ++i)
       to_pass[i] = failed[static_cast<std::size_t>(active[i])];
+    // Keeps the particles for which keeps(i); the others start again, after fail(i).
+    const auto keep_only = [&](auto&& keeps, auto&& fail) {
+      std::vector<Eigen::Index> kept;
+      for (std::size_t i = 0; i < active.size(); ++i)
+        if (keeps(static_cast<Eigen::Index>(i))) {
+          kept.push_back(static_cast<Eigen::Index>(i));
+        } else {
+          fail(i);
+          failed[static_cast<std::size_t>(active[i])] = std::move(to_pass[i]);
+          again.push_back(active[i]);
+        }
+      if (kept.size() == active.size()) return;
+      x = Particles(x(Eigen::all, kept)), log_p = Eigen::VectorXd(log_p(kept));
+      for (std::size_t i = 0; i < kept.size(); ++i) {
+        const auto from = static_cast<std::size_t>(kept[i]);
+        active[i] = active[from];
+        if (i != from) to_pass[i] = std::move(to_pass[from]);
+      }
+      active.resize(kept.size()), to_pass.resize(kept.size());
+    };
     std::uint32_t place = 0;
     for (int k = 0; k < to && !active.empty(); ++k) {
-      std::tie(x, log_p) =
-          flow.push_maps_with_log_density(std::move(x), std::move(log_p), k, k + 1);
+      const Particles before = x;
+      std::tie(x, log_p) = flow.push_maps_with_log_density(std::move(x), std::move(log_p), k, k + 1,
+                                                           Flow::is_corrected);
+      if (const long folded = log_p.array().isNaN().count(); folded > 0) {
+        Eigen::Index first = 0;
+        while (!std::isnan(log_p[first])) ++first;
+        if ((all_folded += folded) > std::max(1L, n / 100))
+          throw InversionError(k + 1, before.col(first),
+                               "is not one to one: its determinant is not positive");
+        keep_only([&](Eigen::Index i) { return !std::isnan(log_p[i]); }, [](std::size_t) {});
+      }
       const auto& rejections = flow.stages[static_cast<std::size_t>(k)].rejections;
       const std::size_t count = k + 1 == to ? std::min(last, rejections.size()) : rejections.size();
       for (std::size_t j = 0; j < count && !active.empty(); ++j, ++place) {
         const Eigen::VectorXd log_q = flow.correction_log_density(x, k);
         const Eigen::MatrixXd u = standard_uniforms(1, x.cols(), own, rejection_stream + place);
-        std::vector<Eigen::Index> kept;
-        for (Eigen::Index i = 0; i < x.cols(); ++i) {
-          auto& pass = to_pass[static_cast<std::size_t>(i)];
-          const double alpha = rejections[j].keeps(log_q[i] - log_p[i]);
-          log_p[i] += rejections[j].log_factor(alpha);
-          const bool passes = !pass.empty() && pass.back() == Place{k, j};
-          if (passes) pass.pop_back();
-          if (passes || u(0, i) < alpha) {
-            kept.push_back(i);
-          } else {
-            const Eigen::Index who = active[static_cast<std::size_t>(i)];
-            failed[static_cast<std::size_t>(who)] = pass;
-            failed[static_cast<std::size_t>(who)].push_back({k, j});
-            again.push_back(who);
-          }
-        }
-        if (kept.size() == active.size()) continue;
-        x = Particles(x(Eigen::all, kept)), log_p = Eigen::VectorXd(log_p(kept));
-        for (std::size_t i = 0; i < kept.size(); ++i) {
-          const auto from = static_cast<std::size_t>(kept[i]);
-          active[i] = active[from];
-          if (i != from) to_pass[i] = std::move(to_pass[from]);
-        }
-        active.resize(kept.size()), to_pass.resize(kept.size());
+        keep_only(
+            [&](Eigen::Index i) {
+              auto& pass = to_pass[static_cast<std::size_t>(i)];
+              const double alpha = rejections[j].keeps(log_q[i] - log_p[i]);
+              log_p[i] += rejections[j].log_factor(alpha);
+              const bool passes = !pass.empty() && pass.back() == Place{k, j};
+              if (passes) pass.pop_back();
+              return passes || u(0, i) < alpha;
+            },
+            [&](std::size_t i) {
+              to_pass[i].push_back({k, j});
+            });
       }
       visit(k, active, x);
     }

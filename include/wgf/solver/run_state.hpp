@@ -267,18 +267,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     bool damped = false;
     detail::Cloud corrected;  // the particles after rejections
     try {
+      damped = damp(stage);
       moments = population_->propose(stage_map(stage));
-      // x + s·(T(x) − x) does not fold if s is small enough.
-      constexpr double shrink = 0.8, least = 0.01;
-      for (long folded; (folded = population_->folded()) > 0; damped = true) {
-        if (stage.extrapolation < least)
-          fail("the map folds at " + std::to_string(folded) + " of " +
-                   std::to_string(options_.population.size) +
-                   " particles; a smaller step_size or map_rate may help",
-               Fault::folded);
-        stage.extrapolation *= shrink;
-        moments = population_->propose(stage_map(stage));
-      }
     } catch (const StepError&) {
       throw;
     } catch (const std::invalid_argument& error) {
@@ -301,6 +291,27 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     if (!stage.rejections.empty()) pool_->refill(corrected.x, {}, corrected.log_densities);
     damped_ += damped;
     flow_.stages.push_back(std::move(stage));
+  }
+  /// Shortens the stage's map to x + s·(T(x) − x), which does not fold if s is small enough. It
+  /// must not fold at any particle with a margin, because there are points between the particles.
+  /// \returns whether it was shortened.
+  bool damp(typename Flow::StageType& stage) {
+    constexpr double margin = 1.1, shrink = 0.8, least = 0.01;
+    if (!carries_density || stage.parameters.empty()) return false;
+    for (bool damped = false;; damped = true) {
+      auto longer = stage;
+      longer.extrapolation *= margin;
+      population_->propose(stage_map(longer));
+      const long folded = population_->folded();
+      if (folded == 0) return damped;
+      if (stage.extrapolation < least)
+        throw StepError(flow_.size() + 1, trainer_->iterations(),
+                        "the map folds at " + std::to_string(folded) + " of " +
+                            std::to_string(options_.population.size) +
+                            " particles; a smaller step_size or map_rate may help",
+                        Fault::folded);
+      stage.extrapolation *= shrink;
+    }
   }
   /// The rejections that follow a stage, and the particles after them, from the proposed ones.
   std::pair<std::vector<Rejection>, detail::Cloud> reject(const typename Flow::StageType& stage,

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// Samples from a log-density in one call: a corrected flow from a start that a pilot run of
+// sequential Monte Carlo has found, with a certificate.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../backend/eigen/backend.hpp"
+#include "../diagnostics/importance.hpp"
+#include "../functional/functional.hpp"
+#include "../scheme/scheme.hpp"
+#include "../solver/jko_solver.hpp"
+#include "smc.hpp"
+
+namespace wgf {
+
+/// What an observer of sample() receives after each step of the flow.
+struct SampleProgress {
+  int step;                 ///< from 1; 0 for the start
+  bool has_map;             ///< whether the step trained a map; else it has rejections only
+  double ess;               ///< effective sample size of the particles' weights q/p, relative
+  double draws_per_sample;  ///< what a sample costs, in draws of P_0
+  double seconds;           ///< since sample() was called
+};
+
+/// Options of sample().
+struct SampleOptions {
+  std::uint64_t seed = 0;
+  int threads = 0;  ///< 0: all cores
+  /// Seconds after which no further step is begun; a result that is cut off by it depends on the
+  /// machine.
+  double budget = 60;
+  double ess = 0.95;         ///< the run ends when the relative effective sample size reaches this
+  long population = 20'000;  ///< particles of the flow
+  long pilot = 2000;         ///< particles of the pilot run
+  /// The wider of the laws between which the pilot run interpolates. By default N(0, s² I), where
+  /// s is chosen from 1, 3, 10, …, 1000 by the largest log Z that small runs find.
+  std::optional<Gaussian> start{};
+  std::function<void(const SampleProgress&)> observer{};
+
+  /// \throws std::invalid_argument for a field out of range.
+  void check() const {
+    const auto need = [](bool good, const char* what, double got) {
+      if (!good)
+        throw std::invalid_argument(std::string("wgf::SampleOptions: ") + what + ", got " +
+                                    std::to_string(got));
+    };
+    need(budget > 0, "budget must be positive", budget);
+    need(ess > 0 && ess < 1, "ess must be between 0 and 1", ess);
+    need(population >= 1000, "population must be at least 1000", static_cast<double>(population));
+    need(pilot >= 100, "pilot must be at least 100", static_cast<double>(pilot));
+  }
+};
+
+namespace detail {
+
+/// The next step of a flow, as the loop of sample() decides it.
+struct NextStep {
+  double step_size = 1;
+  bool has_map = false;
+  int rejections = 0;
+};
+/// A scheme whose steps are decided from outside.
+struct Directed {
+  static constexpr bool corrects = true;
+  double step_size = 1;
+  std::shared_ptr<NextStep> next{};
+
+  void check() const {}
+  template <class Trainer, class Stage>
+  void solve(Trainer& trainer, Stage& stage) const {
+    constexpr double rejected = 0.2;
+    if (next->has_map) {
+      stage.step_size = next->step_size;
+      stage.parameters = trainer.train(next->step_size);
+    }
+    trainer.correct(next->rejections, rejected);
+  }
+};
+
+/// 1/(n Σw²) for weights given by their logarithms: the relative effective sample size.
+inline double relative_ess(const Eigen::VectorXd& log_weights) {
+  const double top = log_weights.maxCoeff();
+  if (!std::isfinite(top)) return 0;
+  const Eigen::ArrayXd w = (log_weights.array() - top).exp();
+  return w.sum() * w.sum() / w.square().sum() / static_cast<double>(w.size());
+}
+
+/// The width s of N(0, s² I) from which small runs of sequential Monte Carlo find the most mass.
+template <class T>
+double widest_useful_start(const T& target, const SampleOptions& options) {
+  double best = 1, most = -std::numeric_limits<double>::infinity();
+  for (const double s : {1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0}) {
+    SmcOptions small{.particles = 500, .seed = options.seed, .max_temperatures = 200};
+    small.threads = options.threads;
+    try {
+      const auto run = smc(target, Gaussian::isotropic(target.dim(), s), small);
+      // A wider start must find noticeably more: its estimate is noisier.
+      const double found = run.log_evidence - run.log_evidence_error;
+      if (found > most) most = found, best = s;
+    } catch (const std::runtime_error&) {     // too many temperatures: too far from the target
+    } catch (const std::invalid_argument&) {  // zero density at all particles
+    }
+  }
+  return best;
+}
+
+}  // namespace detail
+
+/// What sample() returns: an independent sampler of a law close to the target, with its density.
+template <class T>
+class SampleResult {
+ public:
+  using Map = ResidualMlp<64, 4, Silu>;
+  using Backend = EigenBackend<float>;
+  using Solver = JkoSolver<decltype(kl(std::declval<const T&>(), LogDeterminant{})), Map,
+                           detail::Directed, Backend>;
+  using Flow = typename Solver::Flow;
+
+  SampleResult(Flow flow, ImportanceSampling certificate, SmcResult pilot, double goal,
+               std::string policies, double seconds)
+      : flow_(std::move(flow)),
+        certificate_(std::move(certificate)),
+        pilot_(std::move(pilot)),
+        goal_(goal),
+        policies_(std::move(policies)),
+        seconds_(seconds) {}
+
+  /// n independent draws, d × n, a function of the seed.
+  Particles draws(long n, std::uint64_t seed = 1) const { return flow_.sample(n, seed); }
+  /// The same with log-densities of the law that they are drawn from.
+  std::pair<Particles, Eigen::VectorXd> draws_with_log_density(long n,
+                                                               std::uint64_t seed = 1) const {
+    return flow_.sample_with_log_density(n, seed);
+  }
+  /// log ∫q, by importance weights of fresh draws, and its standard error.
+  double log_evidence() const { return certificate_.log_normaliser; }
+  double log_evidence_error() const {
+    return std::hypot(certificate_.standard_error, flow_.normalisation_error());
+  }
+  /// The effective sample size of fresh draws, as a fraction of their number.
+  double ess_fraction() const {
+    return certificate_.effective_sample_size /
+           static_cast<double>(std::max<Eigen::Index>(1, certificate_.log_weights.size()));
+  }
+  /// The importance weights of fresh draws.
+  const ImportanceSampling& certificate() const { return certificate_; }
+  /// The corrected flow: save, load, densities.
+  const Flow& flow() const { return flow_; }
+  /// The pilot run, another estimate of the same.
+  const SmcResult& pilot() const { return pilot_; }
+  /// The steps that were chosen, in words.
+  const std::string& policies() const { return policies_; }
+  double seconds() const { return seconds_; }
+  /// Whether the goal was reached, the weights have no fault and the pilot run's log Z agrees.
+  Verdict verdict() const {
+    if (certificate_.verdict() != Verdict::ok) return certificate_.verdict();
+    if (!agrees()) return Verdict::problem;
+    return ess_fraction() >= 0.9 * goal_ ? Verdict::ok : Verdict::inconclusive;
+  }
+  /// The verdict in a sentence.
+  std::string summary() const {
+    std::string text = certificate_.summary();
+    if (!agrees())
+      text += "; the pilot run found log Z = " + detail::shortest(pilot_.log_evidence) +
+              ", the flow " + detail::shortest(log_evidence()) +
+              ": one of them has missed a part of the target";
+    if (ess_fraction() < 0.9 * goal_)
+      text +=
+          "; the effective sample size stayed below the goal: allow more seconds (budget) or "
+          "draw more and weight the draws";
+    return text;
+  }
+
+ private:
+  bool agrees() const {
+    const double error = std::hypot(log_evidence_error(), pilot_.log_evidence_error);
+    return std::abs(log_evidence() - pilot_.log_evidence) < 5 * error + 0.1;
+  }
+  Flow flow_;
+  ImportanceSampling certificate_;
+  SmcResult pilot_;
+  double goal_;
+  std::string policies_;
+  double seconds_;
+};
+
+/// Samples from an unnormalised log-density. A pilot run of sequential Monte Carlo finds location
+/// and spread; from a somewhat wider Gaussian, a corrected flow goes on. While few draws of P_0
+/// make a sample, its steps have rejections only; else maps are trained, the first one with a step
+/// size of the order of the target's local variance, the later ones with twice the one before.
+/// \param target log q, with or without gradient: see Target.
+/// \throws std::invalid_argument for options out of range or a target that is nowhere positive;
+/// StepError if a step fails.
+template <class T>
+auto sample(const T& any, const SampleOptions& options = {}) {
+  using Object = decltype(adapted(any));
+  static_assert(Target<Object>,
+                "wgf::sample: a target has dim(), log_density(x), and gradient(x) unless its "
+                "log_density is a template over the scalar type; see docs/targets.md");
+  using Result = SampleResult<Object>;
+  options.check();
+  const Object target = adapted(any);
+  const int d = target.dim();
+  const auto began = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  };
+
+  // ---- the pilot run, and P_0
+  const Gaussian wide = options.start
+                            ? *options.start
+                            : Gaussian::isotropic(d, detail::widest_useful_start(target, options));
+  SmcOptions with{.particles = options.pilot, .seed = options.seed + 1};
+  with.threads = options.threads;
+  SmcResult pilot = smc(target, wide, with);
+  const Eigen::VectorXd mean = pilot.particles.rowwise().mean();
+  const Eigen::MatrixXd centred = pilot.particles.colwise() - mean;
+  // Wider than the target, so that its tails are covered.
+  const Eigen::MatrixXd covariance = 1.4 / static_cast<double>(pilot.particles.cols()) *
+                                     detail::product(centred, centred.transpose());
+  const Gaussian start(mean, covariance);
+
+  // ---- the step size: the median of 1/(the curvature of −log q), by E|∇ log q|² = tr E(−∇² log q)
+  std::vector<double> squares;
+  for (Eigen::Index i = 0; i < std::min<Eigen::Index>(400, pilot.particles.cols()); ++i)
+    squares.push_back(
+        log_density_gradient(target, Eigen::VectorXd(pilot.particles.col(i))).squaredNorm() / d);
+  std::nth_element(squares.begin(), squares.begin() + static_cast<long>(squares.size() / 2),
+                   squares.end());
+  const double curvature = squares[squares.size() / 2];
+
+  // ---- the flow
+  const auto next = std::make_shared<detail::NextStep>();
+  next->step_size = 0.25 / curvature;
+  const typename Result::Solver solver{
+      kl(target, LogDeterminant{}), typename Result::Map{},
+      detail::Directed{.step_size = next->step_size, .next = next},
+      EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
+  constexpr int most_steps = 30;
+  auto state = solver.start(
+      start, {.steps = most_steps,
+              .training = {.iterations = 300,
+                           .batch = 500,
+                           .map_rate = 3e-3,
+                           .final_rate_fraction = 0.02,
+                           .first_step = 2},
+              .population = {.size = options.population, .points = PointSet::quasi_random}});
+  const auto weights = [&]() -> Eigen::VectorXd {
+    const Particles x = state.particles();
+    Eigen::VectorXd log_w = -state.log_densities();
+    for (Eigen::Index i = 0; i < x.cols(); ++i)
+      log_w[i] += static_cast<double>(target.log_density(Eigen::VectorXd(x.col(i))));
+    return log_w;
+  };
+  constexpr double affordable = 30;  // draws of P_0 for a sample
+  constexpr int rejections = 3;
+  std::string policies = "P_0 = N(m, 1.4 C) with the moments of a pilot run";
+  double ess = detail::relative_ess(weights());
+  const auto tell = [&](int step) {
+    if (options.observer)
+      options.observer({step, next->has_map, ess, state.flow().draws_per_sample(), seconds()});
+  };
+  tell(0);
+  bool had_map = false;
+  for (int step = 1; step <= most_steps && ess < options.ess && seconds() < options.budget;
+       ++step) {
+    const double cost = state.flow().draws_per_sample();
+    next->has_map = cost / std::max(ess, 1e-12) > affordable;
+    if (next->has_map && cost > affordable) break;
+    next->rejections = next->has_map ? 0 : rejections;
+    if (next->has_map && had_map) next->step_size *= 2;
+    had_map = had_map || next->has_map;
+    solver.step(state, [&](const Progress&) { return seconds() < 1.5 * options.budget; });
+    if (state.flow().size() < step) break;  // stopped by the budget
+    policies += next->has_map ? "; a map with step size " + detail::shortest(next->step_size)
+                              : "; " + std::to_string(rejections) + " rejections of 0.2";
+    ess = detail::relative_ess(weights());
+    tell(step);
+  }
+  ImportanceSampling certificate =
+      importance(state.flow(), target, 4000, detail::mixed_seed(options.seed + 2));
+  return Result(state.flow(), std::move(certificate), std::move(pilot), options.ess,
+                std::move(policies), seconds());
+}
+
+}  // namespace wgf
