@@ -96,12 +96,11 @@ Option CommandLine::add_flag(const std::string& name, std::function<void()> use,
   return Option(app_->add_flag_callback(name, std::move(use), help));
 }
 Option CommandLine::get(const std::string& name) { return Option(app_->get_option(name)); }
-void CommandLine::when_parsed(std::function<void()> use) {
-  app_->parse_complete_callback(std::move(use));
-}
+void CommandLine::when_parsed(std::function<void()> use) { uses_.push_back(std::move(use)); }
 bool CommandLine::parse(const std::vector<std::string>& arguments) {
   try {
     app_->parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // from the back
+    for (const auto& use : uses_) use();
     return true;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) throw UsageError(error.what());

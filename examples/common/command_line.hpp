@@ -92,6 +92,7 @@ class CommandLine {
  private:
   std::string name_;
   std::unique_ptr<CLI::App> app_;
+  std::vector<std::function<void()>> uses_;  // of the whole command line
 };
 
 }  // namespace examples

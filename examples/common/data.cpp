@@ -9,6 +9,18 @@
 
 namespace examples {
 
+std::filesystem::path shipped_data(const std::string& folder, const std::string& file) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path inside = fs::path("data") / folder / file,
+                 program = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (const auto& root : {fs::path(__FILE__).parent_path().parent_path(), program,
+                           program / "../../../examples", fs::path("examples")})
+    if (fs::exists(root / inside, error)) return root / inside;
+  throw std::runtime_error(
+      fmt::format("the data of {} were not found; use --data to give their path", folder));
+}
+
 std::string read_text(const std::filesystem::path& file) {
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored))

@@ -13,6 +13,10 @@
 
 namespace examples {
 
+/// A file in examples/data/, in the source tree or near the program.
+/// \throws std::runtime_error if it is not there
+std::filesystem::path shipped_data(const std::string& folder, const std::string& file);
+
 /// The contents of a text file. \throws std::runtime_error if it cannot be read
 std::string read_text(const std::filesystem::path& file);
 

@@ -14,16 +14,23 @@
 
 namespace examples {
 
-void add_common_options(CommandLine& line, CommonOptions& options) {
+void add_basic_options(CommandLine& line, CommonOptions& options) {
   line.add("--seed", &options.seed, "random seed").at_least(0);
   line.add("--threads", &options.threads, "number of threads; 0: all cores").at_least(0);
-  line.add("--steps", &options.steps, "number of JKO steps").at_least(1);
   line.add("--out", &options.out, "output folder");
+  line.add_flag(
+      "--quiet", [&options] { options.quiet = true; }, "print no progress");
+  line.when_parsed([&options] {
+    if (options.threads == 0)
+      options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  });
+}
+void add_common_options(CommandLine& line, CommonOptions& options) {
+  add_basic_options(line, options);
+  line.add("--steps", &options.steps, "number of JKO steps").at_least(1);
 #ifdef WGF_EXAMPLES_ON_TORCH
   line.add("--device", &options.device, "device: cpu, cuda, cuda:1, …");
 #endif
-  line.add_flag(
-      "--quiet", [&options] { options.quiet = true; }, "print no progress");
   const char* group = "Checkpoints";
   line.add("--checkpoint", &options.checkpoint,
            "write checkpoints to this file periodically, at the end and on Ctrl-C")
@@ -40,8 +47,6 @@ void add_common_options(CommandLine& line, CommonOptions& options) {
       .group(group);
   line.when_parsed([&options] {
     if (options.checkpoint.empty()) options.checkpoint = options.resume;
-    if (options.threads == 0)
-      options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   });
 }
 

@@ -26,7 +26,9 @@ struct CommonOptions {
   double checkpoint_seconds = 30;
 };
 
-/// Adds the common options to a command line.
+/// Adds the options of every program to a command line: seed, threads, output folder, quiet.
+void add_basic_options(CommandLine& line, CommonOptions& options);
+/// Adds these, and those of programs that train step by step: steps, checkpoints.
 void add_common_options(CommandLine& line, CommonOptions& options);
 
 /// Thrown after Ctrl-C or SIGTERM, at a point where the program can clean up.

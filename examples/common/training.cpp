@@ -233,13 +233,14 @@ void Summary::print(const std::string& title) const {
   if (!diagnosis_.empty()) fmt::print("diagnostics: {}", diagnosis_);
 }
 
-void publish(OutputFolder& out, Report& report, bool has_picture, const std::string& others) {
+void publish(OutputFolder& out, Report& report, bool has_picture, const std::string& others,
+             const std::string& results) {
   check_interrupt();
   if (!has_picture) report.note("no picture was drawn");
   report.write(out.path("report.json"));
   out.publish();
-  fmt::print("files in {}: {}report.json, samples.npy, flow.wgf{}\n", out.folder().string(),
-             has_picture ? "picture.png, " : "", others);
+  fmt::print("files in {}: {}report.json, {}{}\n", out.folder().string(),
+             has_picture ? "picture.png, " : "", results, others);
 }
 
 }  // namespace examples

@@ -149,7 +149,9 @@ class Summary {
 
 /// Writes the report, moves all files into place and prints where they are.
 /// \param others names of further files, beginning with a comma
-void publish(OutputFolder& out, Report& report, bool has_picture, const std::string& others = {});
+/// \param results the names of the files that hold the samples and the flow
+void publish(OutputFolder& out, Report& report, bool has_picture, const std::string& others = {},
+             const std::string& results = "samples.npy, flow.wgf");
 
 /// Seeds for a program's other samples, distinct for every seed and use.
 inline std::uint64_t derived_seed(const CommonOptions& options, int use) {

@@ -82,18 +82,6 @@ struct EightSchools {
   }
 };
 
-/// data.json of a model, in the source tree or near the program.
-fs::path shipped_data(const std::string& model) {
-  std::error_code error;
-  const fs::path inside = fs::path("data") / model / "data.json",
-                 program = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const auto& folder : {fs::path(__FILE__).parent_path().parent_path(), program,
-                             program / "../../../examples", fs::path("examples")})
-    if (fs::exists(folder / inside, error)) return folder / inside;
-  throw std::runtime_error(
-      fmt::format("the data of {} were not found; use --data to give their path", model));
-}
-
 /// "theta3" as θ with a subscript, in gnuplot's notation.
 std::string in_greek(const std::string& name) {
   const auto letters = std::min(name.find_first_of("0123456789"), name.size());
@@ -109,7 +97,8 @@ void run(const Options& options) {
   using Posterior = typename Model::Posterior;
   Training training = options.training;
   training.run.steps = options.steps;
-  const fs::path data = options.data.empty() ? shipped_data(options.model) : fs::path(options.data);
+  const fs::path data = options.data.empty() ? examples::shipped_data(options.model, "data.json")
+                                             : fs::path(options.data);
   examples::Report report("posterior", options);
   examples::report_training(report, options.model, training);
   report.setting("model", options.model);

@@ -78,6 +78,16 @@ TEST_CASE("rejections between two modes: the masses and densities in closed form
   CHECK(first_mass(flow.sample(n, 5)) ==
         Approx(0.76).margin(4 * std::sqrt(0.76 * 0.24 / n) + 0.002));
 
+  // The path of a longer run has P_1 in its middle, not the history of what is never rejected.
+  const JkoSolver longer{kl(modes(0.3), LogDeterminant{}), Affine{},
+                         Corrected<>{.rejections = 1, .maps = 0}, EigenBackend<double>{.seed = 1}};
+  const auto path =
+      longer.run(modes(0.8), {.steps = 4, .population = {.size = n}}).sample_path(n, 5);
+  const double noise = 4 * std::sqrt(0.25 / n) + 0.003;
+  CHECK(first_mass(path[0]) == Approx(0.8).margin(noise));
+  CHECK(first_mass(path[1]) == Approx(0.76).margin(noise));
+  CHECK(first_mass(path[4]) < 0.62);
+
   // Many rejections reach the target's masses.
   const JkoSolver thorough{kl(modes(0.3), LogDeterminant{}), Affine{},
                            Corrected<>{.rejections = 5, .maps = 0},

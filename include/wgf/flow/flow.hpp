@@ -102,19 +102,11 @@ class Flow {
     check(0, k);
     return detail::draw_corrected(*this, n, seed, k, last, [](auto&&...) {});
   }
-  /// n samples at every step: element k are samples of P_k, k = 0, …, K, and a particle of one is
-  /// pushed to that of the next unless it is rejected there.
+  /// n samples of P_k for each k = 0, …, K. A particle of one is pushed to that of the next, unless
+  /// it is rejected there.
   std::vector<Particles> sample_path(long n, std::uint64_t seed) const {
-    if constexpr (!is_corrected) return trajectory(draw_initial(n, seed));
-    std::vector<Particles> path(static_cast<std::size_t>(size()) + 1, Particles(dim(), n));
-    detail::draw_corrected(*this, n, seed, size(), std::numeric_limits<std::size_t>::max(),
-                           [&](int k, const auto& which, const Particles& x) {
-                             for (std::size_t i = 0; i < which.size(); ++i)
-                               path[static_cast<std::size_t>(k + 1)].col(which[i]) =
-                                   x.col(static_cast<Eigen::Index>(i));
-                           });
-    path[0] = draw_initial(n, seed);
-    return path;
+    if constexpr (is_corrected) return detail::corrected_path(*this, n, seed);
+    else return trajectory(draw_initial(n, seed));
   }
   /// The expected number of draws of P_0 for a sample of P_K: 1 without rejections.
   double draws_per_sample() const {

@@ -195,9 +195,10 @@ class SampleResult {
 };
 
 /// Samples from an unnormalised log-density. A pilot run of sequential Monte Carlo finds location
-/// and spread; from a somewhat wider Gaussian, a corrected flow goes on. While few draws of P_0
-/// make a sample, its steps have rejections only; else maps are trained, the first one with a step
-/// size of the order of the target's local variance, the later ones with twice the one before.
+/// and spread; from a somewhat wider Gaussian, a corrected flow goes on. Where the effective sample
+/// size of the start is small, maps are trained, the first one with a step size of the order of the
+/// target's local variance, each later one with twice the one before. Then steps have rejections
+/// only, until the effective sample size reaches its goal or a draw would become too dear.
 /// \param target log q, with or without gradient: see Target.
 /// \throws std::invalid_argument for options out of range or a target that is nowhere positive;
 /// StepError if a step fails.
@@ -262,7 +263,8 @@ auto sample(const T& any, const SampleOptions& options = {}) {
       log_w[i] += static_cast<double>(target.log_density(Eigen::VectorXd(x.col(i))));
     return log_w;
   };
-  constexpr double affordable = 30;  // draws of P_0 for a sample
+  constexpr double affordable = 30;  // 1/ESS from which on rejections alone should do
+  constexpr double most_draws = 60;  // draws of P_0 for a sample
   constexpr int rejections = 3;
   std::string policies = "P_0 = N(m, 1.4 C) with the moments of a pilot run";
   double ess = detail::relative_ess(weights());
@@ -275,8 +277,9 @@ auto sample(const T& any, const SampleOptions& options = {}) {
   for (int step = 1; step <= most_steps && ess < options.ess && seconds() < options.budget;
        ++step) {
     const double cost = state.flow().draws_per_sample();
-    next->has_map = cost / std::max(ess, 1e-12) > affordable;
-    if (next->has_map && cost > affordable) break;
+    if (cost > most_draws) break;
+    // Maps come first: after rejections they would have to sharpen a law that is dear to draw from.
+    next->has_map = cost == 1 && 1 / std::max(ess, 1e-12) > affordable;
     next->rejections = next->has_map ? 0 : rejections;
     if (next->has_map && had_map) next->step_size *= 2;
     had_map = had_map || next->has_map;

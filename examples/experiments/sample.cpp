@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSL-1.0
+// Samples a target of the sampling benchmarks in one call, and compares with its exact values.
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <fmt/format.h>
+#include <wgf/exact/targets.hpp>
+#include <wgf/metric/energy_distance.hpp>
+#include <wgf/metric/mode_masses.hpp>
+#include <wgf/sampling/sample.hpp>
+#include <wgf/wgf.hpp>
+
+#include "common/data.hpp"
+#include "common/options.hpp"
+#include "common/output.hpp"
+#include "common/plot.hpp"
+#include "common/report.hpp"
+#include "common/training.hpp"
+
+using Eigen::VectorXd;
+using examples::CommonOptions;
+
+namespace {
+
+struct Options : CommonOptions {
+  std::string target = "two_moons", method = "flow", data;
+  double budget = 60;
+  long samples = 10'000;
+};
+
+/// A target with its exact values, whatever its type: a single flow type serves all.
+struct Benchmark {
+  int dimension = 0;
+  std::function<double(const VectorXd&)> log_q{};
+  std::function<VectorXd(const VectorXd&)> slope{};
+  std::function<wgf::Particles(long, std::uint64_t)> exact_samples{};  ///< empty: none are known
+  double exact_log_evidence = 0;
+  std::optional<wgf::GaussianMixture> mixture{};  ///< if it is one
+
+  int dim() const { return dimension; }
+  double log_density(const VectorXd& x) const { return log_q(x); }
+  VectorXd gradient(const VectorXd& x) const { return slope(x); }
+};
+template <class T>
+Benchmark benchmark(const T& target, double log_evidence) {
+  Benchmark b{.dimension = target.dim(),
+              .log_q = [target](const VectorXd& x) { return target.log_density(x); },
+              .slope = [target](const VectorXd& x) { return target.gradient(x); },
+              .exact_log_evidence = log_evidence};
+  if constexpr (requires { target.sample(1L, std::uint64_t{1}); })
+    b.exact_samples = [target](long n, std::uint64_t seed) { return target.sample(n, seed); };
+  if constexpr (std::same_as<T, wgf::GaussianMixture>) b.mixture = target;
+  return b;
+}
+template <class T>
+Benchmark benchmark(const T& target) {
+  return benchmark(target, wgf::log_evidence(target));
+}
+
+const std::vector<std::string> names{
+    "two_moons", "mixture8", "mixture13", "mixture64",   "gmm10",       "gmm20",       "gmm40",
+    "gmm50",     "funnel",   "mustache",  "eight_modes", "eight_peaky", "many_well32", "sonar"};
+Benchmark benchmark_of(const Options& options) {
+  const std::string& name = options.target;
+  if (name == "two_moons") return benchmark(wgf::two_moons());
+  if (name == "mixture8") return benchmark(wgf::uniform_mixture(9, 8, 2, 1, 1));
+  if (name == "mixture13") return benchmark(wgf::uniform_mixture(9, 13, 2, 1, 1));
+  if (name == "mixture64") return benchmark(wgf::mixture64());
+  if (name == "gmm10") return benchmark(wgf::concentrated_mixture(10));
+  if (name == "gmm20") return benchmark(wgf::concentrated_mixture(20));
+  if (name == "gmm40") return benchmark(wgf::gmm40());
+  if (name == "gmm50") return benchmark(wgf::concentrated_mixture(50));
+  if (name == "funnel") return benchmark(wgf::Funnel(10, 9));
+  if (name == "mustache") return benchmark(wgf::Mustache());
+  if (name == "eight_modes") return benchmark(wgf::eight_modes());
+  if (name == "eight_peaky") return benchmark(wgf::eight_peaky_modes());
+  if (name == "many_well32") return benchmark(wgf::ManyWell(16));
+  const auto table =
+      examples::read_csv(options.data.empty() ? examples::shipped_data("sonar", "sonar.csv")
+                                              : std::filesystem::path(options.data));
+  const Eigen::Index d = table.values.rows() - 1;
+  const auto posterior = wgf::LogisticRegression::standardised(table.values.topRows(d).transpose(),
+                                                               table.values.row(d).transpose());
+  return benchmark(posterior, wgf::sonar_log_evidence);
+}
+
+/// What a method returns.
+struct Result {
+  wgf::Particles draws;
+  double log_evidence = 0, log_evidence_error = 0, ess_fraction = 1;
+  std::string verdict;
+  std::vector<wgf::Particles> path{};
+};
+
+Result by_flow(const Benchmark& target, const Options& options, examples::Report& report,
+               const examples::OutputFolder& out) {
+  const auto sampled = wgf::sample(
+      target, {.seed = options.seed,
+               .threads = options.threads,
+               .budget = options.budget,
+               .observer = [&](const wgf::SampleProgress& p) {
+                 if (!options.quiet)
+                   fmt::print(stderr, "step {:2}  {}  effective sample size {:5.1f} %  {:5.1f} s\n",
+                              p.step,
+                              p.step == 0 ? "start     "
+                              : p.has_map ? "map       "
+                                          : "rejections",
+                              100 * p.ess, p.seconds);
+               }});
+  wgf::save(sampled.flow(), out.path("flow.wgf"));
+  report.setting("policies", sampled.policies());
+  report.metric("draws_per_sample", sampled.flow().draws_per_sample());
+  report.metric("pareto_k", sampled.certificate().pareto_k);
+  return {.draws = sampled.draws(options.samples, examples::derived_seed(options, 0)),
+          .log_evidence = sampled.log_evidence(),
+          .log_evidence_error = sampled.log_evidence_error(),
+          .ess_fraction = sampled.ess_fraction(),
+          .verdict = sampled.summary(),
+          .path = target.dimension == 2
+                      ? sampled.flow().sample_path(4000, examples::derived_seed(options, 0))
+                      : std::vector<wgf::Particles>{}};
+}
+Result by_smc(const Benchmark& target, const Options& options, examples::Report& report) {
+  const double width =
+      wgf::detail::widest_useful_start(target, {.seed = options.seed, .threads = options.threads});
+  const auto run =
+      wgf::smc(target, wgf::Gaussian::isotropic(target.dimension, width),
+               {.particles = options.samples, .seed = options.seed, .threads = options.threads});
+  report.metric("target_evaluations", static_cast<double>(run.target_evaluations));
+  return {.draws = run.particles,
+          .log_evidence = run.log_evidence,
+          .log_evidence_error = run.log_evidence_error,
+          .verdict =
+              fmt::format("{} temperatures, {} families", run.temperatures.size(), run.families)};
+}
+
+void run(const Options& options) {
+  examples::Report report("sample", options);
+  report.setting("target", options.target);
+  report.setting("method", options.method);
+  report.setting("budget", options.budget);
+  report.setting("samples", options.samples);
+  examples::OutputFolder out(options.out);
+  const Benchmark target = benchmark_of(options);
+
+  const auto cpu = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
+  const double cpu_before = cpu();
+  const Result result = report.timed("sampling", [&] {
+    return options.method == "smc" ? by_smc(target, options, report)
+                                   : by_flow(target, options, report, out);
+  });
+  report.seconds("cpu", cpu() - cpu_before);
+
+  examples::Summary summary(report);
+  report.timed("metrics", [&] {
+    summary.metric("log_evidence", "log Z", result.log_evidence,
+                   fmt::format("{:.4f}", target.exact_log_evidence));
+    summary.metric("log_evidence_error", "its standard error, as estimated",
+                   result.log_evidence_error);
+    summary.metric("log_evidence_off", "its distance from the exact value",
+                   std::abs(result.log_evidence - target.exact_log_evidence));
+    summary.metric("ess_fraction", "effective sample size of a draw", result.ess_fraction, "1");
+    if (target.exact_samples) {
+      const auto y = target.exact_samples(options.samples, examples::derived_seed(options, 1)),
+                 z = target.exact_samples(options.samples, examples::derived_seed(options, 2));
+      summary.metric("energy_distance", "energy distance to exact samples",
+                     wgf::energy_distance(result.draws, y),
+                     "chance: " + fmt::format("{:.2g}", wgf::energy_distance(z, y)));
+      report.metric("energy_distance_chance", wgf::energy_distance(z, y));
+      if (options.target == "funnel") {
+        const auto spread = [](const wgf::Particles& x) {
+          const Eigen::RowVectorXd neck = x.row(0);
+          return std::sqrt((neck.array() - neck.mean()).square().mean());
+        };
+        summary.metric("neck_sd", "spread of the funnel's neck", spread(result.draws), "3");
+      }
+    }
+    if (target.mixture) {
+      const auto modes = static_cast<double>(target.mixture->components().size());
+      VectorXd weights(static_cast<Eigen::Index>(modes));
+      for (Eigen::Index k = 0; k < weights.size(); ++k)
+        weights[k] = target.mixture->weights()[static_cast<std::size_t>(k)];
+      const double chance = std::sqrt(
+          (modes - 1) / (2 * std::numbers::pi * static_cast<double>(result.draws.cols())));
+      summary.metric("mode_tv", "total variation of the modes' masses",
+                     wgf::total_variation(wgf::mode_masses(result.draws, *target.mixture), weights),
+                     "chance: " + fmt::format("{:.2g}", chance));
+      report.metric("mode_tv_chance", chance);
+    }
+  });
+  report.setting("verdict", result.verdict);
+
+  wgf::write_npy(out.path("samples.npy"), result.draws);
+  const bool picture = !result.path.empty() && report.timed("picture", [&] {
+    std::vector<examples::ScatterPanel> panels;
+    for (const int k : examples::steps_to_draw(static_cast<int>(result.path.size()) - 1))
+      panels.push_back({k == 0 ? "start" : fmt::format("after step {}", k),
+                        {{result.path[static_cast<std::size_t>(k)]}}});
+    panels.push_back({"exact",
+                      {{target.exact_samples(4000, examples::derived_seed(options, 3)),
+                        examples::colour::target}}});
+    examples::ScatterStyle style;
+    style.title = options.target + ": the flow from a Gaussian to the target";
+    std::replace(style.title.begin(), style.title.end(), '_', ' ');
+    style.max_columns = 3;
+    return examples::draw_scatter(out.path("picture.png"), panels, style);
+  });
+  summary.print(fmt::format("{} by {}, d = {}: {}", options.target,
+                            options.method == "smc" ? "sequential Monte Carlo" : "a corrected flow",
+                            target.dimension, result.verdict));
+  examples::publish(out, report, picture, {},
+                    options.method == "smc" ? "samples.npy" : "samples.npy, flow.wgf");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  examples::CommandLine line(
+      "Samples a target of the sampling benchmarks in one call, by a corrected Wasserstein "
+      "gradient flow or by sequential Monte Carlo.",
+      "sample");
+  Options options;
+  options.out = "out/sample";
+  examples::add_basic_options(line, options);
+  line.add("--target", &options.target, "the target").one_of(names);
+  line.add("--method", &options.method, "flow: wgf::sample; smc: wgf::smc").one_of({"flow", "smc"});
+  line.add("--budget", &options.budget, "seconds after which the flow begins no further step")
+      .positive();
+  line.add("--samples", &options.samples, "number of samples to draw, evaluate and write")
+      .at_least(100);
+  line.add("--data", &options.data, "CSV file in place of sonar's").type_name("FILE");
+  return examples::run_main(line, options, argc, argv, [&] { run(options); });
+}
