@@ -53,11 +53,12 @@ TEST_CASE("a flow pushes particles through its stages in their frames") {
   CHECK(path[0] == start);
   for (int k = 0; k < 3; ++k) {
     // By the plain formula: into the frame, x + mlp(x) there, and back.
-    const auto& [frame, parameters, extrapolation, samples, step_size, inertia] =
-        flow.stages[static_cast<std::size_t>(k)];
+    const auto& stage = flow.stages[static_cast<std::size_t>(k)];
+    const Frame& frame = stage.frame;
     const Particles inside = frame.factor.partialPivLu().solve(x.colwise() - frame.mean);
     const auto silu = [](double z) { return z / (1 + std::exp(-z)); };
-    x = (frame.factor * (inside + plain_network({3, 16, 3}, parameters, 1.5, false, silu, inside)))
+    x = (frame.factor *
+         (inside + plain_network({3, 16, 3}, stage.parameters, 1.5, false, silu, inside)))
             .colwise() +
         frame.mean;
     CHECK((path[static_cast<std::size_t>(k) + 1] - x).cwiseAbs().maxCoeff() <
