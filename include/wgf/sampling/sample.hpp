@@ -17,6 +17,7 @@
 #include "../backend/eigen/backend.hpp"
 #include "../diagnostics/importance.hpp"
 #include "../functional/functional.hpp"
+#include "../measure/gaussian_mixture.hpp"
 #include "../scheme/scheme.hpp"
 #include "../solver/jko_solver.hpp"
 #include "smc.hpp"
@@ -39,7 +40,7 @@ struct SampleOptions {
   /// Seconds after which no further step is begun; a result that is cut off by it depends on the
   /// machine.
   double budget = 60;
-  double ess = 0.95;         ///< the run ends when the relative effective sample size reaches this
+  double ess = 0.98;         ///< the run ends when the relative effective sample size reaches this
   long population = 20'000;  ///< particles of the flow
   long pilot = 2000;         ///< particles of the pilot run
   /// The wider of the laws between which the pilot run interpolates. By default N(0, s² I), where
@@ -195,7 +196,7 @@ class SampleResult {
 };
 
 /// Samples from an unnormalised log-density. A pilot run of sequential Monte Carlo finds location
-/// and spread; from a somewhat wider Gaussian, a corrected flow goes on. Where the effective sample
+/// and spread; from a somewhat wider law, a corrected flow continues. Where the effective sample
 /// size of the start is small, maps are trained, the first one with a step size of the order of the
 /// target's local variance, each later one with twice the one before. Then steps have rejections
 /// only, until the effective sample size reaches its goal or a draw would become too dear.
@@ -203,15 +204,15 @@ class SampleResult {
 /// \throws std::invalid_argument for options out of range or a target that is nowhere positive;
 /// StepError if a step fails.
 template <class T>
-auto sample(const T& any, const SampleOptions& options = {}) {
-  using Object = decltype(adapted(any));
+auto sample(const T& target, const SampleOptions& options = {}) {
+  using Object = decltype(adapted(target));
   static_assert(Target<Object>,
                 "wgf::sample: a target has dim(), log_density(x), and gradient(x) unless its "
                 "log_density is a template over the scalar type; see docs/targets.md");
   using Result = SampleResult<Object>;
   options.check();
-  const Object target = adapted(any);
-  const int d = target.dim();
+  const Object density = adapted(target);
+  const int d = density.dim();
   const auto began = std::chrono::steady_clock::now();
   const auto seconds = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -220,22 +221,27 @@ auto sample(const T& any, const SampleOptions& options = {}) {
   // ---- the pilot run, and P_0
   const Gaussian wide = options.start
                             ? *options.start
-                            : Gaussian::isotropic(d, detail::widest_useful_start(target, options));
+                            : Gaussian::isotropic(d, detail::widest_useful_start(density, options));
   SmcOptions with{.particles = options.pilot, .seed = options.seed + 1};
   with.threads = options.threads;
-  SmcResult pilot = smc(target, wide, with);
+  SmcResult pilot = smc(density, wide, with);
   const Eigen::VectorXd mean = pilot.particles.rowwise().mean();
   const Eigen::MatrixXd centred = pilot.particles.colwise() - mean;
-  // Wider than the target, so that its tails are covered.
-  const Eigen::MatrixXd covariance = 1.4 / static_cast<double>(pilot.particles.cols()) *
-                                     detail::product(centred, centred.transpose());
-  const Gaussian start(mean, covariance);
+  const Eigen::MatrixXd covariance =
+      detail::product(centred, centred.transpose()) / static_cast<double>(centred.cols());
+  // Wider than the target, and a share of it much wider in few dimensions, so that tails are
+  // covered: weights q/p must be bounded.
+  const double wider = d <= 5 ? 0.3 : d <= 20 ? 0.1 : 0;
+  std::vector<Gaussian> parts{{mean, 1.4 * covariance}};
+  std::vector<double> shares{1 - wider};
+  if (wider > 0) parts.emplace_back(mean, 9 * covariance), shares.push_back(wider);
+  const GaussianMixture start(shares, parts);
 
   // ---- the step size: the median of 1/(the curvature of −log q), by E|∇ log q|² = tr E(−∇² log q)
   std::vector<double> squares;
   for (Eigen::Index i = 0; i < std::min<Eigen::Index>(400, pilot.particles.cols()); ++i)
     squares.push_back(
-        log_density_gradient(target, Eigen::VectorXd(pilot.particles.col(i))).squaredNorm() / d);
+        log_density_gradient(density, Eigen::VectorXd(pilot.particles.col(i))).squaredNorm() / d);
   std::nth_element(squares.begin(), squares.begin() + static_cast<long>(squares.size() / 2),
                    squares.end());
   const double curvature = squares[squares.size() / 2];
@@ -244,7 +250,7 @@ auto sample(const T& any, const SampleOptions& options = {}) {
   const auto next = std::make_shared<detail::NextStep>();
   next->step_size = 0.25 / curvature;
   const typename Result::Solver solver{
-      kl(target, LogDeterminant{}), typename Result::Map{},
+      kl(density, LogDeterminant{}), typename Result::Map{},
       detail::Directed{.step_size = next->step_size, .next = next},
       EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
   constexpr int most_steps = 30;
@@ -260,13 +266,15 @@ auto sample(const T& any, const SampleOptions& options = {}) {
     const Particles x = state.particles();
     Eigen::VectorXd log_w = -state.log_densities();
     for (Eigen::Index i = 0; i < x.cols(); ++i)
-      log_w[i] += static_cast<double>(target.log_density(Eigen::VectorXd(x.col(i))));
+      log_w[i] += static_cast<double>(density.log_density(Eigen::VectorXd(x.col(i))));
     return log_w;
   };
   constexpr double affordable = 30;  // 1/ESS from which on rejections alone should do
   constexpr double most_draws = 60;  // draws of P_0 for a sample
   constexpr int rejections = 3;
-  std::string policies = "P_0 = N(m, 1.4 C) with the moments of a pilot run";
+  std::string policies = "P_0 = " + detail::shortest(1 - wider) + " N(m, 1.4 C) + " +
+                         detail::shortest(wider) +
+                         " N(m, 9 C) with the moments m, C of a pilot run";
   double ess = detail::relative_ess(weights());
   const auto tell = [&](int step) {
     if (options.observer)
@@ -291,7 +299,7 @@ auto sample(const T& any, const SampleOptions& options = {}) {
     tell(step);
   }
   ImportanceSampling certificate =
-      importance(state.flow(), target, 4000, detail::mixed_seed(options.seed + 2));
+      importance(state.flow(), density, 4000, detail::mixed_seed(options.seed + 2));
   return Result(state.flow(), std::move(certificate), std::move(pilot), options.ess,
                 std::move(policies), seconds());
 }

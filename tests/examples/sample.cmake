@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: BSL-1.0
+include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
+set(metrics log_evidence log_evidence_error log_evidence_off ess_fraction energy_distance energy_distance_chance draws_per_sample pareto_k)
+
+writes(arguments --budget 1e-9 --samples 200 --threads 2 --seed 7 shape 200,2 metrics ${metrics} mode_tv mode_tv_chance
+       settings target=two_moons method=flow samples=200)
+run_program(--method smc --target funnel --samples 300 --quiet --out ${out})
+if(NOT status EQUAL 0)
+  wrong("must succeed")
+endif()
+file(READ ${out}/report.json report)
+string(JSON neck ERROR_VARIABLE error GET "${report}" metrics neck_sd)
+if(error OR EXISTS ${out}/flow.wgf OR NOT EXISTS ${out}/samples.npy)
+  wrong("must report the neck and write samples, but no flow")
+endif()
+file(REMOVE_RECURSE ${out})
+fails("--target: must be one of two_moons" --target three_moons)
+fails("--method" --method dual)
+fails("--budget: must be a positive number, got 0" --budget 0)
+fails("--samples: must be at least 100, got 10" --samples 10)
+fails("no such file" --target sonar --data ${data}/nothing.csv)
