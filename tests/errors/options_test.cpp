@@ -2,6 +2,7 @@
 #include <climits>
 
 #include <wgf/network/icnn.hpp>
+#include <wgf/sampling/sample.hpp>
 #include <wgf/scheme/adaptive.hpp>
 #include <wgf/scheme/corrected.hpp>
 #include <wgf/scheme/forward_backward.hpp>
@@ -156,4 +157,21 @@ TEST_CASE("errors of backends") {
   CHECK_THROWS_AS(runtime.points(2, std::numeric_limits<long>::max()), std::bad_alloc);
   CHECK_THROWS_AS(runtime.points(2, std::numeric_limits<long>::max() / 64), std::bad_alloc);
   CHECK_THROWS_AS(runtime.points(2, -1), std::bad_alloc);
+}
+
+TEST_CASE("errors of SampleOptions") {
+  REFUSED(std::invalid_argument, "wgf::SampleOptions: budget must be positive, got 0.000000",
+          check(SampleOptions{.budget = 0}));
+  REFUSED(std::invalid_argument, "wgf::SampleOptions: ess must be between 0 and 1, got 1.000000",
+          check(SampleOptions{.ess = 1}));
+  REFUSED(std::invalid_argument,
+          "wgf::SampleOptions: population must be at least 1000, got 10.000000",
+          check(SampleOptions{.population = 10}));
+  REFUSED(std::invalid_argument, "wgf::SampleOptions: pilot must be at least 100, got 1.000000",
+          check(SampleOptions{.pilot = 1}));
+}
+TEST_CASE("errors of rejections") {
+  const Eigen::VectorXd none = Eigen::VectorXd::Constant(3, -inf);
+  REFUSED(std::runtime_error, "the target's density is zero, or infinite, at all particles",
+          detail::rejection_of(none, 0.2));
 }
