@@ -169,6 +169,9 @@ TEST_CASE("errors of SampleOptions") {
           check(SampleOptions{.population = 10}));
   REFUSED(std::invalid_argument, "wgf::SampleOptions: pilot must be at least 100, got 1.000000",
           check(SampleOptions{.pilot = 1}));
+  REFUSED(std::invalid_argument,
+          "wgf::SampleOptions: pilot must be at least four times the dimension, got 100.000000",
+          SampleOptions{.pilot = 100}.check(30));
 }
 TEST_CASE("errors of rejections") {
   const Eigen::VectorXd none = Eigen::VectorXd::Constant(3, -inf);

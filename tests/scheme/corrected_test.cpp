@@ -108,6 +108,12 @@ TEST_CASE("the density of a corrected flow integrates to one, and its samples ha
   const auto [x, log_p] = flow.sample_with_log_density(4000, 9);
   CHECK((flow.log_density(x) - log_p).cwiseAbs().maxCoeff() < 1e-8);
   CHECK(flow.sample(4000, 9) == x);
+  // Draws with other seeds have no particle in common, not even those that start again.
+  const Particles other = flow.sample(4000, 10);
+  long shared = 0;
+  for (Eigen::Index i = 0; i < x.cols(); ++i)
+    shared += (other.colwise() - x.col(i)).colwise().squaredNorm().minCoeff() == 0;
+  CHECK(shared == 0);
   const auto path = flow.sample_path(4000, 9);
   REQUIRE(path.size() == 5);
   CHECK(path.back() == x);

@@ -219,7 +219,8 @@ Eigen::VectorXd log_densities(const T& target, const Particles& x) {
 /// The weights of n fresh samples of a flow, by flow.sample_with_log_density. No map is inverted,
 /// so that this also works for residual maps. Such a map may fold, in which case the density is
 /// unknown: if the determinant at a sample is not positive, `unknown` says so. If none of n samples
-/// is at a fold, folds carry less than 3/n of the mass (at 95 % confidence).
+/// is at a fold, folds carry less than 3/n of the mass (at 95 % confidence). A corrected flow draws
+/// again where its maps fold.
 /// \throws std::invalid_argument for n < 25, a target of another dimension, or if P_0 has no
 /// density; and as above for log-densities.
 template <class Flow, class T>

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -93,13 +94,15 @@ inline Rejection rejection_of(const Eigen::VectorXd& log_ratios, double rejected
 /// `to − 1`, with their log-densities. A rejected particle starts again from P_0, and is kept when
 /// it comes back to the rejection that it failed: all particles that start again do so together.
 /// A particle at which a map folds starts again, too.
-/// \throws InversionError if maps fold at more than a hundredth of the particles.
-/// \param visit called as visit(k, indices, particles) after stage k
-/// \returns the particles, d × n, and their log-densities
+/// \throws InversionError if maps fold at more than a hundredth of the particles pushed through
+/// them. \param visit called as visit(k, indices, particles) after stage k \returns the particles,
+/// d × n, and their log-densities
 template <class Flow, class Visit>
 std::pair<Particles, Eigen::VectorXd> draw_corrected(const Flow& flow, long n, std::uint64_t seed,
                                                      int to, std::size_t last, Visit&& visit) {
-  if (n < 1) flow.draw_initial(n, seed);  // says what is wrong
+  if (n < 1)
+    throw std::invalid_argument("wgf::Flow: at least one sample must be asked for, got " +
+                                std::to_string(n));
   Particles result(flow.dim(), n);
   Eigen::VectorXd result_log(n);
   struct Place {
@@ -108,11 +111,12 @@ std::pair<Particles, Eigen::VectorXd> draw_corrected(const Flow& flow, long n, s
     bool operator==(const Place&) const = default;
   };
   std::vector<std::vector<Place>> failed(static_cast<std::size_t>(n));  // the last one comes first
-  long all_folded = 0;
+  long all_folded = 0, all_pushed = 0;
   std::vector<Eigen::Index> open(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < open.size(); ++i) open[i] = static_cast<Eigen::Index>(i);
   for (std::uint32_t round = 0; !open.empty(); ++round) {
-    const std::uint64_t own = round == 0 ? seed : mixed_seed(seed + rejection_stream + round);
+    const std::uint64_t own =
+        round == 0 ? seed : mixed_seed(mixed_seed(seed) + rejection_stream + round);
     std::vector<Eigen::Index> active = std::move(open), again;
     Particles x = flow.draw_initial(static_cast<long>(active.size()), own);
     Eigen::VectorXd log_p = flow.initial_log_density(x);
@@ -142,12 +146,13 @@ std::pair<Particles, Eigen::VectorXd> draw_corrected(const Flow& flow, long n, s
     std::uint32_t place = 0;
     for (int k = 0; k < to && !active.empty(); ++k) {
       const Particles before = x;
+      all_pushed += static_cast<long>(x.cols());
       std::tie(x, log_p) = flow.push_maps_with_log_density(std::move(x), std::move(log_p), k, k + 1,
                                                            Flow::is_corrected);
       if (const long folded = log_p.array().isNaN().count(); folded > 0) {
         Eigen::Index first = 0;
         while (!std::isnan(log_p[first])) ++first;
-        if ((all_folded += folded) > std::max(1L, n / 100))
+        if ((all_folded += folded) > std::max(1L, all_pushed / 100))
           throw InversionError(k + 1, before.col(first),
                                "is not one to one: its determinant is not positive");
         keep_only([&](Eigen::Index i) { return !std::isnan(log_p[i]); }, [](std::size_t) {});

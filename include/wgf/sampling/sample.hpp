@@ -48,8 +48,8 @@ struct SampleOptions {
   std::optional<Gaussian> start{};
   std::function<void(const SampleProgress&)> observer{};
 
-  /// \throws std::invalid_argument for a field out of range.
-  void check() const {
+  /// \throws std::invalid_argument for a field out of range, for a target of this dimension.
+  void check(int dim = 1) const {
     const auto need = [](bool good, const char* what, double got) {
       if (!good)
         throw std::invalid_argument(std::string("wgf::SampleOptions: ") + what + ", got " +
@@ -59,6 +59,8 @@ struct SampleOptions {
     need(ess > 0 && ess < 1, "ess must be between 0 and 1", ess);
     need(population >= 1000, "population must be at least 1000", static_cast<double>(population));
     need(pilot >= 100, "pilot must be at least 100", static_cast<double>(pilot));
+    need(pilot >= 4L * dim, "pilot must be at least four times the dimension",
+         static_cast<double>(pilot));
   }
 };
 
@@ -144,8 +146,12 @@ class SampleResult {
     return flow_.sample_with_log_density(n, seed);
   }
   /// log ∫q, by importance weights of fresh draws, and its standard error.
-  double log_evidence() const { return certificate_.log_normaliser; }
+  /// NaN and +∞ if the flow's density is not known.
+  double log_evidence() const {
+    return is_known() ? certificate_.log_normaliser : std::numeric_limits<double>::quiet_NaN();
+  }
   double log_evidence_error() const {
+    if (!is_known()) return std::numeric_limits<double>::infinity();
     return std::hypot(certificate_.standard_error, flow_.normalisation_error());
   }
   /// The effective sample size of fresh draws, as a fraction of their number.
@@ -162,7 +168,8 @@ class SampleResult {
   /// The steps that were chosen, in words.
   const std::string& policies() const { return policies_; }
   double seconds() const { return seconds_; }
-  /// Whether the goal was reached, the weights have no fault and the pilot run's log Z agrees.
+  /// Whether nine tenths of the goal were reached, the weights have no fault and the pilot run's
+  /// log Z agrees.
   Verdict verdict() const {
     if (certificate_.verdict() != Verdict::ok) return certificate_.verdict();
     if (!agrees()) return Verdict::problem;
@@ -183,7 +190,9 @@ class SampleResult {
   }
 
  private:
+  bool is_known() const { return certificate_.unknown.empty(); }
   bool agrees() const {
+    if (!is_known()) return true;
     const double error = std::hypot(log_evidence_error(), pilot_.log_evidence_error);
     return std::abs(log_evidence() - pilot_.log_evidence) < 5 * error + 0.1;
   }
@@ -201,8 +210,9 @@ class SampleResult {
 /// target's local variance, each later one with twice the one before. Then steps have rejections
 /// only, until the effective sample size reaches its goal or a draw would become too dear.
 /// \param target log q, with or without gradient: see Target.
-/// \throws std::invalid_argument for options out of range or a target that is nowhere positive;
-/// StepError if a step fails.
+/// \throws std::invalid_argument for options out of range, a pilot of fewer than 4 particles a
+/// dimension, or a target that is nowhere positive; std::runtime_error if the pilot run does not
+/// reach the target.
 template <class T>
 auto sample(const T& target, const SampleOptions& options = {}) {
   using Object = decltype(adapted(target));
@@ -210,9 +220,9 @@ auto sample(const T& target, const SampleOptions& options = {}) {
                 "wgf::sample: a target has dim(), log_density(x), and gradient(x) unless its "
                 "log_density is a template over the scalar type; see docs/targets.md");
   using Result = SampleResult<Object>;
-  options.check();
   const Object density = adapted(target);
   const int d = density.dim();
+  options.check(d);
   const auto began = std::chrono::steady_clock::now();
   const auto seconds = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -248,7 +258,7 @@ auto sample(const T& target, const SampleOptions& options = {}) {
 
   // ---- the flow
   const auto next = std::make_shared<detail::NextStep>();
-  next->step_size = 0.25 / curvature;
+  next->step_size = curvature > 0 ? 0.25 / curvature : 0.25 * covariance.trace() / d;
   const typename Result::Solver solver{
       kl(density, LogDeterminant{}), typename Result::Map{},
       detail::Directed{.step_size = next->step_size, .next = next},
@@ -291,7 +301,12 @@ auto sample(const T& target, const SampleOptions& options = {}) {
     next->rejections = next->has_map ? 0 : rejections;
     if (next->has_map && had_map) next->step_size *= 2;
     had_map = had_map || next->has_map;
-    solver.step(state, [&](const Progress&) { return seconds() < 1.5 * options.budget; });
+    try {
+      solver.step(state, [&](const Progress&) { return seconds() < 1.5 * options.budget; });
+    } catch (const StepError& error) {  // what has been reached is worth keeping
+      policies += std::string("; ended by an error: ") + error.what();
+      break;
+    }
     if (state.flow().size() < step) break;  // stopped by the budget
     policies += next->has_map ? "; a map with step size " + detail::shortest(next->step_size)
                               : "; " + std::to_string(rejections) + " rejections of 0.2";

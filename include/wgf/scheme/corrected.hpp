@@ -14,10 +14,11 @@ namespace wgf {
 
 /// Steps of another scheme, each followed by rejections: a particle x is kept with probability
 /// min(1, q(x)/(c p(x))), with c such that a share `rejected` is replaced by fresh draws of the
-/// flow so far. For KL divergences with LogDeterminant, whose particles know log p. The divergence
-/// never rises. The flow remains a sampler of independent draws with a known density, but a draw
-/// costs 1/(1 − rejected) times as much after each rejection, to first order: see
-/// Flow::draws_per_sample.
+/// flow so far. For KL divergences with LogDeterminant, whose particles know log p, and schemes
+/// without forward halves. The divergence never rises. The flow remains a sampler of independent
+/// draws with a known density, but a draw costs 1 + rejected times as much after each rejection:
+/// see Flow::draws_per_sample. Steps are counted from the beginning of the flow, also when a run
+/// continues one. The time of the flow advances by `step_size` in a step without a map.
 ///
 ///     const wgf::JkoSolver solver{wgf::kl(target, wgf::LogDeterminant{}),
 ///                                 wgf::ResidualMlp<32, 4, wgf::Silu>{},
@@ -28,7 +29,11 @@ namespace wgf {
 /// sharpens many modes at once misplaces their masses. Later ones may be longer: see `growth`.
 template <SchemePolicy Inner = Backward>
 struct Corrected {
-  static constexpr bool corrects = true;
+  static_assert(
+      !requires(const Inner& s) { s.is_done(1.0); },
+      "wgf::Corrected: a scheme that chooses its own step sizes (Adaptive) cannot be "
+      "corrected");
+  static constexpr bool corrects = true, remembers = wgf::remembers<Inner>;
   template <class Term>
   static constexpr bool forward = goes_forward<Inner, Term>;
 
@@ -58,6 +63,9 @@ struct Corrected {
     need(rejected > 0 && rejected < 1, "rejected must be between 0 and 1", rejected);
     need(without_map >= 0, "without_map must not be negative", without_map);
     need(maps >= 0, "maps must not be negative", maps);
+    Inner inner = scheme;
+    inner.step_size = step_size;
+    inner.check();
   }
   template <class Trainer, class Stage>
   void solve(Trainer& trainer, Stage& stage) const {

@@ -87,6 +87,7 @@ std::string start_checksum(const Flow& flow, int done_before) {
 /// Writes the fields of a policy that has settings(), which a saved run must share.
 template <class Policy>
 void put_settings(const Policy& policy, Header& header) {
+  if constexpr (requires { policy.scheme; }) put_settings(policy.scheme, header);
   if constexpr (requires { Policy::settings(); })
     hana::for_each(Policy::settings(), [&](const auto& entry) {
       const auto value = policy.*hana::second(entry);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // A run in progress, which advances a population step by step. Included by jko_solver.hpp.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -31,6 +32,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
                         may_be_gaussian =
                             AffineSpecification<Map> && !Flow::has_forward && !Flow::is_corrected,
                         carries_density = Implicit::needs_density;
+  static_assert(!(Flow::is_corrected && Flow::has_forward),
+                "wgf::Corrected: rejections do not go together with terms that the scheme treats "
+                "forward");
   static_assert(!(carries_density && remembers<Scheme>),
                 "wgf::JkoSolver: LogDeterminant needs the density of P_k, which is not available "
                 "in a scheme that uses the last step's displacement (Bdf2)");
@@ -87,8 +91,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
 
   /// The particles that represent P_k: d × population.size. In Gaussian flows, fresh draws of P_k.
   Particles particles() const { return population_->particles(); }
-  /// log P_k at particles(), for a functional that needs it (LogDeterminant) and a population of
-  /// particles; else empty.
+  /// log P_k at particles() if the functional needs it (LogDeterminant); empty in Gaussian flows.
   Eigen::VectorXd log_densities() const { return population_->particle_log_densities(); }
   /// For each dual term, after a step, its value on the training particles and on samples that were
   /// not used in training. In Gaussian flows all samples are fresh, and the gap is sampling noise.
@@ -144,12 +147,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
                                              method_, flow_.dim(), options_, *population_);
     trainer_->set_next_step_size(scheme_.step_size);
     check_common_random_numbers();
-    if constexpr (trains)  // start from the last map
-      for (auto stage = flow_.stages.rbegin(); stage != flow_.stages.rend(); ++stage)
-        if (!stage->parameters.empty()) {
-          trainer_->training().map.set_parameters(stage->parameters);
-          break;
-        }
+    for (const auto& stage : flow_.stages)  // training starts from the last map
+      if (trains && !stage.parameters.empty())
+        trainer_->training().map.set_parameters(stage.parameters);
   }
   /// The solver's backend. A run that continues a flow has a different seed, so that its random
   /// numbers are not those that produced the flow.
@@ -296,24 +296,26 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
   /// must not fold at any particle with a margin, because there are points between the particles.
   /// \returns whether it was shortened.
   bool damp(typename Flow::StageType& stage) {
-    constexpr double margin = 1.1, shrink = 0.8, least = 0.01;
     if (!carries_density || stage.parameters.empty()) return false;
+    constexpr double margin = 1.1, shrink = 0.8, least = 0.01;
+    const auto folded_at = [&](double factor) {
+      auto changed = stage;
+      changed.extrapolation *= factor;
+      population_->propose(stage_map(changed));
+      return population_->folded();
+    };
     for (bool damped = false;; damped = true) {
-      auto longer = stage;
-      longer.extrapolation *= margin;
-      population_->propose(stage_map(longer));
-      const long folded = population_->folded();
+      const long folded = std::max(folded_at(margin), folded_at(1));
       if (folded == 0) return damped;
       if (stage.extrapolation < least)
         throw StepError(flow_.size() + 1, trainer_->iterations(),
-                        "the map folds at " + std::to_string(folded) + " of " +
-                            std::to_string(options_.population.size) +
+                        "the map folds at " + std::to_string(folded) +
                             " particles; a smaller step_size or map_rate may help",
                         Fault::folded);
       stage.extrapolation *= shrink;
     }
   }
-  /// The rejections that follow a stage, and the particles after them, from the proposed ones.
+  /// The rejections that follow a stage, and the particles after them.
   std::pair<std::vector<Rejection>, detail::Cloud> reject(const typename Flow::StageType& stage,
                                                           int count, double rejected) const {
     if (count == 0) return {};
@@ -323,7 +325,11 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     trainer_->guarded([&] {
       auto [x, log_densities] = population_->proposal();
       cloud = {std::move(x), std::move(log_densities)};
-      for (int j = 0; j < count; ++j) detail::reject(flow, cloud, rejected, backend_.seed);
+      try {
+        for (int j = 0; j < count; ++j) detail::reject(flow, cloud, rejected, backend_.seed);
+      } catch (const InversionError& error) {
+        throw StepError(flow.size(), trainer_->iterations(), error.what(), Fault::folded);
+      }
     });
     return {flow.stages.back().rejections, std::move(cloud)};
   }
