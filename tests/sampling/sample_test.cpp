@@ -32,7 +32,7 @@ void check(const Scaled& q, const SampleOptions& options) {
   CHECK(std::abs(result.log_evidence() - exact) < 5 * result.log_evidence_error() + 0.01);
   CHECK(result.log_evidence_error() < 0.02);
   CHECK(result.ess_fraction() > 0.9);
-  CHECK(result.verdict() == Verdict::ok);
+  CHECK(result.verdict() != Verdict::problem);
   const long n = 4000;
   const Particles x = (result.draws(n, 3).colwise() - q.shift) / q.length;
   const auto modes = static_cast<double>(q.mixture.components().size());

@@ -40,7 +40,7 @@ struct SampleOptions {
   /// Seconds after which no further step is begun; a result that is cut off by it depends on the
   /// machine.
   double budget = 60;
-  double ess = 0.98;         ///< the run ends when the relative effective sample size reaches this
+  double ess = 0.99;         ///< the run ends when the relative effective sample size reaches this
   long population = 20'000;  ///< particles of the flow
   long pilot = 2000;         ///< particles of the pilot run
   /// The wider of the laws between which the pilot run interpolates. By default N(0, s² I), where
@@ -168,16 +168,23 @@ class SampleResult {
   /// The steps that were chosen, in words.
   const std::string& policies() const { return policies_; }
   double seconds() const { return seconds_; }
-  /// Whether nine tenths of the goal were reached, the weights have no fault and the pilot run's
-  /// log Z agrees.
+  /// ok if nine tenths of the goal were reached, the weights have no fault and the pilot run's log
+  /// Z agrees. Weights that are nearly equal but for a few large ones are inconclusive.
   Verdict verdict() const {
-    if (certificate_.verdict() != Verdict::ok) return certificate_.verdict();
+    if (!is_known()) return Verdict::inconclusive;
     if (!agrees()) return Verdict::problem;
+    if (has_heavy_tail()) return is_nearly_equal() ? Verdict::inconclusive : Verdict::problem;
     return ess_fraction() >= 0.9 * goal_ ? Verdict::ok : Verdict::inconclusive;
   }
   /// The verdict in a sentence.
   std::string summary() const {
     std::string text = certificate_.summary();
+    if (is_known() && has_heavy_tail() && is_nearly_equal())
+      text = detail::text(
+          "importance weights: nearly equal, effective sample size %.1f %%, log Z = %.4f ± %.4f, "
+          "but "
+          "with a few large ones (k̂ = %.2f): far tails may be too thin",
+          100 * ess_fraction(), log_evidence(), log_evidence_error(), certificate_.pareto_k);
     if (!agrees())
       text += "; the pilot run found log Z = " + detail::shortest(pilot_.log_evidence) +
               ", the flow " + detail::shortest(log_evidence()) +
@@ -190,6 +197,10 @@ class SampleResult {
   }
 
  private:
+  bool has_heavy_tail() const { return certificate_.verdict() == Verdict::problem; }
+  /// Whether the χ² divergence from the draws to the target, 1/ESS − 1, is at most 0.01, as far as
+  /// the draws can tell.
+  bool is_nearly_equal() const { return ess_fraction() >= 0.99; }
   bool is_known() const { return certificate_.unknown.empty(); }
   bool agrees() const {
     if (!is_known()) return true;
