@@ -15,6 +15,17 @@
 
 namespace wgf::test {
 
+/// Saves and stops a run at an iteration of a step.
+struct SaveAt {
+  std::filesystem::path file;
+  int steps_done, iteration;
+  void operator()(const Progress&) const {}
+  bool after_iteration(const Run& run) const {
+    if (run.steps_done() != steps_done || run.iteration() != iteration) return true;
+    run.save(file);
+    return false;
+  }
+};
 /// Saves and stops a run after a number of iterations, counted over steps.
 struct SaveAndStop {
   std::filesystem::path file;

@@ -14,11 +14,13 @@
 
 #include "catch.hpp"
 #include "folder.hpp"
+#include "kolmogorov.hpp"
 #include "pieces.hpp"
 #include "support.hpp"
 
 using namespace wgf;
 using Eigen::ArrayXd, Eigen::MatrixXd, Eigen::VectorXd;
+using wgf::test::kolmogorov;
 
 namespace {
 // The relative error of x = Φ⁻¹(p), from one Newton step with erfc, or erf near ½, where both are
@@ -33,20 +35,6 @@ double relative_error(double p, double x) {
   return std::abs(step / x);
 }
 double normal_cdf(double x) { return 0.5 * std::erfc(-x * std::sqrt(0.5)); }
-
-// The greatest distance between the distribution function of a sample and F.
-template <class F>
-double kolmogorov(const ArrayXd& sample, F&& cdf) {
-  ArrayXd x = sample;
-  std::sort(x.begin(), x.end());
-  const double n = static_cast<double>(x.size());
-  double worst = 0;
-  for (Eigen::Index i = 0; i < x.size(); ++i) {
-    const double p = cdf(x(i)), below = static_cast<double>(i) / n;
-    worst = std::max({worst, p - below, below + 1 / n - p});
-  }
-  return worst;
-}
 
 // A law with known mean and covariance.
 template <class M>

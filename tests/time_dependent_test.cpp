@@ -10,7 +10,7 @@
 #include <wgf/solver/jko_solver.hpp>
 
 #include "catch.hpp"
-#include "folder.hpp"
+#include "pieces.hpp"
 
 using namespace wgf;
 using Eigen::VectorXd;
@@ -112,18 +112,7 @@ TEST_CASE("a run in a moving well that is resumed in its middle is the same, bit
   const auto whole = solver.run(start, small);
   auto state = solver.start(start, small);
   const auto file = folder / "run";
-  int iterations = 0;
-  struct SaveInTheMiddle {
-    const std::filesystem::path& file;
-    int& iterations;
-    void operator()(const Progress&) const {}
-    bool after_iteration(const Run& run) const {
-      if (++iterations != 73) return true;  // part-way through the third step
-      run.save(file);
-      return false;
-    }
-  };
-  SaveInTheMiddle observer{file, iterations};
+  wgf::test::SaveAndStop observer{file, 73};  // part-way through the third step
   while (!state.finished() && solver.step(state, observer)) {
   }
   REQUIRE(state.flow().size() == 2);

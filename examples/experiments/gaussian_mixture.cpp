@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 #include <Eigen/Eigenvalues>
+#include <wgf/exact/targets/mixtures.hpp>
 #include <wgf/wgf.hpp>
 
 #include "common/backend.hpp"
@@ -79,7 +80,7 @@ struct Options : CommonOptions {
 
 /// Nine components of equal weight and unit covariance, with means uniform in [−2, 2]^d.
 wgf::GaussianMixture nine_modes(int dim, std::uint64_t seed) {
-  return wgf::GaussianMixture::isotropic(wgf::UniformBox::cube(dim, 2).sample(9, seed), 1);
+  return wgf::uniform_mixture(9, dim, 2, 1, seed);
 }
 
 /// The projection of a mixture onto its first two principal axes, which is again a mixture.

@@ -10,8 +10,6 @@
 #include <cstdint>
 #include <numbers>
 #include <numeric>
-#include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,13 +27,6 @@ enum class PointSet {
 constexpr std::array<const char*, 2> names_of(PointSet) { return {"random", "quasi_random"}; }
 
 namespace detail {
-/// \throws std::invalid_argument for fewer than one sample, which `who` was asked for.
-inline void check_sample_size(long n, const char* who) {
-  if (n < 1)
-    throw std::invalid_argument(std::string(who) + ": at least one sample must be asked for, got " +
-                                std::to_string(n));
-}
-
 /// 0, …, n − 1 in random order (Fisher and Yates), a function of the arguments.
 inline std::vector<long> random_order(long n, std::uint64_t seed, std::uint32_t stream) {
   const Random random{seed};

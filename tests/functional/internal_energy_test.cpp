@@ -13,8 +13,7 @@
 #include <wgf/solver/jko_solver.hpp>
 
 #include "../catch.hpp"
-#include "../folder.hpp"
-#include "../same_flow.hpp"
+#include "../pieces.hpp"
 
 using namespace wgf;
 using namespace wgf::test;
@@ -95,16 +94,6 @@ struct Spy {
   template <class R>
   Bound bind(const R&, int dim, long, std::uint32_t) const {
     return {seen, Frame::none(dim)};
-  }
-};
-/// Saves the run in the middle of its second step, and stops it.
-struct SaveMidway {
-  std::filesystem::path file;
-  void operator()(const Progress&) const {}
-  bool after_iteration(const Run& run) const {
-    if (run.steps_done() != 1 || run.iteration() != 25) return true;
-    run.save(file);
-    return false;
   }
 };
 struct SquaredDensity {
@@ -193,7 +182,7 @@ TEST_CASE("LogDeterminant: the same bits on any threads, and after a resume") {
   };
   const auto whole = solver(1).run(pair(), short_run());
   CHECK(same_flow(whole, solver(3).run(pair(), short_run())));
-  solver(2).run(pair(), short_run(), SaveMidway{folder / "run.ckpt"});
+  solver(2).run(pair(), short_run(), SaveAt{folder / "run.ckpt", 1, 25});
   CHECK(same_flow(whole, solver(1).resume(folder / "run.ckpt", pair(), short_run())));
 }
 TEST_CASE("a map that folds is damped until it does not") {

@@ -414,7 +414,7 @@ TEST_CASE("systematic resampling copies a particle n w times, up to rounding, no
   weights << 0, 0.5, 0.1, 0.3, 0.1, 0;
   for (const double shift : {0.0, 0.25, 0.9999999}) {
     std::array<int, 6> copies{};
-    for (const Eigen::Index parent : wgf::detail::systematic(weights, shift))
+    for (const Eigen::Index parent : wgf::detail::systematic(weights, 6, shift))
       ++copies[static_cast<std::size_t>(parent)];
     for (int k = 0; k < 6; ++k)
       CHECK(std::abs(copies[static_cast<std::size_t>(k)] - 6 * weights[k]) < 1);

@@ -9,8 +9,7 @@
 #include <wgf/solver/jko_solver.hpp>
 
 #include "../catch.hpp"
-#include "../folder.hpp"
-#include "../same_flow.hpp"
+#include "../pieces.hpp"
 
 using namespace wgf;
 using namespace wgf::test;
@@ -151,16 +150,6 @@ TEST_CASE("the particles of a corrected run have its flow's density, and its div
   CHECK(before < 0.4 * first);
 }
 namespace {
-/// Saves the run in the middle of its third step, and stops it.
-struct SaveMidway {
-  std::filesystem::path file;
-  void operator()(const Progress&) const {}
-  bool after_iteration(const Run& run) const {
-    if (run.steps_done() != 2 || run.iteration() != 25) return true;
-    run.save(file);
-    return false;
-  }
-};
 template <class Flow>
 bool same_corrections(const Flow& a, const Flow& b) {
   return same_flow(a, b) && a.sample(300, 1) == b.sample(300, 1);
@@ -170,7 +159,7 @@ TEST_CASE("corrected flows: the same bits on any threads, after a resume and fro
   const Folder folder("corrected");
   const auto flow = solver_of(mixed, 1).run(wide, brief);
   CHECK(same_corrections(flow, solver_of(mixed, 3).run(wide, brief)));
-  solver_of(mixed, 2).run(wide, brief, SaveMidway{folder / "run.ckpt"});
+  solver_of(mixed, 2).run(wide, brief, SaveAt{folder / "run.ckpt", 2, 25});
   CHECK(same_corrections(flow, solver_of(mixed, 1).resume(folder / "run.ckpt", wide, brief)));
   save(flow, folder / "flow.wgf");
   const auto terms = correction_terms<Corrected<Midpoint>>(kl(four, LogDeterminant{}));

@@ -16,6 +16,7 @@
 #include "../flow/inverse.hpp"
 #include "../functional/potential.hpp"
 #include "../random.hpp"
+#include "../resampling.hpp"
 #include "verdict.hpp"
 
 namespace wgf {
@@ -115,14 +116,7 @@ struct ImportanceSampling {
           "wgf::ImportanceSampling: at least one draw must be asked for, got " +
           std::to_string(count));
     const double shift = Random{seed}.shared_uniform(0x52455341, 0, 0);  // "RESA"
-    Particles drawn(x.rows(), count);
-    double below = std::exp(log_weights[0]);
-    for (Eigen::Index i = 0, from = 0; i < count; ++i) {
-      const double u = (static_cast<double>(i) + shift) / static_cast<double>(count);
-      while (u >= below && from + 1 < size()) below += std::exp(log_weights[++from]);
-      drawn.col(i) = x.col(from);
-    }
-    return drawn;
+    return x(Eigen::all, detail::systematic(log_weights.array().exp(), count, shift));
   }
 
  private:

@@ -12,6 +12,7 @@
 
 #include <Eigen/Eigenvalues>
 
+#include "../checks.hpp"
 #include "../linear_algebra.hpp"
 #include "../measure/gaussian.hpp"
 #include "../particles.hpp"
@@ -81,10 +82,7 @@ class Semicircle {
   /// disc.
   /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1)
-      throw std::invalid_argument(
-          "wgf::Semicircle::sample: at least one sample must be asked for, got " +
-          std::to_string(n));
+    detail::check_sample_count(n, "wgf::Semicircle::sample");
     const Particles u = standard_uniforms(2, n, seed, stream);
     return radius_ *
            (u.row(0).array().sqrt() * (2 * std::numbers::pi * u.row(1).array()).cos()).matrix();

@@ -16,6 +16,7 @@
 
 #include <unsupported/Eigen/FFT>
 
+#include "../checks.hpp"
 #include "../particles.hpp"
 #include "../random.hpp"
 
@@ -211,10 +212,7 @@ class FiniteVolume {
   /// then a uniform point in it.
   /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1)
-      throw std::invalid_argument(
-          "wgf::FiniteVolume::sample: at least one sample must be asked for, got " +
-          std::to_string(n));
+    detail::check_sample_count(n, "wgf::FiniteVolume::sample");
     std::vector<double> below(static_cast<std::size_t>(density_.size()));
     double sum = 0;
     for (Eigen::Index k = 0; k < density_.size(); ++k)

@@ -90,17 +90,21 @@ class Flow {
     if constexpr (is_corrected) return sample_with_log_density(n, seed).first;
     else return push(draw_initial(n, seed));
   }
-  /// The same samples, up to rounding, and log P_K at them. In corrected flows, draws at which a
-  /// map folds are drawn again. \throws std::invalid_argument unless n ≥ 1, or if P_0 has no
-  /// density; InversionError where a map folds, in corrected flows if that is at more than a
-  /// hundredth of the draws. \param k samples of P_k; −1: of P_K. \param last at most so many of
-  /// the rejections of the last stage are applied.
+  /// The same samples, up to rounding, and log P_K at them. Corrected flows draw again where a map
+  /// folds.
+  /// \param k samples of P_k; −1: of P_K.
+  /// \param last the largest number of rejections in the last stage.
+  /// \throws std::invalid_argument unless n ≥ 1, or if P_0 has no density; InversionError where a
+  /// map folds, in corrected flows if that is at more than a hundredth of the draws.
   std::pair<Particles, Eigen::VectorXd> sample_with_log_density(
       long n, std::uint64_t seed, int k = -1,
       std::size_t last = std::numeric_limits<std::size_t>::max()) const {
     if (k < 0) k = size();
     check(0, k);
-    return detail::draw_corrected(*this, n, seed, k, last, [](auto&&...) {});
+    if constexpr (is_corrected)
+      return detail::draw_corrected(*this, n, seed, k, last, [](auto&&...) {});
+    const Particles start = draw_initial(n, seed);
+    return push_with_log_density(start, initial_log_density(start), 0, k);
   }
   /// n samples of P_k for each k = 0, …, K. A particle of one is pushed to that of the next, unless
   /// it is rejected there.

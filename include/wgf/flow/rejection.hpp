@@ -9,10 +9,10 @@
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "../checks.hpp"
 #include "../concepts.hpp"
 #include "../functional/potential.hpp"
 #include "../linear_algebra.hpp"
@@ -100,9 +100,7 @@ inline Rejection rejection_of(const Eigen::VectorXd& log_ratios, double rejected
 template <class Flow, class Visit>
 std::pair<Particles, Eigen::VectorXd> draw_corrected(const Flow& flow, long n, std::uint64_t seed,
                                                      int to, std::size_t last, Visit&& visit) {
-  if (n < 1)
-    throw std::invalid_argument("wgf::Flow: at least one sample must be asked for, got " +
-                                std::to_string(n));
+  check_sample_count(n, "wgf::Flow");
   Particles result(flow.dim(), n);
   Eigen::VectorXd result_log(n);
   struct Place {
@@ -147,8 +145,8 @@ std::pair<Particles, Eigen::VectorXd> draw_corrected(const Flow& flow, long n, s
     for (int k = 0; k < to && !active.empty(); ++k) {
       const Particles before = x;
       all_pushed += static_cast<long>(x.cols());
-      std::tie(x, log_p) = flow.push_maps_with_log_density(std::move(x), std::move(log_p), k, k + 1,
-                                                           Flow::is_corrected);
+      std::tie(x, log_p) =
+          flow.push_maps_with_log_density(std::move(x), std::move(log_p), k, k + 1, true);
       if (const long folded = log_p.array().isNaN().count(); folded > 0) {
         Eigen::Index first = 0;
         while (!std::isnan(log_p[first])) ++first;

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "../checks.hpp"
 #include "../particles.hpp"
 #include "../quasi_random.hpp"
 #include "../random.hpp"
@@ -65,10 +66,7 @@ class Barenblatt {
   /// n independent draws, a function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1)
-      throw std::invalid_argument(
-          "wgf::Barenblatt::sample: at least one sample must be asked for, got " +
-          std::to_string(n));
+    detail::check_sample_count(n, "wgf::Barenblatt::sample");
     // |x − c|²/R² has the law Beta(n/2, 1/(m−1) + 1), which is that of |z|²/(|z|² + 2g) for n
     // standard normals z and g ~ Gamma(1/(m−1) + 1).
     Particles x = standard_normals(dim(), n, seed, stream);
@@ -84,7 +82,7 @@ class Barenblatt {
   /// the quantiles of the law. A function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles quasi_random(long n, std::uint64_t seed) const {
-    detail::check_sample_size(n, "wgf::Barenblatt::quasi_random");
+    detail::check_sample_count(n, "wgf::Barenblatt::quasi_random");
     Particles x = detail::lattice_normals(dim(), n, seed, stream);
     const double half = 0.5 * dim();
     const detail::BetaLaw squares(half, power() + 1);  // of |x − c|²/R²

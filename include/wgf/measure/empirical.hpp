@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "../checks.hpp"
 #include "../particles.hpp"
 #include "../quasi_random.hpp"
 #include "../random.hpp"
@@ -33,10 +34,7 @@ class Empirical {
   /// n independent draws, a function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1)
-      throw std::invalid_argument(
-          "wgf::Empirical::sample: at least one sample must be asked for, got " +
-          std::to_string(n));
+    detail::check_sample_count(n, "wgf::Empirical::sample");
     Particles x(particles_.rows(), n);
     const Eigen::Index count = particles_.cols();
     for (Eigen::Index i = 0; i < n; ++i) {
@@ -53,7 +51,7 @@ class Empirical {
   /// random order, a function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles quasi_random(long n, std::uint64_t seed) const {
-    detail::check_sample_size(n, "wgf::Empirical::quasi_random");
+    detail::check_sample_count(n, "wgf::Empirical::quasi_random");
     Particles x(particles_.rows(), n);
     const auto order = detail::random_order(particles_.cols(), seed, stream);
     for (Eigen::Index i = 0; i < n; ++i)

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "../checks.hpp"
 #include "../linear_algebra.hpp"
 #include "../particles.hpp"
 #include "../quasi_random.hpp"
@@ -104,16 +105,14 @@ class Gaussian {
   /// n independent draws, a function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1)
-      throw std::invalid_argument(
-          "wgf::Gaussian::sample: at least one sample must be asked for, got " + std::to_string(n));
+    detail::check_sample_count(n, "wgf::Gaussian::sample");
     return from_standard(standard_normals(dim(), n, seed));
   }
   /// n evenly spread points of the law: a lattice with a random shift, mapped by the quantiles of
   /// the normal law; a function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles quasi_random(long n, std::uint64_t seed) const {
-    detail::check_sample_size(n, "wgf::Gaussian::quasi_random");
+    detail::check_sample_count(n, "wgf::Gaussian::quasi_random");
     return from_standard(detail::lattice_normals(dim(), n, seed, 0));
   }
   double log_density(const Eigen::VectorXd& x) const {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "../checks.hpp"
 #include "gaussian.hpp"
 
 namespace wgf {
@@ -90,10 +91,7 @@ class GaussianMixture {
   /// n independent draws, a function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1)
-      throw std::invalid_argument(
-          "wgf::GaussianMixture::sample: at least one sample must be asked for, got " +
-          std::to_string(n));
+    detail::check_sample_count(n, "wgf::GaussianMixture::sample");
     // Separate random streams: a Gaussian sampled with the same seed, for example as initial
     // particles, must not be correlated with the sample.
     return from_standard(standard_uniforms(1, n, seed, stream + 1),
@@ -105,7 +103,7 @@ class GaussianMixture {
   /// these are quantiles of every component.
   /// \throws std::invalid_argument for n < 1.
   Particles quasi_random(long n, std::uint64_t seed) const {
-    detail::check_sample_size(n, "wgf::GaussianMixture::quasi_random");
+    detail::check_sample_count(n, "wgf::GaussianMixture::quasi_random");
     Particles u = detail::lattice(dim(), n, seed, stream);
     const Particles choice = u.row(0);
     for (Eigen::Index i = 0; i < n; ++i) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "../checks.hpp"
 #include "../particles.hpp"
 #include "../quasi_random.hpp"
 #include "../random.hpp"
@@ -53,16 +54,13 @@ class UniformBox {
   /// n independent draws, a function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles sample(long n, std::uint64_t seed) const {
-    if (n < 1)
-      throw std::invalid_argument(
-          "wgf::UniformBox::sample: at least one sample must be asked for, got " +
-          std::to_string(n));
+    detail::check_sample_count(n, "wgf::UniformBox::sample");
     return from_cube(standard_uniforms(dim(), n, seed, stream));
   }
   /// n evenly spread points of the box: a lattice with a random shift, a function of the seed.
   /// \throws std::invalid_argument for n < 1.
   Particles quasi_random(long n, std::uint64_t seed) const {
-    detail::check_sample_size(n, "wgf::UniformBox::quasi_random");
+    detail::check_sample_count(n, "wgf::UniformBox::quasi_random");
     return from_cube(detail::lattice(dim(), n, seed, stream));
   }
   /// −log volume in the closed box, −∞ outside.

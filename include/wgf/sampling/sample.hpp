@@ -284,11 +284,7 @@ auto sample(const T& target, const SampleOptions& options = {}) {
                            .first_step = 2},
               .population = {.size = options.population, .points = PointSet::quasi_random}});
   const auto weights = [&]() -> Eigen::VectorXd {
-    const Particles x = state.particles();
-    Eigen::VectorXd log_w = -state.log_densities();
-    for (Eigen::Index i = 0; i < x.cols(); ++i)
-      log_w[i] += static_cast<double>(density.log_density(Eigen::VectorXd(x.col(i))));
-    return log_w;
+    return detail::log_densities(density, state.particles()) - state.log_densities();
   };
   constexpr double affordable = 30;  // 1/ESS from which on rejections alone should do
   constexpr double most_draws = 60;  // draws of P_0 for a sample

@@ -22,6 +22,7 @@
 #include "../functional/target.hpp"
 #include "../particles.hpp"
 #include "../random.hpp"
+#include "../resampling.hpp"
 #include "markov_moves.hpp"
 
 namespace wgf {
@@ -105,20 +106,6 @@ inline double temperature_step(const Eigen::ArrayXd& weights, const Eigen::Array
     (keeps(middle) ? low : high) = middle;
   }
   return low;
-}
-/// Systematic resampling: n parents in ascending order, parent i n·w_i times up to rounding.
-inline std::vector<Eigen::Index> systematic(const Eigen::ArrayXd& weights, double shift) {
-  const Eigen::Index n = weights.size();
-  std::vector<Eigen::Index> parents(static_cast<std::size_t>(n));
-  Eigen::Index last = n - 1;
-  while (last > 0 && !(weights[last] > 0)) --last;  // rounding must not choose a weight of 0
-  double below = weights[0];
-  for (Eigen::Index i = 0, from = 0; i < n; ++i) {
-    const double u = (static_cast<double>(i) + shift) / static_cast<double>(n);
-    while (u >= below && from < last) below += weights[++from];
-    parents[static_cast<std::size_t>(i)] = from;
-  }
-  return parents;
 }
 }  // namespace detail
 
@@ -207,8 +194,9 @@ SmcResult smc(const T& target, const P& start, const SmcOptions& options = {}) {
       if (1 / weights.square().sum() < options.resample_below * count ||
           (last && options.equal_weights)) {
         const auto parents = detail::systematic(
-            weights, Random{options.seed}.shared_uniform(
-                         stream, static_cast<std::uint32_t>(result.temperatures.size()), 0));
+            weights, options.particles,
+            Random{options.seed}.shared_uniform(
+                stream, static_cast<std::uint32_t>(result.temperatures.size()), 0));
         particles.select(parents);
         std::vector<Eigen::Index> roots;
         for (const Eigen::Index parent : parents)

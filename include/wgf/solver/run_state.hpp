@@ -184,13 +184,15 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     // coincide with the training particles.
     const std::uint64_t seed = detail::mixed_seed(backend_.seed + detail::pool_stream +
                                                   static_cast<std::uint64_t>(refreshes_++));
+    if constexpr (Flow::is_corrected)
+      if (flow_.size() > 0) {  // rejections replace particles, also these
+        const auto [x, log_densities] =
+            flow_.sample_with_log_density(options_.population.size, seed);
+        return pool_->refill(x, {}, log_densities);
+      }
     const Particles drawn =
         draw_initial(flow_.initial, options_.population.size, seed, options_.population.points);
     if constexpr (carries_density) {
-      if (Flow::is_corrected && flow_.size() > 0) {  // rejections replace particles, also these
-        const auto [x, log_densities] = flow_.sample_with_log_density(drawn.cols(), seed);
-        return pool_->refill(x, {}, log_densities);
-      }
       const auto [x, log_densities] =
           flow_.push_with_log_density(drawn, flow_.initial_log_density(drawn));
       return pool_->refill(x, {}, log_densities);
@@ -267,8 +269,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     bool damped = false;
     detail::Cloud corrected;  // the particles after rejections
     try {
-      damped = damp(stage);
-      moments = population_->propose(stage_map(stage));
+      moments = propose(stage, damped);
     } catch (const StepError&) {
       throw;
     } catch (const std::invalid_argument& error) {
@@ -292,21 +293,20 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     damped_ += damped;
     flow_.stages.push_back(std::move(stage));
   }
-  /// Shortens the stage's map to x + s·(T(x) − x), which does not fold if s is small enough. It
-  /// must not fold at any particle with a margin, because there are points between the particles.
-  /// \returns whether it was shortened.
-  bool damp(typename Flow::StageType& stage) {
-    if (!carries_density || stage.parameters.empty()) return false;
+  /// Proposes the population's image under a stage. Where the population carries densities, the map
+  /// is shortened to x + s·(T(x) − x) until it does not fold at any particle, with a margin for the
+  /// points between them. \param damped set to true if it was shortened \returns the moments
+  typename Population<R>::Moments propose(typename Flow::StageType& stage, bool& damped) {
     constexpr double margin = 1.1, shrink = 0.8, least = 0.01;
-    const auto folded_at = [&](double factor) {
+    const auto folded_at = [&](double factor, typename Population<R>::Moments& moments) {
       auto changed = stage;
       changed.extrapolation *= factor;
-      population_->propose(stage_map(changed));
-      return population_->folded();
+      moments = population_->propose(stage_map(changed));
+      return carries_density && !stage.parameters.empty() ? population_->folded() : 0;
     };
-    for (bool damped = false;; damped = true) {
-      const long folded = std::max(folded_at(margin), folded_at(1));
-      if (folded == 0) return damped;
+    for (typename Population<R>::Moments moments;; damped = true) {
+      long folded = carries_density ? folded_at(margin, moments) : 0;
+      if (folded == 0 && (folded = folded_at(1, moments)) == 0) return moments;
       if (stage.extrapolation < least)
         throw StepError(flow_.size() + 1, trainer_->iterations(),
                         "the map folds at " + std::to_string(folded) +

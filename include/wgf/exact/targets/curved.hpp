@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "../../checks.hpp"
 #include "../../particles.hpp"
 #include "../../random.hpp"
-#include "checks.hpp"
 
 namespace wgf {
 

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "../../checks.hpp"
 #include "../../linear_algebra.hpp"
 #include "../../measure/gaussian.hpp"
 #include "../../particles.hpp"
-#include "checks.hpp"
 
 namespace wgf {
 

@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "../../checks.hpp"
 #include "../../linear_algebra.hpp"
 #include "../../measure/gaussian_mixture.hpp"
 #include "../../measure/uniform_box.hpp"
-#include "checks.hpp"
 
 namespace wgf {
 

@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "../../checks.hpp"
 #include "../../measure/uniform_box.hpp"
 #include "../../particles.hpp"
 #include "../../random.hpp"
-#include "checks.hpp"
 
 namespace wgf {
 

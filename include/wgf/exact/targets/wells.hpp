@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "../../checks.hpp"
 #include "../../particles.hpp"
 #include "../../random.hpp"
-#include "checks.hpp"
 
 namespace wgf {
 

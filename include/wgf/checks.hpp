@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Checks that the sampling targets share.
+// Checks of arguments that several classes share.
 #include <stdexcept>
 #include <string>
 
