@@ -290,7 +290,7 @@ TEST_CASE("an empirical measure uses every particle equally often") {
   CHECK(Empirical(data).quasi_random(30, 5) != data);
 }
 
-TEST_CASE("quasi-random points are a function of the seed; few points work in any dimension") {
+TEST_CASE("quasi-random points are a function of the seed, and few points work in any dimension") {
   const auto check = [](const auto& measure) {
     for (const long n : {1L, 2L, 3L, 7L}) {
       const Particles x = measure.quasi_random(n, 3);

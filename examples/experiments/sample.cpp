@@ -180,10 +180,10 @@ void run(const Options& options) {
       }
     }
     if (target.mixture) {
-      const auto modes = static_cast<double>(target.mixture->components().size());
-      VectorXd weights(static_cast<Eigen::Index>(modes));
-      for (Eigen::Index k = 0; k < weights.size(); ++k)
-        weights[k] = target.mixture->weights()[static_cast<std::size_t>(k)];
+      const std::vector<double>& of_modes = target.mixture->weights();
+      const auto modes = static_cast<double>(of_modes.size());
+      const VectorXd weights =
+          Eigen::Map<const VectorXd>(of_modes.data(), static_cast<Eigen::Index>(of_modes.size()));
       const double chance = std::sqrt(
           (modes - 1) / (2 * std::numbers::pi * static_cast<double>(result.draws.cols())));
       summary.metric("mode_tv", "total variation of the modes' masses",
@@ -200,10 +200,13 @@ void run(const Options& options) {
     for (const int k : examples::steps_to_draw(static_cast<int>(result.path.size()) - 1))
       panels.push_back({k == 0 ? "start" : fmt::format("after step {}", k),
                         {{result.path[static_cast<std::size_t>(k)]}}});
-    panels.push_back({"exact",
-                      {{target.exact_samples(4000, examples::derived_seed(options, 3)),
-                        examples::colour::target}}});
+    const auto exact = target.exact_samples(4000, examples::derived_seed(options, 3));
+    panels.push_back({"exact", {{exact, examples::colour::target}}});
+    // The window is the target's: the start is much wider.
+    const Eigen::Vector2d lower = exact.rowwise().minCoeff(), upper = exact.rowwise().maxCoeff();
     examples::ScatterStyle style;
+    style.lower = lower - 0.3 * (upper - lower), style.upper = upper + 0.3 * (upper - lower);
+    style.log_density = [&](const Eigen::Vector2d& x) { return target.log_density(x); };
     style.title = options.target + ": the flow from a Gaussian to the target";
     std::replace(style.title.begin(), style.title.end(), '_', ' ');
     style.max_columns = 3;
