@@ -339,9 +339,10 @@ TEST_CASE("what a run cannot go on from: one sentence that says why") {
   CHECK(why(JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 3>{}, Backward{0.2},
                       EigenBackend<float>{.seed = 7}},
             start) ==
-        "it was saved by a run with another map: ResidualMlp<16, 2, PRelu>{input_scale = 1}, this "
+        "it was saved by a run with another map: ResidualMlp<16, 2, PRelu>{input_scale = 1, affine "
+        "= 0}, this "
         "one has "
-        "ResidualMlp<16, 3, PRelu>{input_scale = 1}");
+        "ResidualMlp<16, 3, PRelu>{input_scale = 1, affine = 0}");
   CHECK(why(JkoSolver{kl(target(), Mlp<16, 2>{}), ResidualMlp<16, 2>{}, Backward{0.2},
                       EigenBackend<double>{.seed = 7}},
             start) ==

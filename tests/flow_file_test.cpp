@@ -154,21 +154,25 @@ TEST_CASE("a flow of another map or scalar is refused with a sentence that names
   bytes_of_small(folder);
   const auto path = folder / "small.wgf";
   const std::string start = "wgf::load: " + path.string() + ": the file's ";
-  CHECK(message_of<FileError>([&] { load<Flow<ResidualMlp<16, 3>, EigenBackend<float>>>(path); }) ==
-        start +
-            "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not ResidualMlp<16, 3, "
-            "PRelu>{input_scale = 1}");
-  CHECK(message_of<FileError>([&] {
-          load<Flow<ResidualMlp<16, 2, Silu>, EigenBackend<float>>>(path, {.input_scale = 1.5});
-        }) == start +
-                  "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not ResidualMlp<16, 2, "
-                  "Silu>{input_scale = 1.5}");
+  CHECK(
+      message_of<FileError>([&] { load<Flow<ResidualMlp<16, 3>, EigenBackend<float>>>(path); }) ==
+      start +
+          "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5, affine = 0}, not ResidualMlp<16, 3, "
+          "PRelu>{input_scale = 1, affine = 0}");
+  CHECK(
+      message_of<FileError>([&] {
+        load<Flow<ResidualMlp<16, 2, Silu>, EigenBackend<float>>>(path, {.input_scale = 1.5});
+      }) ==
+      start +
+          "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5, affine = 0}, not ResidualMlp<16, 2, "
+          "Silu>{input_scale = 1.5, affine = 0}");
   CHECK(message_of<FileError>([&] { load<Flow<Affine, EigenBackend<float>>>(path); }) ==
-        start + "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not Affine");
-  CHECK(message_of<FileError>([&] { load<MapFlow<float>>(path); }) ==
-        start +
-            "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5}, not ResidualMlp<16, 2, "
-            "PRelu>{input_scale = 1}");
+        start + "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5, affine = 0}, not Affine");
+  CHECK(
+      message_of<FileError>([&] { load<MapFlow<float>>(path); }) ==
+      start +
+          "map is ResidualMlp<16, 2, PRelu>{input_scale = 1.5, affine = 0}, not ResidualMlp<16, 2, "
+          "PRelu>{input_scale = 1, affine = 0}");
   CHECK(message_of<FileError>([&] { load<MapFlow<double>>(path, small.map); }) ==
         start + "scalar is float32, not float64");
   CHECK_NOTHROW(load_small(path));

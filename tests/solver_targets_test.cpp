@@ -151,8 +151,8 @@ TEST_CASE("a flow of another map is not continued") {
                       {.seed = 2, .threads = 1}};
   CHECK(message_of<std::invalid_argument>([&] { scaled.run(flow); }) ==
         "wgf::JkoSolver: the flow to continue has the map ResidualMlp<16, 2, PRelu>{input_scale = "
-        "1}, the solver "
-        "ResidualMlp<16, 2, PRelu>{input_scale = 2}");
+        "1, affine = 0}, the solver "
+        "ResidualMlp<16, 2, PRelu>{input_scale = 2, affine = 0}");
 }
 
 TEST_CASE(

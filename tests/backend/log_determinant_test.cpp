@@ -110,6 +110,8 @@ TEST_CASE("log det of residual networks, and its gradient") {
     check(ResidualMlp<16, 3, Silu>{.input_scale = 1.5}, dim);
     check(ResidualMlp<48, 2, Softplus>{}, dim);
   }
+  for (const int dim : {1, 5, 17})
+    check(ResidualMlp<16, 3, Silu>{.input_scale = 1.5, .affine = true}, dim);
   check(ResidualMlp<32, 4, Silu>{}, 40);
   check(ResidualMlp<16, 2, Silu>{}, 100);
 }

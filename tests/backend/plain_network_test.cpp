@@ -42,6 +42,7 @@ TEST_CASE("plain Mlp") {
 TEST_CASE("plain ResidualMlp and DeepLinear") {
   check(ResidualMlp<16, 3>{});
   check(ResidualMlp<16, 2, Silu>{.input_scale = 1.7});
+  check(ResidualMlp<16, 2, Silu>{.input_scale = 1.7, .affine = true});
   check(DeepLinear<16, 3>{});
 }
 TEST_CASE("plain Affine, Quadratic and sums") {

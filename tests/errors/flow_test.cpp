@@ -114,7 +114,7 @@ TEST_CASE("errors of save and load") {
           load<Linear>("cut.wgf"));
   REFUSED(FileError,
           "wgf::load: flow.wgf: the file's map is Affine, not ResidualMlp<16, 2, "
-          "PRelu>{input_scale = 1}",
+          "PRelu>{input_scale = 1, affine = 0}",
           load<Residual>("flow.wgf"));
   REFUSED(FileError, "wgf::load: flow.wgf: the file's scalar is float64, not float32",
           load<Flow<Affine, EigenBackend<float>>>("flow.wgf"));

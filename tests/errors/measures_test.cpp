@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <wgf/measure/barenblatt.hpp>
 #include <wgf/measure/empirical.hpp>
+#include <wgf/measure/fit_mixture.hpp>
 #include <wgf/measure/gaussian_mixture.hpp>
 #include <wgf/measure/uniform_box.hpp>
 
@@ -67,6 +68,22 @@ TEST_CASE("errors of Gaussian") {
           "wgf::Gaussian::gradient: the point must have 2 coordinates, got 0",
           normal.gradient(VectorXd()));
   CHECK_THROWS_AS(normal.sample(std::numeric_limits<long>::max(), 1), std::bad_alloc);
+}
+
+TEST_CASE("errors of fit_mixture") {
+  const Particles x = Particles::Random(2, 20);
+  REFUSED(std::invalid_argument,
+          "wgf::MixtureFitOptions: most_components must be at least 1, got 0",
+          fit_mixture(x, {.most_components = 0}));
+  REFUSED(std::invalid_argument,
+          "wgf::fit_mixture: the number of particles must be at least 10, got 9",
+          fit_mixture(x.leftCols(9)));
+  REFUSED(std::invalid_argument, "wgf::fit_mixture: the particles must be finite",
+          fit_mixture(NaN * x));
+  REFUSED(std::invalid_argument, "wgf::fit_mixture: all particles are equal in coordinate 0",
+          fit_mixture(Particles::Ones(2, 20)));
+  REFUSED(std::invalid_argument, "wgf::fit_mixture: the particles have no finite likelihood",
+          fit_mixture(1e200 * x));
 }
 
 TEST_CASE("errors of GaussianMixture") {

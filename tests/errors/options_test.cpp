@@ -139,6 +139,8 @@ TEST_CASE("errors of networks' specifications") {
           check(ResidualMlp<16, 2>{.input_scale = inf}));
   REFUSED(std::invalid_argument, "wgf::ResidualMlp: input_scale must be positive, got nan",
           check(DeepLinear<16, 2>{.input_scale = NaN}));
+  REFUSED(std::invalid_argument, "wgf::ResidualMlp: a deep linear map is affine already",
+          check(DeepLinear<16, 2>{.affine = true}));
   REFUSED(std::invalid_argument,
           "wgf::IcnnGradient: strong_convexity must be in (0, 1), got 1.000000",
           check(IcnnGradient<16, 2>{.strong_convexity = 1}));

@@ -91,8 +91,8 @@ TEST_CASE("errors of a run that goes on") {
   const auto flow = solver().run(normal, tiny);
   REFUSED(std::invalid_argument,
           "wgf::JkoSolver: the flow to continue has the map ResidualMlp<16, 2, PRelu>{input_scale "
-          "= 1}, the solver ResidualMlp<16, 2, "
-          "PRelu>{input_scale = 2}",
+          "= 1, affine = 0}, the solver ResidualMlp<16, 2, "
+          "PRelu>{input_scale = 2, affine = 0}",
           solver(ResidualMlp<16, 2>{.input_scale = 2}).run(flow, tiny));
   REFUSED(std::invalid_argument,
           "wgf::JkoSolver: the flow to continue has step size 0.100000, the scheme 0.200000",

@@ -39,6 +39,7 @@ TEMPLATE_TEST_CASE("LibTorch's dual networks are those of Eigen", "", float, dou
 TEMPLATE_TEST_CASE("LibTorch's maps are those of Eigen", "", float, double) {
   compare<TestType>(ResidualMlp<16, 3>{});
   compare<TestType>(ResidualMlp<32, 2, Silu>{.input_scale = 3});
+  compare<TestType>(ResidualMlp<32, 2, Silu>{.affine = true});
   compare<TestType>(DeepLinear<16, 3>{});
   compare<TestType>(Affine{});
   compare<TestType>(IcnnGradient<16, 1>{});

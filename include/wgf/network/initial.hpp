@@ -48,9 +48,11 @@ std::vector<double> initial_parameters(const Mlp<W, D, Activation>&, int dim, co
   return detail::initial_layers<Mlp<W, D, Activation>>(dim, random, stream);
 }
 template <int W, int D, class Activation>
-std::vector<double> initial_parameters(const ResidualMlp<W, D, Activation>&, int dim,
+std::vector<double> initial_parameters(const ResidualMlp<W, D, Activation>& spec, int dim,
                                        const Random& random, std::uint32_t stream) {
-  return detail::initial_layers<ResidualMlp<W, D, Activation>>(dim, random, stream);
+  auto values = detail::initial_layers<ResidualMlp<W, D, Activation>>(dim, random, stream);
+  if (spec.affine) values.resize(values.size() + static_cast<std::size_t>(dim) * dim);
+  return values;
 }
 
 /// A_l uniform on ±1/√d; b_l such that the kinks of the units are spread over particles of unit

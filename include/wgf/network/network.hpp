@@ -81,7 +81,7 @@ struct Mlp {
 };
 
 /// T(x) = x + mlp(x), initially the identity (its last layer is zero). The map of sections 4.1 and
-/// 4.2 of the paper.
+/// 4.2 of the paper. With an affine part, T(x) = x + A x + mlp(x).
 template <int Width, int Depth, class Activation = PRelu>
 struct ResidualMlp {
   static_assert(Width > 0 && Width % 16 == 0,
@@ -94,16 +94,24 @@ struct ResidualMlp {
   /// The coordinates are multiplied by this before the first layer; sharp features need more than
   /// 1.
   double input_scale = 1;
+  /// Whether A, d × d and initially zero, is trained as well. A network narrower than the points'
+  /// dimension needs it: it cannot contract or rotate more directions than its width.
+  bool affine = false;
 
   /// \throws std::invalid_argument for invalid values.
-  void check() const { detail::check_input_scale("ResidualMlp", input_scale); }
+  void check() const {
+    detail::check_input_scale("ResidualMlp", input_scale);
+    if (affine && std::same_as<Activation, Identity>)
+      throw std::invalid_argument("wgf::ResidualMlp: a deep linear map is affine already");
+  }
 
   static std::string name() {
     return "ResidualMlp<" + std::to_string(Width) + ", " + std::to_string(Depth) + ", " +
            Activation::name + ">";
   }
   static constexpr auto fields() {
-    return hana::make_tuple(hana::make_pair("input_scale", &ResidualMlp::input_scale));
+    return hana::make_tuple(hana::make_pair("input_scale", &ResidualMlp::input_scale),
+                            hana::make_pair("affine", &ResidualMlp::affine));
   }
 };
 
@@ -182,8 +190,8 @@ std::string with_fields(const T& object) {
 }
 }  // namespace detail
 
-/// "ResidualMlp<16, 5, PRelu>{input_scale = 1}": equal for two specifications exactly if they
-/// describe the same network.
+/// "ResidualMlp<16, 5, PRelu>{input_scale = 1, affine = 0}": equal for two specifications exactly
+/// if they describe the same network.
 template <NetworkSpecification S>
 std::string describe(const S& spec) {
   if constexpr (requires { spec.first, spec.second; })

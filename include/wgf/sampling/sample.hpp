@@ -17,6 +17,7 @@
 #include "../backend/eigen/backend.hpp"
 #include "../diagnostics/importance.hpp"
 #include "../functional/functional.hpp"
+#include "../measure/fit_mixture.hpp"
 #include "../measure/gaussian_mixture.hpp"
 #include "../scheme/scheme.hpp"
 #include "../solver/jko_solver.hpp"
@@ -123,7 +124,7 @@ double widest_useful_start(const T& target, const SampleOptions& options) {
 template <class T>
 class SampleResult {
  public:
-  using Map = ResidualMlp<64, 4, Silu>;
+  using Map = ResidualMlp<64, 4, Silu>;  // with its affine part
   using Backend = EigenBackend<float>;
   using Solver = JkoSolver<decltype(kl(std::declval<const T&>(), LogDeterminant{})), Map,
                            detail::Directed, Backend>;
@@ -215,15 +216,15 @@ class SampleResult {
   double seconds_;
 };
 
-/// Samples from an unnormalised log-density. A pilot run of sequential Monte Carlo finds location
-/// and spread; from a somewhat wider law, a corrected flow continues. Where the effective sample
-/// size of the start is small, maps are trained, the first one with a step size of the order of the
-/// target's local variance, each later one with twice the one before. Then steps have rejections
-/// only, until the effective sample size reaches its goal or a draw would become too dear.
-/// \param target log q, with or without gradient: see Target.
-/// \throws std::invalid_argument for options out of range, a pilot of fewer than 4 particles a
-/// dimension, or a target that is nowhere positive; std::runtime_error if the pilot run does not
-/// reach the target.
+/// Samples from an unnormalised log-density. A pilot run of sequential Monte Carlo finds the modes;
+/// from a mixture fitted to its particles, somewhat wider, a corrected flow continues. Where the
+/// effective sample size of the start is small, maps are trained, the first one with a step size of
+/// the order of the target's local variance, each later one with twice the one before. Then steps
+/// have rejections only, until the effective sample size reaches its goal or a draw would become
+/// too dear. \param target log q, with or without gradient: see Target. \throws
+/// std::invalid_argument for options out of range, a pilot of fewer than 4 particles a dimension,
+/// or a target that is nowhere positive; std::runtime_error if the pilot run does not reach the
+/// target.
 template <class T>
 auto sample(const T& target, const SampleOptions& options = {}) {
   using Object = decltype(adapted(target));
@@ -250,11 +251,17 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   const Eigen::MatrixXd centred = pilot.particles.colwise() - mean;
   const Eigen::MatrixXd covariance =
       detail::product(centred, centred.transpose()) / static_cast<double>(centred.cols());
-  // Wider than the target, and a share of it much wider in few dimensions, so that tails are
-  // covered: weights q/p must be bounded.
-  const double wider = d <= 5 ? 0.3 : d <= 20 ? 0.1 : 0;
-  std::vector<Gaussian> parts{{mean, 1.4 * covariance}};
-  std::vector<double> shares{1 - wider};
+  // A mixture fitted to the pilot's particles, wider than these, and a share of it much wider in
+  // few dimensions, so that tails are covered: weights q/p must be bounded.
+  const double wider = d <= 5 ? 0.3 : d <= 20 ? 0.1 : 0, widened = 1 + 0.6 / std::sqrt(d);
+  const GaussianMixture fit = fit_mixture(pilot.particles, {.seed = options.seed});
+  std::vector<Gaussian> parts;
+  std::vector<double> shares;
+  for (std::size_t k = 0; k < fit.weights().size(); ++k) {
+    const Gaussian& part = fit.components()[k];
+    parts.emplace_back(part.mean(), widened * part.covariance());
+    shares.push_back((1 - wider) * fit.weights()[k]);
+  }
   if (wider > 0) parts.emplace_back(mean, 9 * covariance), shares.push_back(wider);
   const GaussianMixture start(shares, parts);
 
@@ -271,7 +278,7 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   const auto next = std::make_shared<detail::NextStep>();
   next->step_size = curvature > 0 ? 0.25 / curvature : 0.25 * covariance.trace() / d;
   const typename Result::Solver solver{
-      kl(density, LogDeterminant{}), typename Result::Map{},
+      kl(density, LogDeterminant{}), typename Result::Map{.affine = true},
       detail::Directed{.step_size = next->step_size, .next = next},
       EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
   constexpr int most_steps = 30;
@@ -289,9 +296,12 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   constexpr double affordable = 30;  // 1/ESS from which on rejections alone should do
   constexpr double most_draws = 60;  // draws of P_0 for a sample
   constexpr int rejections = 3;
-  std::string policies = "P_0 = " + detail::shortest(1 - wider) + " N(m, 1.4 C) + " +
-                         detail::shortest(wider) +
-                         " N(m, 9 C) with the moments m, C of a pilot run";
+  std::string policies = "P_0 = " + detail::shortest(1 - wider) + " of a mixture of " +
+                         std::to_string(fit.weights().size()) +
+                         " Gaussians fitted to a pilot run, covariances times " +
+                         detail::shortest(widened);
+  if (wider > 0)
+    policies += ", + " + detail::shortest(wider) + " N(m, 9 C) with the moments m, C of the run";
   double ess = detail::relative_ess(weights());
   const auto tell = [&](int step) {
     if (options.observer)

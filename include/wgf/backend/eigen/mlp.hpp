@@ -94,6 +94,10 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       if (l < last && Act::learned) a.slope = parameters_.add(1, 1);
       transposed += static_cast<std::size_t>(W) * std::max(W, padded_);
     }
+    if (affine()) {
+      matrix_ = parameters_.add(dim, dim);
+      matrix_transposed_ = Buffer<Scalar>(static_cast<std::size_t>(padded_) * padded_);
+    }
     parameters_.allocate(ThreadTeam::chunks_of(batch));
     transposed_ = Buffer<Scalar>(transposed);
     const long rows = row_.count;
@@ -104,6 +108,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       dropping_.resize(team.workers.count());
     }
     if (spec_.input_scale != 1) scaled_ = Buffer<Scalar>(rows * padded_);
+    if (affine()) of_affine_ = Buffer<Scalar>(rows * padded_);
     output_ = Buffer<Scalar>(rows * (scalar ? 1 : padded_));
     dx_ = Buffer<Scalar>(rows * padded_);
     seed_ = Buffer<Scalar>(rows);
@@ -170,8 +175,14 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
                    g ? g + a.bias : nullptr,
                    g && learned ? g + a.slope : nullptr};
     }
-    tangents->run(layers, Scalar(spec_.input_scale), x.data(), x.outerStride(), s.size,
+    const AffinePart<Scalar> part{affine() ? p + matrix_ : nullptr,
+                                  affine() && g ? g + matrix_ : nullptr};
+    tangents->run(layers, part, Scalar(spec_.input_scale), x.data(), x.outerStride(), s.size,
                   extrapolation, weigh);
+  }
+  bool affine() const {
+    if constexpr (requires { spec_.affine; }) return spec_.affine;
+    else return false;
   }
   double dropout() const {
     if constexpr (requires { spec_.dropout; }) return spec_.dropout;
@@ -208,6 +219,9 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       transpose(parameters_.data() + a.weight, a.out, a.in, a.out,
                 transposed_.data() + a.transposed, l ? W : padded_);
     }
+    if (affine())
+      transpose(parameters_.data() + matrix_, padded_, dim_, dim_, matrix_transposed_.data(),
+                padded_);
   }
   void fill_masks(Slice s, std::uint32_t draw) {
     const auto rate = Scalar(dropout()), up = Scalar(1 / (1 - dropout()));
@@ -242,9 +256,12 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     if constexpr (scalar) {
       this->template dot_rows<W>(h, s.size, w, p[a.bias], output_.data() + row_(s));
     } else {
+      Scalar* const to = output_.data() + row_(s) * padded_;
       product<0, Scalar>(s.size, padded_, W, RowMajor<Scalar, W>{h}, w, padded_,
-                         FromSum<Scalar>{p + a.bias, x, ldx},
-                         To<Scalar>{output_.data() + row_(s) * padded_, padded_});
+                         FromSum<Scalar>{p + a.bias, x, ldx}, To<Scalar>{to, padded_});
+      if (affine())
+        product<0, Scalar>(s.size, padded_, dim_, RowMajor<Scalar>{x, ldx}, p + matrix_, padded_,
+                           From<Scalar>{to, padded_}, To<Scalar>{to, padded_});
     }
   }
   const Scalar* scaled(Slice s, const Scalar* x, std::ptrdiff_t ldx) {
@@ -311,6 +328,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
       if constexpr (Parameters) {
         this->template add_weights<0>(h, W, W, dy, padded_, s.size, g + end.weight);
         this->add_rows(dy, padded_, s.size, g + end.bias);
+        if (affine()) this->template add_weights<0>(x, ldx, dim_, dy, padded_, s.size, g + matrix_);
       }
       pull(RowMajor<Scalar>{dy, padded_}, dim_, end.transposed);
       if constexpr (Parameters) this->add_rows(dz, W, s.size, g + layer_[last - 1].bias);
@@ -340,8 +358,17 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
                            transposed_.data() + layer_[0].transposed, padded_, FromZero<Scalar>{},
                            finish);
       };
-      if constexpr (scalar) set(ToScaled<Scalar>{to, padded_, scale});
-      else set(ToScaledPlus<Scalar>{to, padded_, scale, dy});  // T(x) = x + …
+      if constexpr (scalar) {
+        set(ToScaled<Scalar>{to, padded_, scale});
+      } else if (affine()) {  // T(x) = x + A x + …; dy may be in dx_
+        Scalar* const other = of_affine_.data() + row_(s) * padded_;
+        product<0, Scalar>(s.size, padded_, dim_, RowMajor<Scalar>{dy, padded_},
+                           matrix_transposed_.data(), padded_, From<Scalar>{dy, padded_},
+                           To<Scalar>{other, padded_});
+        set(ToScaledPlus<Scalar>{to, padded_, scale, other});
+      } else {
+        set(ToScaledPlus<Scalar>{to, padded_, scale, dy});  // T(x) = x + …
+      }
     }
   }
 
@@ -351,7 +378,8 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   std::uint32_t stream_;
   std::vector<std::uint8_t> dropping_;  // by worker: whether its last forward pass used dropout
   std::array<Layer, depth> layer_;
-  Buffer<Scalar> transposed_, scaled_, output_, dx_, seed_;
+  std::size_t matrix_ = 0;  // offset of the affine part, if there is one, into the parameters
+  Buffer<Scalar> transposed_, matrix_transposed_, scaled_, output_, of_affine_, dx_, seed_;
   std::array<Buffer<Scalar>, last> kept_, y_, mask_;
   std::vector<std::unique_ptr<MapTangents>> tangents_;  // by worker, made when first used
 };

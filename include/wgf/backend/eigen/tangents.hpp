@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// log det ∇T of a residual network T(x) = x + f(x), and its gradient in the parameters, exactly.
-// The tangents of a point are the derivatives of the layers in each coordinate: d more rows of the
-// same products. A layer z = y W + b, y⁺ = σ(z) has the tangents ż = ẏ W, ẏ⁺ = σ'(z) ż. As ∂ log
-// det M = tr(M⁻¹ ∂M), the gradient is a vector-Jacobian product through the tangents whose upstream
-// gradient is M⁻ᵀ.
+// log det ∇T of a residual network T(x) = x + A x + f(x), and its gradient in the parameters,
+// exactly. The tangents of a point are the derivatives of the layers in each coordinate: d more
+// rows of the same products. A layer z = y W + b, y⁺ = σ(z) has the tangents ż = ẏ W, ẏ⁺ = σ'(z) ż.
+// As ∂ log det M = tr(M⁻¹ ∂M), the gradient is a vector-Jacobian product through the tangents whose
+// upstream gradient is M⁻ᵀ.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -64,6 +64,14 @@ struct TangentLayer {
   Scalar *dweight, *dbias, *dslope;          // null: no gradients are wanted
 };
 
+/// The matrix A of the network's affine part and its gradient, each d rows A[in][out], padded; null
+/// without one.
+template <class Scalar>
+struct AffinePart {
+  const Scalar* matrix;
+  Scalar* gradient;
+};
+
 /// The scratch of one worker, and the passes.
 /// \tparam W the width of the hidden layers \tparam Depth the number of layers
 template <class Act, class Scalar, int W, int Depth>
@@ -96,8 +104,8 @@ class Tangents {
   /// the determinant is not positive. If the layers have gradients, the numbers that it returns are
   /// the factors c_i with which Σ c_i ∂ log det M is added to them.
   template <class Weigh>
-  void run(const Layers& layers, Scalar input_scale, const Scalar* x, std::ptrdiff_t ldx, int n,
-           double extrapolation, Weigh&& weigh) {
+  void run(const Layers& layers, const AffinePart<Scalar>& affine, Scalar input_scale,
+           const Scalar* x, std::ptrdiff_t ldx, int n, double extrapolation, Weigh&& weigh) {
     for (int first = 0; first < n; first += group_) {
       const int count = std::min(group_, n - first);
       for (int r = 0; r < count; ++r)
@@ -106,11 +114,13 @@ class Tangents {
       forward(layers, input_scale, count);
       bool any = false;
       for (int i = 0; i < count; ++i) {
+        if (affine.matrix) add(affine.matrix, derivative(i));
         const double log_det = factorise(i, extrapolation);
         const double factor = weigh(first + i, log_det);
         if (!layers[0].dweight) continue;
         any = any || std::isfinite(log_det);
         set_upstream(i, std::isfinite(log_det) ? extrapolation * factor : 0);
+        if (affine.gradient) add(derivative(i), affine.gradient);
       }
       if (any) backward(layers, input_scale, count);
     }
@@ -164,18 +174,25 @@ class Tangents {
         tangents, padded_, W, RowMajor<Scalar, W>{hidden_[last - 1].y.data() + count * W},
         layers[last].weight, padded_, FromZero<Scalar>{}, To<Scalar>{matrix_.data(), padded_});
   }
-  /// log det M for point i; row j of the derivative of f = T − x is ∂f/∂x_j. Sets inverse_.
+  /// The derivative of T(x) − x at point i; its row j is that in x_j.
+  Scalar* derivative(int i) { return matrix_.data() + i * dim_ * padded_; }
+  /// Adds a matrix of the derivative's shape to another.
+  void add(const Scalar* from, Scalar* to) const {
+    for (int at = 0; at < dim_ * padded_; at += lanes<Scalar>)
+      store(to + at, load(to + at) + load(from + at));
+  }
+  /// log det M for point i. Sets inverse_.
   double factorise(int i, double extrapolation) {
-    const Scalar* const m = matrix_.data() + i * dim_ * padded_;
+    const Scalar* const m = derivative(i);
     for (int j = 0; j < dim_; ++j)
       for (int c = 0; c < dim_; ++c)
         inverse_[static_cast<std::size_t>(j * dim_ + c)] =
             extrapolation * static_cast<double>(m[j * padded_ + c]) + (j == c ? 1 : 0);
     return invert(inverse_.data(), dim_, pivots_.data());
   }
-  /// The derivative of f at point i becomes factor · M⁻ᵀ.
+  /// The derivative at point i becomes factor · M⁻ᵀ.
   void set_upstream(int i, double factor) {
-    Scalar* const m = matrix_.data() + i * dim_ * padded_;
+    Scalar* const m = derivative(i);
     for (int j = 0; j < dim_; ++j)
       for (int c = 0; c < dim_; ++c)
         m[j * padded_ + c] =

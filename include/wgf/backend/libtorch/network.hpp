@@ -80,7 +80,8 @@ Tensor evaluate(const Mlp<W, D, Activation>& spec, Pieces& p, const Tensor& x, D
 template <int W, int D, class Activation, class Drop>
 Tensor evaluate(const ResidualMlp<W, D, Activation>& spec, Pieces& p, const Tensor& x,
                 Drop&& drop) {
-  return x + layers(spec, p, x, drop);
+  const Tensor residual = x + layers(spec, p, x, drop);
+  return spec.affine ? at::addmm(residual, x, p.next(x.size(1), x.size(1))) : residual;
 }
 template <class Drop>
 Tensor evaluate(const Affine&, Pieces& p, const Tensor& x, Drop&&) {

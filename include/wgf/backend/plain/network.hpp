@@ -113,6 +113,7 @@ class LayeredNetwork : public ParametricNetwork<S> {
       a.bias = at, at += static_cast<std::size_t>(a.out);
       a.slope = at, at += l < last && Activation::slopes > 0 ? 1 : 0;
     }
+    matrix_ = at;
   }
   auto forward(Slice, const auto& x) {
     mask_.resize(0, 0);
@@ -122,10 +123,14 @@ class LayeredNetwork : public ParametricNetwork<S> {
     set_mask(s, draw);
     return pass(x);
   }
-  void accumulate_vjp(Slice, const auto& /*x*/, const auto& dy) { pull(dy, true); }
+  void accumulate_vjp(Slice, const auto& x, const auto& dy) {
+    if (affine()) this->derivative(matrix_, dim_, dim_) += upstream(dy) * x.matrix().transpose();
+    pull(dy, true);
+  }
   Columns<S> input_vjp(Slice, const auto& /*x*/, const auto& dy) {
     // Copied before the VJP: dy may share the memory of the result.
-    const Array<S> of_identity = scalar ? Array<S>() : Array<S>(upstream(dy));
+    Array<S> of_identity = scalar ? Array<S>() : Array<S>(upstream(dy));
+    if (affine()) of_identity += (matrix().transpose() * upstream(dy)).array();
     this->result_ = S(spec_.input_scale) * pull(dy, false).array();
     if constexpr (!scalar) this->result_ += of_identity;  // T(x) = x + …
     return this->columns();
@@ -136,9 +141,14 @@ class LayeredNetwork : public ParametricNetwork<S> {
     int in, out;
     std::size_t weight, bias, slope;  // offsets into the list of parameters
   };
-  auto weight(int l) const { return this->matrix(layer_[l].weight, layer_[l].out, layer_[l].in); }
+  bool affine() const {
+    if constexpr (requires { spec_.affine; }) return spec_.affine;
+    else return false;
+  }
+  auto matrix() const { return Base::matrix(matrix_, dim_, dim_); }
+  auto weight(int l) const { return Base::matrix(layer_[l].weight, layer_[l].out, layer_[l].in); }
   S slope(int l) const {
-    return Activation::slopes > 0 ? this->matrix(layer_[l].slope, 1, 1)(0, 0) : S(0);
+    return Activation::slopes > 0 ? Base::matrix(layer_[l].slope, 1, 1)(0, 0) : S(0);
   }
   /// Whether there are dropout masks, and their rows for hidden layer l.
   bool drops() const { return mask_.size() > 0; }
@@ -148,7 +158,7 @@ class LayeredNetwork : public ParametricNetwork<S> {
     y_[0] = (S(spec_.input_scale) * x).matrix();
     for (int l = 0; l <= last; ++l) {
       const Matrix<S> sum =
-          (weight(l) * y_[l]).colwise() + this->matrix(layer_[l].bias, layer_[l].out, 1).col(0);
+          (weight(l) * y_[l]).colwise() + Base::matrix(layer_[l].bias, layer_[l].out, 1).col(0);
       if (l == last) {
         this->result_ = sum.array();
       } else {
@@ -162,6 +172,7 @@ class LayeredNetwork : public ParametricNetwork<S> {
       return this->values();
     } else {
       this->result_ += x;
+      if (affine()) this->result_ += (matrix() * x.matrix()).array();
       return this->columns();
     }
   }
@@ -208,6 +219,7 @@ class LayeredNetwork : public ParametricNetwork<S> {
   int dim_;
   std::uint32_t stream_;
   std::array<Layer, last + 1> layer_;
+  std::size_t matrix_ = 0;             // offset of the affine part, if there is one
   std::array<Matrix<S>, last + 1> y_;  // inputs of the layers
   std::array<Array<S>, last> z_;
   Array<S> mask_;  // (hidden units) × n, empty without dropout

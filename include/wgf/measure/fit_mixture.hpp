@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// A Gaussian mixture fitted to particles by expectation-maximisation (Dempster, Laird, Rubin, JRSS
+// B 39, 1977). The covariances are shrunk as far as their sampling errors ask for (after Ledoit and
+// Wolf, J. Multivariate Analysis 88, 2004), so that a component may have fewer particles than
+// dimensions: towards the mean covariance of the components, and this towards its diagonal. The
+// number of components is the one under which held-out particles are the most likely.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../checks.hpp"
+#include "../linear_algebra.hpp"
+#include "../particles.hpp"
+#include "../random.hpp"
+#include "gaussian_mixture.hpp"
+
+namespace wgf {
+
+/// Options of fit_mixture().
+struct MixtureFitOptions {
+  int most_components = 64;
+  std::uint64_t seed = 0;
+
+  /// \throws std::invalid_argument for a field out of range.
+  void check() const {
+    detail::check_at_least(most_components, 1, "wgf::MixtureFitOptions", "most_components");
+  }
+};
+
+namespace detail {
+
+/// Shrinks a covariance matrix that was estimated from `count` particles, in coordinates in which
+/// the identity is what it is shrunk to: (1 − λ) C + λ I, where λ is the ratio of the expected
+/// squared error of C to its squared distance from the identity, at most 1.
+/// \param diagonal_is_known whether the diagonal has no error, as that of a correlation matrix
+inline Eigen::MatrixXd shrunk_to_identity(const Eigen::MatrixXd& c, double count,
+                                          bool diagonal_is_known) {
+  double error = 0, distance = 0;
+  for (Eigen::Index j = 0; j < c.cols(); ++j)
+    for (Eigen::Index i = 0; i < c.rows(); ++i) {
+      if (i == j && diagonal_is_known) continue;
+      const double off = c(i, j) - (i == j ? 1 : 0);
+      error += (c(i, i) * c(j, j) + c(i, j) * c(i, j)) / std::max(count, 1.0);
+      distance += off * off;
+    }
+  const double lambda = distance > error ? error / distance : 1;
+  Eigen::MatrixXd shrunk = (1 - lambda) * c;
+  shrunk.diagonal().array() += lambda;
+  return shrunk;
+}
+
+/// One mixture during expectation-maximisation on the particles x (d × n).
+class MixtureFit {
+ public:
+  /// \param centres indices of the particles at which the components begin
+  MixtureFit(const Particles& x, const std::vector<Eigen::Index>& centres, Eigen::MatrixXd start)
+      : weights_(centres.size(), 1.0 / static_cast<double>(centres.size())),
+        factors_(centres.size(), cholesky(start)) {
+    for (const Eigen::Index i : centres) means_.emplace_back(x.col(i));
+  }
+  /// The log-densities of the particles; sets the responsibilities (n × K).
+  Eigen::ArrayXd expect(const Particles& x) {
+    const auto components = static_cast<Eigen::Index>(weights_.size());
+    shares_.resize(x.cols(), components);
+    for (Eigen::Index k = 0; k < components; ++k) {
+      const auto at = static_cast<std::size_t>(k);
+      const Eigen::MatrixXd z =
+          product(inverse_of_lower(factors_[at]), Eigen::MatrixXd(x.colwise() - means_[at]));
+      const double constant = std::log(weights_[at]) - factors_[at].diagonal().array().log().sum() -
+                              0.5 * static_cast<double>(x.rows()) * std::log(2 * std::numbers::pi);
+      shares_.col(k) = constant - 0.5 * z.colwise().squaredNorm().transpose().array();
+    }
+    const Eigen::ArrayXd largest = shares_.rowwise().maxCoeff();
+    shares_ = (shares_.colwise() - largest).exp();
+    const Eigen::ArrayXd sum = shares_.rowwise().sum();
+    shares_.colwise() /= sum;
+    return largest + sum.log();
+  }
+  /// The components from the responsibilities. Those with the mass of less than one particle are
+  /// dropped.
+  void maximise(const Particles& x) {
+    const double n = static_cast<double>(x.cols());
+    std::vector<double> weights;
+    std::vector<Eigen::VectorXd> means;
+    std::vector<Eigen::MatrixXd> covariances;
+    Eigen::MatrixXd pooled = Eigen::MatrixXd::Zero(x.rows(), x.rows());
+    double kept = 0;
+    for (Eigen::Index k = 0; k < shares_.cols(); ++k) {
+      const double mass = shares_.col(k).sum();
+      if (mass < 1) continue;
+      const Eigen::VectorXd mean = x * shares_.col(k).matrix() / mass;
+      const Eigen::MatrixXd centred = x.colwise() - mean;
+      const Eigen::MatrixXd weighted =
+          centred.array().rowwise() * shares_.col(k).transpose() / mass;
+      covariances.push_back(product(weighted, centred.transpose()));
+      weights.push_back(mass), means.push_back(mean);
+      pooled += mass * covariances.back(), kept += mass;
+    }
+    pooled /= kept;
+    // The components' mean covariance, shrunk to its diagonal: as a correlation matrix.
+    const Eigen::VectorXd scale = pooled.diagonal().array().sqrt();
+    pooled = scale.asDiagonal().inverse() * pooled * scale.asDiagonal().inverse();
+    pooled = scale.asDiagonal() * shrunk_to_identity(pooled, n, true) * scale.asDiagonal();
+    const Eigen::MatrixXd factor = cholesky(pooled);
+    if (factor.size() == 0) return;  // no better components: those before remain
+    const Eigen::MatrixXd inverse = inverse_of_lower(factor);
+    std::vector<Eigen::MatrixXd> factors;
+    for (std::size_t k = 0; k < weights.size(); ++k) {
+      const Eigen::MatrixXd relative =
+          shrunk_to_identity(congruence(inverse, covariances[k]), weights[k], false);
+      factors.push_back(cholesky(symmetric_part(congruence(factor, relative))));
+      if (factors.back().size() == 0) factors.back() = factor;
+      weights[k] /= kept;
+    }
+    weights_ = std::move(weights), means_ = std::move(means), factors_ = std::move(factors);
+  }
+  /// Expectation and maximisation until the likelihood rises no more, at most `most` times.
+  /// \returns the mean log-density of the particles under the mixture before the last maximisation
+  double run(const Particles& x, int most) {
+    double before = -std::numeric_limits<double>::infinity();
+    for (int i = 0; i < most; ++i) {
+      const double now = expect(x).mean();
+      maximise(x);
+      if (now < before + 1e-3) return now;
+      before = now;
+    }
+    return before;
+  }
+  GaussianMixture mixture() const {
+    std::vector<Gaussian> parts;
+    for (std::size_t k = 0; k < weights_.size(); ++k)
+      parts.emplace_back(means_[k], product(factors_[k], factors_[k].transpose()));
+    return {weights_, std::move(parts)};
+  }
+
+ private:
+  std::vector<double> weights_;
+  std::vector<Eigen::VectorXd> means_;
+  std::vector<Eigen::MatrixXd> factors_;  // Cholesky factors of the covariances
+  Eigen::ArrayXXd shares_;
+};
+
+/// Distinct particles far from each other, each chosen with probability ∝ its squared distance from
+/// those before (Arthur and Vassilvitskii, SODA 2007), in units of the spread of each coordinate.
+inline std::vector<Eigen::Index> spread_out(const Particles& x, int count, const Random& random,
+                                            std::uint32_t stream) {
+  const Eigen::VectorXd mean = x.rowwise().mean();
+  const Eigen::VectorXd spread = (x.colwise() - mean).array().square().rowwise().mean().sqrt();
+  const Particles y = spread.asDiagonal().inverse() * x;
+  std::vector<Eigen::Index> chosen{static_cast<Eigen::Index>(random.below(x.cols(), stream, 0, 0))};
+  Eigen::ArrayXd nearest =
+      Eigen::ArrayXd::Constant(x.cols(), std::numeric_limits<double>::infinity());
+  while (static_cast<int>(chosen.size()) < count) {
+    nearest = nearest.min(
+        (y.colwise() - y.col(chosen.back())).colwise().squaredNorm().array().transpose());
+    const double level =
+        nearest.sum() * random.shared_uniform(stream, static_cast<std::uint32_t>(chosen.size()), 1);
+    if (!(nearest.sum() > 0)) break;  // no further distinct particle
+    double below = 0;
+    Eigen::Index i = 0;
+    while (i + 1 < nearest.size() && (below += nearest[i]) <= level) ++i;
+    chosen.push_back(i);
+  }
+  return chosen;
+}
+
+}  // namespace detail
+
+/// A Gaussian mixture fitted to particles, a function of the particles and the seed.
+/// \param x d × n, with at least 10 particles; every coordinate must spread
+/// \throws std::invalid_argument for fewer particles, infinite or NaN coordinates, or a coordinate
+/// in which all particles are equal.
+inline GaussianMixture fit_mixture(const Particles& x, const MixtureFitOptions& options = {}) {
+  constexpr std::uint32_t stream = 0x46495420;  // "FIT "
+  options.check();
+  detail::check_at_least(x.cols(), 10, "wgf::fit_mixture", "the number of particles");
+  if (!x.allFinite()) throw std::invalid_argument("wgf::fit_mixture: the particles must be finite");
+  const Eigen::VectorXd mean = x.rowwise().mean();
+  for (Eigen::Index j = 0; j < x.rows(); ++j)
+    if ((x.row(j).array() == x(j, 0)).all())
+      throw std::invalid_argument("wgf::fit_mixture: all particles are equal in coordinate " +
+                                  std::to_string(j));
+  // Every third particle is held out. Shuffled, as neighbours may be related.
+  const Random random{options.seed};
+  std::vector<Eigen::Index> order(static_cast<std::size_t>(x.cols()));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Eigen::Index>(i);
+  for (std::size_t i = order.size(); i-- > 1;)
+    std::swap(order[i], order[static_cast<std::size_t>(random.below(
+                            static_cast<long>(i) + 1, stream, 1, static_cast<long>(i)))]);
+  const Eigen::Index held = x.cols() / 3;
+  Particles in(x.rows(), x.cols() - held), out(x.rows(), held);
+  for (Eigen::Index i = 0; i < x.cols(); ++i) {
+    const auto column = x.col(order[static_cast<std::size_t>(i)]);
+    if (i < held) out.col(i) = column;
+    else in.col(i - held) = column;
+  }
+  const Eigen::MatrixXd variances =
+      (x.colwise() - mean).array().square().rowwise().mean().matrix().asDiagonal();
+
+  std::vector<detail::MixtureFit> found;
+  Eigen::ArrayXd best;  // log-densities of the held-out particles
+  int failures = 0;
+  for (int count = 1; count <= options.most_components && 5 * count <= in.cols(); count *= 2) {
+    std::vector<detail::MixtureFit> starts;
+    double likeliest = -std::numeric_limits<double>::infinity();
+    for (int trial = 0; trial < (count == 1 ? 1 : 3); ++trial) {
+      detail::MixtureFit fit(
+          in,
+          detail::spread_out(in, count, random,
+                             stream + static_cast<std::uint32_t>(16 * count + trial)),
+          variances / static_cast<double>(count));
+      const double value = fit.run(in, 8);
+      if (value > likeliest) likeliest = value, starts.assign(1, fit);
+    }
+    if (starts.empty()) break;
+    detail::MixtureFit& fit = starts.front();
+    fit.run(in, 40);
+    const Eigen::ArrayXd now = fit.expect(out);
+    // More components must be better by more than the noise of the comparison, which heavy tails
+    // make large.
+    const Eigen::ArrayXd gain = now - (found.empty() ? now : best);
+    const double noise =
+        std::sqrt((gain - gain.mean()).square().mean() / static_cast<double>(held));
+    if (found.empty() || gain.mean() > noise + 1e-3) {
+      best = now, found.assign(1, fit), failures = 0;
+    } else if (++failures == (count <= 8 ? 2 : 1)) {
+      break;
+    }
+  }
+  if (found.empty())
+    throw std::invalid_argument("wgf::fit_mixture: the particles have no finite likelihood");
+  found.front().run(x, 40);
+  return found.front().mixture();
+}
+
+}  // namespace wgf
