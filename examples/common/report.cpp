@@ -2,6 +2,7 @@
 #include "report.hpp"
 
 #include <cmath>
+#include <ctime>
 #include <ostream>
 #include <stdexcept>
 
@@ -20,6 +21,8 @@ const std::string& snake_case(const std::string& name) {
   return name;
 }
 }  // namespace
+
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 Report::Report(const std::string& program, const CommonOptions& options)
     : content_(std::make_unique<nlohmann::ordered_json>()) {

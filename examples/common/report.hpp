@@ -16,6 +16,9 @@
 
 namespace examples {
 
+/// The processor time that the program has used so far, on all threads.
+double cpu_seconds();
+
 /// Collects settings and results of a run and writes
 /// {"program": …, "seed": …, "settings": {…}, "seconds": {…}, "metrics": {…}, "notes": […]}. Names
 /// are in snake_case.

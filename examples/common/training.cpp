@@ -131,8 +131,9 @@ Option add_map(CommandLine& line, std::string& map) {
           "transport map: residual (a residual network) or icnn (the gradient of a convex network)")
       .one_of({"residual", "icnn"});
 }
-void add_dropout(CommandLine& line, Training& training) {
-  line.add("--dropout", &training.dropout, "dropout rate of the dual network during training")
+Option add_dropout(CommandLine& line, Training& training) {
+  return line
+      .add("--dropout", &training.dropout, "dropout rate of the dual network during training")
       .between(0, 0.99)
       .group("Training");
 }

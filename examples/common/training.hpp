@@ -50,7 +50,7 @@ void add_training_options(CommandLine& line, Training& training);
 /// Adds --map, for programs with a choice of two maps.
 Option add_map(CommandLine& line, std::string& map);
 /// Adds --dropout, for programs whose dual network supports it.
-void add_dropout(CommandLine& line, Training& training);
+Option add_dropout(CommandLine& line, Training& training);
 
 /// Adds the training options to the report. \throws std::invalid_argument for invalid options, as
 /// the run would.

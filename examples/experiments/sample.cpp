@@ -2,7 +2,6 @@
 // Samples a target of the sampling benchmarks in one call, and compares with its exact values.
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <functional>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 #include <wgf/sampling/sample.hpp>
 #include <wgf/wgf.hpp>
 
+#include "common/chance.hpp"
 #include "common/data.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
@@ -147,13 +147,13 @@ void run(const Options& options) {
   examples::OutputFolder out(options.out);
   const Benchmark target = benchmark_of(options);
 
-  const auto cpu = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
-  const double cpu_before = cpu();
+  const double cpu_before = examples::cpu_seconds();
   const Result result = report.timed("sampling", [&] {
     return options.method == "smc" ? by_smc(target, options, report)
                                    : by_flow(target, options, report, out);
   });
-  report.seconds("cpu", cpu() - cpu_before);
+  report.metric("cpu_seconds", examples::cpu_seconds() - cpu_before);
+  report.metric("seconds", report.seconds("sampling"));
 
   examples::Summary summary(report);
   report.timed("metrics", [&] {
@@ -165,12 +165,14 @@ void run(const Options& options) {
                    std::abs(result.log_evidence - target.exact_log_evidence));
     summary.metric("ess_fraction", "effective sample size of a draw", result.ess_fraction, "1");
     if (target.exact_samples) {
-      const auto y = target.exact_samples(options.samples, examples::derived_seed(options, 1)),
-                 z = target.exact_samples(options.samples, examples::derived_seed(options, 2));
+      const auto exact = [&](int use) {
+        return target.exact_samples(options.samples, examples::derived_seed(options, use));
+      };
+      const double chance = examples::energy_distance_chance(exact);
       summary.metric("energy_distance", "energy distance to exact samples",
-                     wgf::energy_distance(result.draws, y),
-                     "chance: " + fmt::format("{:.2g}", wgf::energy_distance(z, y)));
-      report.metric("energy_distance_chance", wgf::energy_distance(z, y));
+                     wgf::energy_distance(result.draws, exact(1)),
+                     fmt::format("chance: {:.2g}", chance));
+      report.metric("energy_distance_chance", chance);
       if (options.target == "funnel") {
         const auto spread = [](const wgf::Particles& x) {
           const Eigen::RowVectorXd neck = x.row(0);
@@ -181,11 +183,10 @@ void run(const Options& options) {
     }
     if (target.mixture) {
       const std::vector<double>& of_modes = target.mixture->weights();
-      const auto modes = static_cast<double>(of_modes.size());
       const VectorXd weights =
           Eigen::Map<const VectorXd>(of_modes.data(), static_cast<Eigen::Index>(of_modes.size()));
-      const double chance = std::sqrt(
-          (modes - 1) / (2 * std::numbers::pi * static_cast<double>(result.draws.cols())));
+      const double chance = examples::mode_tv_chance(static_cast<double>(of_modes.size()),
+                                                     static_cast<double>(result.draws.cols()));
       summary.metric("mode_tv", "total variation of the modes' masses",
                      wgf::total_variation(wgf::mode_masses(result.draws, *target.mixture), weights),
                      "chance: " + fmt::format("{:.2g}", chance));

@@ -141,7 +141,7 @@ endfunction()
 function(read_report file result)
   file(READ ${file} report)
   string(JSON report REMOVE "${report}" seconds)
-  string(REGEX REPLACE "\"seconds[a-z0-9_]*\" : [0-9.e+-]+" "" report "${report}")
+  string(REGEX REPLACE "\"(cpu_)?seconds[a-z0-9_]*\" : [0-9.e+-]+" "" report "${report}")
   set(${result} "${report}" PARENT_SCOPE)
 endfunction()
 # The results in OUT/whole and in OUT/out, which then are removed.

@@ -146,8 +146,28 @@ TEST_CASE("the particles of a corrected run have its flow's density, and its div
     const double now = divergence(state.flow(), four, 4000);
     CHECK(now < before + 0.03);
     before = now;
+    // The report holds the divergence over the population, after the rejections.
+    double total = 0;
+    for (Eigen::Index i = 0; i < state.particles().cols(); ++i)
+      total += state.log_densities()[i] - four.log_density(VectorXd(state.particles().col(i)));
+    const Progress& report = state.history().back();
+    CHECK(report.functional() ==
+          Approx(total / static_cast<double>(state.particles().cols())).margin(1e-3));
+    CHECK((report.transport > 0) == !state.flow().stages.back().parameters.empty());
   }
   CHECK(before < 0.4 * first);
+}
+TEST_CASE("the divergence that a corrected run reports is in the functional's units") {
+  const auto report_of = [](double unit) {
+    const JkoSolver solver{unit * kl(four, LogDeterminant{}), Affine{},
+                           Corrected<>{.rejections = 1, .maps = 0},
+                           EigenBackend<double>{.seed = 1}};
+    auto state = solver.start(wide, brief);
+    solver.step(state);
+    return state.history().back().functional();
+  };
+  CHECK(report_of(1) > 0.1);
+  CHECK(report_of(1e6) == Approx(1e6 * report_of(1)));
 }
 namespace {
 template <class Flow>
@@ -161,6 +181,15 @@ TEST_CASE("corrected flows: the same bits on any threads, after a resume and fro
   CHECK(same_corrections(flow, solver_of(mixed, 3).run(wide, brief)));
   solver_of(mixed, 2).run(wide, brief, SaveAt{folder / "run.ckpt", 2, 25});
   CHECK(same_corrections(flow, solver_of(mixed, 1).resume(folder / "run.ckpt", wide, brief)));
+  // Before the last step, which trains no map: its stage has no coordinates of an earlier one.
+  const auto solver = solver_of(mixed);
+  auto state = solver.start(wide, brief);
+  for (int k = 0; k < 3; ++k) solver.step(state);
+  state.save(folder / "later.ckpt");
+  const auto resumed = solver.resume(folder / "later.ckpt", wide, brief);
+  CHECK(same_corrections(flow, resumed));
+  CHECK(resumed.stages.back().frame.identity);
+  CHECK(flow.stages.back().frame.identity);
   save(flow, folder / "flow.wgf");
   const auto terms = correction_terms<Corrected<Midpoint>>(kl(four, LogDeterminant{}));
   using Loaded = std::remove_const_t<decltype(flow)>;

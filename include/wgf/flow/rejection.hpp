@@ -206,6 +206,10 @@ std::vector<Particles> corrected_path(const Flow& flow, long n, std::uint64_t se
 struct Cloud {
   Particles x;
   Eigen::VectorXd log_densities;
+  Eigen::VectorXd log_target{};  ///< log q at them, once rejections have evaluated it
+
+  /// The mean of log p − log q.
+  double divergence() const { return (log_densities - log_target).mean(); }
 };
 
 /// Adds a rejection to the last stage of a flow, and applies it to particles of the flow's law.
@@ -217,7 +221,8 @@ void reject(Flow& flow, Cloud& cloud, double rejected, std::uint64_t seed) {
   const int k = flow.size() - 1;
   const std::uint64_t own = mixed_seed(mixed_seed(seed + rejection_stream) +
                                        (static_cast<std::uint64_t>(k) << 32) + rejections.size());
-  const Eigen::VectorXd log_ratios = flow.correction_log_density(cloud.x, k) - cloud.log_densities;
+  if (cloud.log_target.size() == 0) cloud.log_target = flow.correction_log_density(cloud.x, k);
+  const Eigen::VectorXd log_ratios = cloud.log_target - cloud.log_densities;
   const Rejection r = rejection_of(log_ratios, rejected);
   const Eigen::MatrixXd u = standard_uniforms(1, cloud.x.cols(), own);
   std::vector<Eigen::Index> replaced;
@@ -233,6 +238,7 @@ void reject(Flow& flow, Cloud& cloud, double rejected, std::uint64_t seed) {
     for (std::size_t i = 0; i < replaced.size(); ++i) {
       const auto from = static_cast<Eigen::Index>(i);
       cloud.x.col(replaced[i]) = fresh.col(from);
+      cloud.log_target[replaced[i]] = log_q[from];
       cloud.log_densities[replaced[i]] =
           log_p[from] + r.log_factor(r.keeps(log_q[from] - log_p[from]));
     }

@@ -217,6 +217,16 @@ auto functional_of(const Terms& terms) {
         hana::tuple<std::remove_cvref_t<decltype(t)>...>(t...)};
   });
 }
+/// The weight of the entropy by change of variables in a functional that has one.
+template <class... Terms>
+double entropy_weight(const Functional<Terms...>& f) {
+  double weight = 0;
+  hana::for_each(f.terms, [&](const auto& t) {
+    if constexpr (is_log_determinant_entropy<std::remove_cvref_t<decltype(t.term)>>)
+      weight = t.weight;
+  });
+  return weight;
+}
 }  // namespace detail
 /// The potentials, with weights, whose weighted sum is −log q for the target q of a scheme's
 /// rejections: those of a KL divergence by LogDeterminant, divided by the weight of the entropy.
@@ -232,11 +242,7 @@ auto correction_terms(const Functional<Terms...>& f) {
                   "wgf::Corrected: rejections need a target: the functional must be "
                   "wgf::kl(target, wgf::LogDeterminant{}), or an entropy by LogDeterminant and "
                   "potentials");
-    double weight = 1;
-    hana::for_each(f.terms, [&](const auto& t) {
-      if constexpr (detail::is_log_determinant_entropy<std::remove_cvref_t<decltype(t.term)>>)
-        weight = t.weight;
-    });
+    const double weight = detail::entropy_weight(f);
     auto potentials = hana::filter(f.terms, [](const auto& t) {
       return hana::bool_c<detail::has_target<std::remove_cvref_t<decltype(t.term)>>>;
     });

@@ -242,14 +242,13 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     const bool go_on = notify(observer, iterations, trainer_->last_estimates(), true);
     return detail::after_iteration(observer, *this) && go_on;
   }
-  /// The scheme solves the step, again with smaller learning rates if it diverges; then the
-  /// population moves.
+  /// The scheme solves the step, again with smaller rates if it diverges; the population moves.
   void solve_step() {
     for (;;) {
       typename Flow::StageType stage{Frame::none(flow_.dim()), {}};
       try {
         scheme_.solve(*trainer_, stage);
-        stage.frame = trainer_->frame();
+        if (!stage.parameters.empty()) stage.frame = trainer_->frame();
         return append(std::move(stage));
       } catch (const StepError& error) {
         const bool recoverable = error.fault() != Fault::failed && !trainer_->is_asking();
@@ -258,8 +257,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
       }
     }
   }
-  /// Pushes the population through the stage and appends the stage to the flow.
-  /// \throws StepError, leaving everything unchanged.
+  /// Pushes the population through the stage, and appends it. \throws StepError, changing nothing
   void append(typename Flow::StageType stage) {
     const Gaussian before = trainer_->moments();
     const auto fail = [&](const std::string& why, Fault fault) {
@@ -267,7 +265,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     };
     typename Population<R>::Moments moments;
     bool damped = false;
-    detail::Cloud corrected;  // the particles after rejections
+    detail::Cloud corrected;
     try {
       moments = propose(stage, damped);
     } catch (const StepError&) {
@@ -289,13 +287,17 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
       std::tie(stage.rejections, corrected) = reject(stage, count, rejected);
     }
     population_->accept();
-    if (!stage.rejections.empty()) pool_->refill(corrected.x, {}, corrected.log_densities);
+    if (!stage.rejections.empty()) {
+      trainer_->revise(detail::entropy_weight(implicit_) * corrected.divergence(),
+                       !stage.parameters.empty());
+      pool_->refill(corrected.x, {}, corrected.log_densities);
+    }
     damped_ += damped;
     flow_.stages.push_back(std::move(stage));
   }
-  /// Proposes the population's image under a stage. Where the population carries densities, the map
-  /// is shortened to x + s·(T(x) − x) until it does not fold at any particle, with a margin for the
-  /// points between them. \param damped set to true if it was shortened \returns the moments
+  /// Proposes the population's image under a stage. Where it carries densities, the map is
+  /// shortened to x + s·(T(x) − x) until it folds nowhere, with a margin for points between the
+  /// particles.
   typename Population<R>::Moments propose(typename Flow::StageType& stage, bool& damped) {
     constexpr double margin = 1.1, shrink = 0.8, least = 0.01;
     const auto folded_at = [&](double factor, typename Population<R>::Moments& moments) {
@@ -315,7 +317,6 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
       stage.extrapolation *= shrink;
     }
   }
-  /// The rejections that follow a stage, and the particles after them.
   std::pair<std::vector<Rejection>, detail::Cloud> reject(const typename Flow::StageType& stage,
                                                           int count, double rejected) const {
     if (count == 0) return {};
@@ -373,7 +374,6 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     history_.push_back(p);
     return detail::notify(observer, p, *this);
   }
-  /// The number of iterations of all steps requested by the options.
   long total_iterations() const {
     if (!trains || options_.steps == 0) return 0;
     return options_.training.iterations_of(0) +

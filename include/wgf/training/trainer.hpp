@@ -240,6 +240,10 @@ class Trainer {
   };
   const Corrections& corrections() const { return corrections_; }
   const Estimates& last_estimates() const { return last_; }
+  /// Sets the functional after the rejections of a step. \param has_map whether it trained a map
+  void revise(double functional, bool has_map) {
+    last_ = {has_map ? last_.transport : 0, functional};
+  }
   double estimated_error() const { return error_; }
   int iterations() const { return trains ? options_.training.iterations_of(index_) : 0; }
   int rejected() const { return rejected_; }
