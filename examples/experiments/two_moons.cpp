@@ -35,8 +35,8 @@ struct ByFlow {
   static auto map() { return wgf::ResidualMlp<32, 4, wgf::Silu>{}; }
   static Training training() {
     return {.run = {.steps = 10,
-                    .training = {.iterations = 150,
-                                 .batch = 500,
+                    .training = {.iterations = 200,
+                                 .batch = 1000,
                                  .map_rate = 1e-2,
                                  .final_rate_fraction = 0.02,
                                  .first_step = 2},

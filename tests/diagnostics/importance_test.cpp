@@ -49,6 +49,47 @@ TEST_CASE("the Pareto fit finds the shape of exact draws") {
   CHECK(GeneralisedPareto{0, 2}.quantile(0.9) == Approx(GeneralisedPareto{1e-9, 2}.quantile(0.9)));
 }
 
+TEST_CASE("the mean of a generalised Pareto law below a quantile") {
+  for (const double shape : {-0.5, 0.0, 0.4, 1.0, 1.7}) {
+    const GeneralisedPareto law{shape, 2};
+    // The integral of its quantiles, in u = −log(1 − p), by the midpoint rule.
+    const double epsilon = 1e-3, end = -std::log(epsilon);
+    const int cells = 20'000;
+    double sum = 0;
+    for (int i = 0; i < cells; ++i) {
+      const double u = (i + 0.5) * end / cells;
+      sum += law.quantile(-std::expm1(-u)) * std::exp(-u) * end / cells;
+    }
+    CAPTURE(shape);
+    CHECK(law.mean_below(epsilon) == Approx(sum).epsilon(1e-5));
+  }
+}
+TEST_CASE("weights so nearly equal that the shape of their tail does not matter") {
+  // Weights 1 + size·(a Pareto law of infinite mean), in random order of the draws.
+  const long n = 4000;
+  const auto u = standard_uniforms(1, n, 3);
+  const auto weighted = [&](double size) {
+    VectorXd log(n);
+    for (long i = 0; i < n; ++i)
+      log[i] = std::log1p(size * GeneralisedPareto{1.2, 1}.quantile(u(0, i)));
+    return importance(log, VectorXd::Zero(n));
+  };
+  const auto small = weighted(1e-6), large = weighted(1e-2);
+  CHECK(small.pareto_k > 1);
+  CHECK(small.verdict() == Verdict::ok);
+  CHECK(small.summary().find("nearly equal") != std::string::npos);
+  // 100 n draws of it have a mean of some hundreds.
+  CHECK(small.tail_excess > 1e-5);
+  CHECK(small.tail_excess < 1e-2);
+  CHECK(large.verdict() == Verdict::problem);
+  // A mode with 20 % of the mass in which the flow has put two of 4,000 draws, or one.
+  for (const long found : {1L, 2L}) {
+    VectorXd log = VectorXd::Zero(n);
+    for (long i = 0; i < n; ++i) log[i] = 1e-5 * u(0, i);
+    log.head(found).setConstant(std::log(1000.0 / static_cast<double>(found)));
+    CHECK(importance(log, VectorXd::Zero(n)).verdict() == Verdict::problem);
+  }
+}
 TEST_CASE("k-hat of Gaussians: 1 − σ² for a narrow proposal, not positive for a wide one") {
   // In two dimensions exp(|x|²/(2σ²)) of a draw of N(0, σ²I) is exactly Pareto, so the tail is a
   // generalised Pareto law for σ < 1, and one of shape −1 to first order for σ > 1, where the

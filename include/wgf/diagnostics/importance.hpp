@@ -57,6 +57,12 @@ struct GeneralisedPareto {
                  count = static_cast<double>(n);
     return {(count * shape + 5) / (count + 10), -shape / mean};
   }
+  /// The mean of the values below the quantile at probability 1 − ε, times 1 − ε.
+  double mean_below(double epsilon) const {
+    const double log = std::log(epsilon), rest = 1 - shape;
+    if (shape == 0) return scale * (1 - epsilon + epsilon * log);
+    return scale / shape * ((rest == 0 ? -log : -std::expm1(rest * log) / rest) - (1 - epsilon));
+  }
   /// The quantile of the distribution at probability p.
   double quantile(double p) const {
     return shape == 0 ? -scale * std::log1p(-p)
@@ -73,6 +79,9 @@ struct ImportanceSampling {
   double effective_sample_size = 0;  ///< 1/Σw², between 1 and n: equivalent draws from p
   double pareto_k = 0;  ///< k̂, the shape of the tail of the weights; +∞ if too few weights are
                         ///< positive, 0 if the tail is flat
+  /// What the excess of the largest weights over the others would amount to among 100 n draws, by
+  /// the fitted tail and relative to the sum of all weights; 0 if there is no tail, +∞ if k̂ is.
+  double tail_excess = 0;
   double log_normaliser = 0;  ///< log Z, estimated by the log of the mean weight before smoothing;
                               ///< the estimate of Z itself is unbiased
   double standard_error = 0;  ///< of log_normaliser, by the delta method; in nats
@@ -83,10 +92,13 @@ struct ImportanceSampling {
   double threshold() const {
     return std::min(1 - 1 / std::log10(static_cast<double>(size())), 0.7);
   }
+  /// Whether the weights are so nearly equal that their tail does not matter, whatever its shape:
+  /// it would hold less than 1 % of the mass. Samples that are almost exact have such weights.
+  bool has_negligible_tail() const { return tail_excess < 0.01; }
   Verdict verdict() const {
-    return !unknown.empty()          ? Verdict::inconclusive
-           : pareto_k <= threshold() ? Verdict::ok
-                                     : Verdict::problem;
+    return !unknown.empty()                                   ? Verdict::inconclusive
+           : pareto_k <= threshold() || has_negligible_tail() ? Verdict::ok
+                                                              : Verdict::problem;
   }
   /// One line.
   std::string summary() const {
@@ -94,7 +106,11 @@ struct ImportanceSampling {
     if (log_normaliser == -std::numeric_limits<double>::infinity())
       return "importance weights: no draw lies in the target's support";
     const std::string tail =
-        detail::text("importance weights: k̂ = %.2f (threshold %.2f): ", pareto_k, threshold());
+        pareto_k > threshold() && has_negligible_tail()
+            ? detail::text("importance weights: nearly equal, with a tail below %.2g of the mass: ",
+                           std::max(tail_excess, 1e-6))
+            : detail::text("importance weights: k̂ = %.2f (threshold %.2f): ", pareto_k,
+                           threshold());
     if (verdict() == Verdict::problem)
       return tail + "do not trust the tails, nor the means and log Z made of them";
     return tail +
@@ -152,7 +168,8 @@ inline ImportanceSampling importance(const Eigen::VectorXd& log_target,
 
   ImportanceSampling result;
   result.log_weights = log_target - log_proposal;
-  result.pareto_k = infinity, result.log_normaliser = -infinity, result.standard_error = infinity;
+  result.pareto_k = result.tail_excess = infinity, result.log_normaliser = -infinity,
+  result.standard_error = infinity;
   const double largest = result.log_weights.maxCoeff();
   if (largest == -infinity) return result;
   const double count = static_cast<double>(n);
@@ -179,12 +196,14 @@ inline ImportanceSampling importance(const Eigen::VectorXd& log_target,
     }
     // If the excesses vanish up to rounding, there is no tail to fit.
     if (exceeding[tail - 1] < 1e-9) {
-      result.pareto_k = 0;
+      result.pareto_k = result.tail_excess = 0;
     } else {
       exceeding = exceeding.cwiseMax(
           1e-100 * exceeding[tail - 1]);  // for equal weights, or weights far below the largest
       const auto law = GeneralisedPareto::fit(exceeding);
       result.pareto_k = law.shape;
+      result.tail_excess = law.mean_below(0.01 / static_cast<double>(tail)) *
+                           static_cast<double>(tail) / plain.sum();
       for (Eigen::Index i = 0; i < tail; ++i) {
         const double above =
             law.quantile((static_cast<double>(i) + 0.5) / static_cast<double>(tail));
