@@ -105,6 +105,10 @@ TEST_CASE("no allocation inside the loop") {
                               wgf::Quadratic{} + wgf::Mlp<16, 3>{}, threads, false) == 0);
     CHECK(allocations_of_loop(wgf::IcnnGradient<16, 2>{}, moons, wgf::Mlp<16, 3>{}, threads,
                               false) == 0);
+    CHECK(allocations_of_loop(wgf::ResidualMlp<16, 3, wgf::Silu>{}, moons, wgf::LogDeterminant{},
+                              threads, true) == 0);
+    CHECK(allocations_of_loop(wgf::IcnnGradient<16, 2>{}, moons, wgf::LogDeterminant{}, threads,
+                              false) == 0);
     CHECK(allocations_of_loop(wgf::Affine{}, gaussian, wgf::Quadratic{}, threads, true) == 0);
   }
 }

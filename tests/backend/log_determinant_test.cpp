@@ -33,6 +33,11 @@ struct Map {
     const Eigen::VectorXd p =
         size / std::sqrt(static_cast<double>(d)) * numbers(1, count, 11).row(0).transpose();
     set(p);
+    // A convex network sets negative elements of its cone to zero, where differences are one-sided.
+    if (GradientMapSpecification<Spec>) {
+      const Eigen::VectorXd q = (parameters().array() == 0).select(p.cwiseAbs(), p);
+      set((q.array().abs() < 0.01).select(0.01, q));
+    }
     runtime.upload(numbers(d, n, 12), x);
   }
   Eigen::VectorXd parameters() const {
@@ -121,6 +126,15 @@ TEST_CASE("log det of affine maps, and its gradient") {
     check(DeepLinear<16, 3>{.input_scale = 0.5}, dim);
   }
 }
+TEST_CASE("log det of gradients of convex networks, and its gradient") {
+  for (const int dim : {1, 2, 5, 20}) {
+    check(IcnnGradient<16, 1>{.strong_convexity = 0.6, .input_scale = 0.7}, dim);
+    check(IcnnGradient<16, 2>{.strong_convexity = 0.4}, dim);
+    check(IcnnGradient<16, 4>{.strong_convexity = 0.5, .input_scale = 1.5}, dim);
+  }
+  check(IcnnGradient<48, 3>{.strong_convexity = 0.5}, 3);
+  check(IcnnGradient<16, 2>{.strong_convexity = 0.5}, 100);
+}
 TEST_CASE("log det of a residual network with a learned slope") {
   // Its derivative jumps, so that differences need points away from the jumps: few parameters.
   Map<ResidualMlp<16, 2, PRelu>> map(ResidualMlp<16, 2, PRelu>{}, 2);
@@ -164,11 +178,39 @@ TEST_CASE("log det is NaN where a map folds, and such points have no gradient") 
   const auto folded = log_det.array().isNaN().count();
   CHECK((folded > 0 && folded < log_det.size()));
 }
-TEST_CASE("log det in float is that in double to rounding, with the same bits on any threads") {
-  Map<ResidualMlp<32, 3, Silu>, float> one(ResidualMlp<32, 3, Silu>{}, 3, 0.3, 1),
-      three(ResidualMlp<32, 3, Silu>{}, 3, 0.3, 3);
-  Map<ResidualMlp<32, 3, Silu>> exact(ResidualMlp<32, 3, Silu>{}, 3);
+TEST_CASE("log det of a gradient of a convex network is NaN where the derivative is not definite") {
+  const IcnnGradient<16, 2> spec{.strong_convexity = 0.3};
+  Map<IcnnGradient<16, 2>> map(spec, 2);
+  Eigen::VectorXd p = Eigen::VectorXd::Zero(map.parameters().size());
+  p[p.size() - 6] = p[p.size() - 3] = -1;  // C = −I: the derivative is αI
+  map.set(p);
+  CHECK((map.log_determinants(1).array() - 2 * std::log(0.3)).abs().maxCoeff() < 1e-15);
+  const auto gradient = map.net.gradient();
+  CHECK(std::abs(gradient[gradient.size() - 6]) < 1e-13);  // ∂S/∂C = 0 there
+  CHECK((map.log_determinants(0, 0.5).array() - 2 * std::log(0.65)).abs().maxCoeff() < 1e-15);
+  // Two eigenvalues of −0.4: the determinant is positive, but no convex function has this Hessian.
+  CHECK(map.log_determinants(0, 2).array().isNaN().all());
+  map.set(Eigen::VectorXd::Zero(p.size()));
+  CHECK((map.log_determinants(0, 2).array() == 0).all());
+}
+namespace {
+template <class Spec>
+void check_float(const Spec& spec, int dim) {
+  CAPTURE(Spec::name(), dim);
+  Map<Spec, float> one(spec, dim, 0.3, 1), three(spec, dim, 0.3, 3);
+  Map<Spec> exact(spec, dim);
   CHECK((one.log_determinants(1) - exact.log_determinants(1)).cwiseAbs().maxCoeff() < 1e-5);
   CHECK(one.log_determinants() == three.log_determinants(1));
   CHECK(one.net.gradient() == three.net.gradient());
+  const auto single = one.net.gradient(), reference = exact.net.gradient();
+  const Eigen::VectorXd g = vector(reference);
+  CHECK((vector({single.begin(), single.end()}) - g).norm() < 1e-5 * g.norm());
+}
+}  // namespace
+TEST_CASE("log det in float is that in double to rounding, with the same bits on any threads") {
+  check_float(ResidualMlp<32, 3, Silu>{}, 3);
+  for (const int dim : {1, 2, 5, 20}) {
+    check_float(IcnnGradient<32, 1>{}, dim);
+    check_float(IcnnGradient<16, 4>{.input_scale = 1.5}, dim);
+  }
 }

@@ -100,7 +100,7 @@ class BoundInternalEnergy {
   static constexpr void check_map() {
     static_assert(HasLogDeterminants<Map, R>,
                   "wgf::LogDeterminant: this backend has no log-determinants of this map; on "
-                  "EigenBackend, ResidualMlp, DeepLinear and Affine have them");
+                  "EigenBackend, ResidualMlp, IcnnGradient, DeepLinear and Affine have them");
   }
   /// log P'(T(x)) at point i of the slice.
   static double image_density(const auto& log_p, int i, double log_det) {

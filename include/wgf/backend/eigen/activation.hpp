@@ -93,4 +93,16 @@ struct ActivationKernel<Identity, Scalar> {
   }
 };
 
+/// log(1 + e^z) and its derivative, from one exponential that cannot overflow.
+template <class Scalar>
+struct SoftplusPair {
+  Vec<Scalar> value{}, slope;
+  explicit WGF_INLINE SoftplusPair(Vec<Scalar> z, bool with_value) {
+    const Vec<Scalar> one = broadcast(Scalar(1)), e = exp<Scalar>(if_negative(z, z, -z)),
+                      inverse = one / (one + e);
+    slope = if_negative(z, e * inverse, inverse);
+    if (with_value) value = z - min_with_zero(z) + log<Scalar>(one + e);
+  }
+};
+
 }  // namespace wgf::eigen

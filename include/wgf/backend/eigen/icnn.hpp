@@ -18,38 +18,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "../../network/icnn.hpp"
+#include "convex_tangents.hpp"
 #include "mlp.hpp"
 
 namespace wgf::eigen {
 
-/// log(1 + e^z) and its derivative, from one exponential that cannot overflow.
-template <class Scalar>
-struct SoftplusPair {
-  Vec<Scalar> value{}, slope;
-  explicit WGF_INLINE SoftplusPair(Vec<Scalar> z, bool with_value) {
-    const Vec<Scalar> one = broadcast(Scalar(1)), e = exp<Scalar>(if_negative(z, z, -z)),
-                      inverse = one / (one + e);
-    slope = if_negative(z, e * inverse, inverse);
-    if (with_value) value = z - min_with_zero(z) + log<Scalar>(one + e);
-  }
-};
-
-/// to = slope⊙v, or to += slope⊙v; the rows of both have the same stride.
-template <class Scalar, int Row, bool add>
-struct ThroughSlope {
-  Scalar* to;
-  const Scalar* slope;
-  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> v) const {
-    Scalar* const q = to + r * Row + c;
-    const Vec<Scalar> p = load(slope + r * Row + c);
-    if constexpr (add) store(q, fma(p, v, load(q)));
-    else store(q, v * p);
-  }
-};
 /// Computes from ḣ the tangent ż = p⊙ḣ and the initial value of η, δ⊙(1 − p)⊙ḣ.
 template <class Scalar, int Row>
 struct ToTangent {
@@ -73,6 +51,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   using Base::team_, Base::parameters_;
   friend Base;
   static constexpr int W = Spec::width, depth = Spec::depth, last = depth - 1, units = depth * W;
+  using MapTangents = ConvexTangents<Scalar, W, depth>;
 
  public:
   /// \param batch the largest number of points in a batch
@@ -104,6 +83,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     eta_ = Buffer<Scalar>(tile_row_.count * units),
     top_tangent_ = Buffer<Scalar>(tile_row_.count * W);
     output_ = Buffer<Scalar>(row_.count * padded_), dx_ = Buffer<Scalar>(row_.count * padded_);
+    tangents_.resize(static_cast<std::size_t>(team.workers.count()));
     initialise();
   }
 
@@ -127,6 +107,18 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
                eta_.data() + tile_row_(s) * units, dx_);
     return columns(dx_, s);
   }
+  /// Calls give(i, log det ((1 − e) I + e ∇T(x_i))) for the points i of the slice: NaN where the
+  /// matrix is not positive definite, which takes an e outside [0, 1].
+  template <class X, class Give>
+  void log_determinants(Slice s, const X& x, double extrapolation, Give&& give) {
+    run_tangents(s, x, extrapolation, nullptr, without_weights(give));
+  }
+  /// Adds Σ c_i ∂ log det ∇T(x_i)/∂parameters over the points of the slice to the gradient.
+  /// \param weigh called as weigh(i, log det ∇T(x_i)), it returns c_i
+  template <class X, class Weigh>
+  void accumulate_log_determinants(Slice s, const X& x, Weigh&& weigh) {
+    run_tangents(s, x, 1, parameters_.gradient(s.chunk), weigh);
+  }
   /// ∇²φ at the points of the slice, for the density of T's image: column i is the d × d matrix at
   /// point i, column by column. Takes one forward pass, and one VJP per coordinate.
   template <class X>
@@ -142,6 +134,28 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   }
 
  private:
+  template <class X, class Weigh>
+  void run_tangents(Slice s, const X& x, double extrapolation, Scalar* g, Weigh&& weigh) {
+    auto& tangents = tangents_[static_cast<std::size_t>(s.worker)];
+    if (!tangents) tangents = std::make_unique<MapTangents>(dim_);
+    const Scalar* p = parameters_.data();
+    const auto gradient = [g](std::size_t at) { return g ? g + at : nullptr; };
+    typename MapTangents::Layers layers{{},
+                                        p + bias_,
+                                        p + top_,
+                                        quadratic_.data(),
+                                        gradient(bias_),
+                                        gradient(top_),
+                                        g ? moments_[s.chunk].data() : nullptr,
+                                        Scalar(spec_.input_scale)};
+    for (int l = 0; l < depth; ++l) {
+      const std::size_t points = weight_[l] + static_cast<std::size_t>(below(l)) * W;
+      layers.layer[l] = {l ? p + weight_[l] : nullptr, p + points,
+                         l ? back_to_z_.data() + (l - 1) * W * W : nullptr, gradient(weight_[l]),
+                         gradient(points)};
+    }
+    tangents->run(layers, x.data(), x.outerStride(), s.size, extrapolation, weigh);
+  }
   /// The number of inputs of layer l that are units of the layer below; that of all its inputs; and
   /// the stride of its rows u_l = [z_{l−1}, s x].
   static int below(int l) { return l ? W : 0; }
@@ -291,6 +305,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   std::vector<Buffer<Scalar>> moments_;                // M of each chunk
   std::array<Buffer<Scalar>, depth> input_, tangent_;  // u_l, u̇_l
   Buffer<Scalar> slope_, delta_, eta_, top_tangent_, output_, dx_;
+  std::vector<std::unique_ptr<MapTangents>> tangents_;  // by worker, made when first used
 };
 
 template <class Spec, class Scalar>

@@ -10,6 +10,18 @@ namespace wgf::eigen {
 
 using namespace simd;
 
+/// to = slope⊙v, or to += slope⊙v; the rows of both have the same stride.
+template <class Scalar, int Row, bool add>
+struct ThroughSlope {
+  Scalar* to;
+  const Scalar* slope;
+  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> v) const {
+    Scalar* const q = to + r * Row + c;
+    const Vec<Scalar> p = load(slope + r * Row + c);
+    if constexpr (add) store(q, fma(p, v, load(q)));
+    else store(q, v * p);
+  }
+};
 /// SIMD primitives shared by the networks; n is the number of samples, which are the rows of x and
 /// dy.
 template <class Scalar>

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+// log det ∇T of the gradient of a convex network, T = ∇φ, and its gradient in the parameters,
+// exactly (icnn.hpp has the network and its notation: p_l = σ'(h_l), δ_l the adjoint of h_l in φ).
+//
+//   Hessian   A layer is affine in the one below, so that the only second derivatives are those of
+//             the activations (Bishop, "Exact calculation of the Hessian matrix for the multilayer
+//             perceptron", 1992): with the tangents ḣ_l of h_l in each coordinate,
+//             ∇²φ = I + S + Σ_l ḣ_lᵀ diag(m_l) ḣ_l,   m_l = δ_l⊙(1 − p_l) = σ''(h_l)⊙∂φ/∂z_l ≥ 0,
+//             ḣ_l = W_l ż_{l−1} + A_l,   ż_l = p_l⊙ḣ_l.
+//             This is one pass of d tangent rows a point; it is symmetric and at least αI by
+//             construction, also in rounded arithmetic.
+//   gradient  As ∂ log det M = tr(M⁻¹ ∂M), G = c·M⁻¹ is upstream of ∇²φ. With k_l = G ḣ_l and r_l
+//             the sum over the coordinates of ḣ_l⊙k_l, the adjoints start from
+//               ḣ_l: 2 m_l⊙k_l     h_l: m_l⊙(1 − 2p_l)⊙r_l     ∂φ/∂z_l: p_l⊙(1 − p_l)⊙r_l =: Γ_l
+//             (σ''' = σ''(1 − 2p)). The δ are computed from the top down, so that Γ goes from the
+//             bottom up: with v = W_l Γ_{l−1}, Γ_l += p_l⊙v and the adjoint of h_l += m_l⊙v. Those
+//             of h and ḣ, η and κ, then go down together:
+//               κ_{l−1} += p⊙(W_lᵀκ_l),  η_{l−1} += p⊙(W_lᵀη_l) + σ''⊙Σ (W_lᵀκ_l)⊙ḣ_{l−1}.
+//             dW_l = Σ η_l z_{l−1}ᵀ + κ_l ż_{l−1}ᵀ + δ_l Γ_{l−1}ᵀ, dw = Σ Γ_D, dS = Σ G.
+//
+// The input scale s is left out of ḣ; the factor s² of the sum, and the 1/s of φ, are in δ.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "activation.hpp"
+#include "layer_products.hpp"
+
+namespace wgf::eigen {
+
+/// The Cholesky factorisation a = L Lᵀ of a d × d matrix of which the upper triangle is read; Lᵀ
+/// replaces it. \returns log det a, which is NaN unless a is positive definite.
+inline double cholesky(double* a, int d) {
+  double log_det = 0;
+  for (int k = 0; k < d; ++k) {
+    double* const row = a + k * d;
+    if (!(row[k] > 0) || !std::isfinite(row[k])) return std::numeric_limits<double>::quiet_NaN();
+    log_det += std::log(row[k]);
+    const double scale = 1 / std::sqrt(row[k]);
+    for (int c = k; c < d; ++c) row[c] *= scale;
+    for (int r = k + 1; r < d; ++r)
+      for (int c = r; c < d; ++c) a[r * d + c] -= row[r] * row[c];
+  }
+  return log_det;
+}
+/// inverse = (L Lᵀ)⁻¹, d × d. \param upper Lᵀ, as `cholesky` leaves it \param lower scratch, d × d
+inline void invert_cholesky(const double* upper, int d, double* lower, double* inverse) {
+  std::fill_n(lower, d * d, 0.0), std::fill_n(inverse, d * d, 0.0);
+  for (int r = 0; r < d; ++r) {  // lower = L⁻¹
+    double* const row = lower + r * d;
+    row[r] = 1;
+    for (int k = 0; k < r; ++k)
+      for (int c = 0; c <= k; ++c) row[c] -= upper[k * d + r] * lower[k * d + c];
+    const double scale = 1 / upper[r * d + r];
+    for (int c = 0; c <= r; ++c) row[c] *= scale;
+    for (int j = 0; j <= r; ++j)
+      for (int c = 0; c <= r; ++c) inverse[j * d + c] += row[j] * row[c];
+  }
+}
+
+/// Where the pass finds a layer of the network, and where its gradients go.
+template <class Scalar>
+struct ConvexLayer {
+  const Scalar *weight, *points, *transposed;  // W_lᵀ (null in the first layer), A_lᵀ, W_l
+  Scalar *dweight, *dpoints;                   // null: no gradients are wanted
+};
+/// The same of the whole network. \tparam Depth the number of hidden layers
+template <class Scalar, int Depth>
+struct ConvexLayers {
+  std::array<ConvexLayer<Scalar>, Depth> layer;
+  const Scalar *bias, *top, *quadratic;  // all b_l, one after the other; w; S
+  Scalar *dbias, *dtop, *dquadratic;     // null: no gradients are wanted
+  Scalar input_scale;
+};
+
+/// Γ_l += p_l⊙v and η_l += m_l⊙v; the rows of all have the same stride.
+template <class Scalar, int Row>
+struct ToAdjoints {
+  Scalar *gamma, *eta;
+  const Scalar *slope, *curvature;
+  WGF_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t c, Vec<Scalar> v) const {
+    const std::ptrdiff_t at = r * Row + c;
+    store(gamma + at, fma(load(slope + at), v, load(gamma + at)));
+    store(eta + at, fma(load(curvature + at), v, load(eta + at)));
+  }
+};
+
+/// The scratch of one worker, and the passes.
+/// \tparam W the width of the hidden layers \tparam Depth their number
+template <class Scalar, int W, int Depth>
+class ConvexTangents {
+  static constexpr int last = Depth - 1, units = Depth * W;
+
+ public:
+  using Layers = ConvexLayers<Scalar, Depth>;
+
+  explicit ConvexTangents(int dim)
+      : dim_(dim),
+        padded_(padded<Scalar>(dim)),
+        group_(std::max(1, 96 / (1 + dim))),
+        x_(size(group_, padded_)),
+        matrix_(size(group_ * dim, padded_)),
+        y_(size(group_ * (1 + dim), units)),
+        adjoint_(size(group_ * (1 + dim), units)),
+        back_(size(group_ * (1 + dim), W)),
+        hdot_(size(group_ * dim, units)),
+        slope_(size(group_, units)),
+        delta_(size(group_, units)),
+        curvature_(size(group_, units)),
+        gamma_(size(group_, units)),
+        weighted_(units),
+        products_(size(1, padded_)),
+        factor_(size(dim, dim)),
+        lower_(size(dim, dim)),
+        inverse_(size(dim, dim)) {}
+
+  /// M = (1 − e) I + e ∇T(x_i) for the n rows of x. Calls weigh(i, log det M) for each: NaN where M
+  /// is not positive definite. If the layers have gradients, the numbers that it returns are the
+  /// factors c_i with which Σ c_i ∂ log det M is added to them; that of S is added as the gradient
+  /// of a matrix whose elements are independent.
+  template <class Weigh>
+  void run(const Layers& net, const Scalar* x, std::ptrdiff_t ldx, int n, double extrapolation,
+           Weigh&& weigh) {
+    for (int first = 0; first < n; first += group_) {
+      const int count = std::min(group_, n - first);
+      for (int r = 0; r < count; ++r)
+        for (int c = 0; c < padded_; ++c)
+          x_.data()[r * padded_ + c] = net.input_scale * x[(first + r) * ldx + c];
+      forward(net, count);
+      bool any = false;
+      for (int i = 0; i < count; ++i) {
+        set_matrix(net, i, extrapolation);
+        const double log_det = cholesky(factor_.data(), dim_);
+        const double factor = weigh(first + i, log_det);
+        if (!net.dtop) continue;
+        any = any || std::isfinite(log_det);
+        set_upstream(i, std::isfinite(log_det) ? extrapolation * factor : 0, net.dquadratic);
+      }
+      if (any) backward(net, count);
+    }
+  }
+
+ private:
+  // In y_ and adjoint_, rows 0 … count − 1 belong to the points, row count + i·d + j to the tangent
+  // of point i in coordinate j; hdot_ has only these. A row has all units, layer by layer.
+  using At = RowMajor<Scalar, units>;
+
+  static std::size_t size(int rows, int cols) { return static_cast<std::size_t>(rows) * cols; }
+  Scalar* tangents_of(const Buffer<Scalar>& b, int count) const { return b.data() + count * units; }
+  static constexpr Vec<Scalar> one = Vec<Scalar>{} + Scalar(1);
+
+  /// z and ż, p, ḣ, δ and m.
+  void forward(const Layers& net, int count) {
+    const int tangents = count * dim_;
+    Scalar* const ydot = tangents_of(y_, count);
+    for (int l = 0; l < Depth; ++l) {
+      const ConvexLayer<Scalar>& a = net.layer[l];
+      const To<Scalar, units> to{y_.data() + l * W};
+      product<W, Scalar>(count, W, dim_, RowMajor<Scalar>{x_.data(), padded_}, a.points, W,
+                         Bias<Scalar>{net.bias + l * W}, to);
+      if (l > 0) {
+        const int below = (l - 1) * W;
+        product<W, Scalar>(count, W, W, At{y_.data() + below}, a.weight, W,
+                           From<Scalar, units>{to.data}, to);
+        product<W, Scalar>(tangents, W, W, At{ydot + below}, a.weight, W, FromZero<Scalar>{},
+                           To<Scalar, units>{hdot_.data() + l * W});
+      }
+      for (int i = 0; i < count; ++i)
+        for (int c = 0; c < W; c += lanes<Scalar>) {
+          const int at = i * units + l * W + c;
+          const SoftplusPair<Scalar> z(load(y_.data() + at), l < last);
+          store(y_.data() + at, z.value), store(slope_.data() + at, z.slope);
+          if (l == last)
+            store(delta_.data() + at, broadcast(net.input_scale) * load(net.top + c) * z.slope);
+          for (int j = 0; j < dim_; ++j) {
+            const int t = (i * dim_ + j) * units + l * W + c;
+            const Vec<Scalar> from_x = load(a.points + j * W + c),
+                              h = l > 0 ? load(hdot_.data() + t) + from_x : from_x;
+            store(hdot_.data() + t, h), store(ydot + t, z.slope * h);
+          }
+        }
+    }
+    for (int l = last; l > 0; --l)
+      product<W, Scalar>(count, W, W, At{delta_.data() + l * W}, net.layer[l].transposed, W,
+                         FromZero<Scalar>{},
+                         ThroughSlope<Scalar, units, false>{delta_.data() + (l - 1) * W,
+                                                            slope_.data() + (l - 1) * W});
+    for (int at = 0; at < count * units; at += lanes<Scalar>)
+      store(curvature_.data() + at, load(delta_.data() + at) * (one - load(slope_.data() + at)));
+  }
+  /// The upper triangle of M at point i, in factor_.
+  void set_matrix(const Layers& net, int i, double extrapolation) {
+    const Scalar *const h = hdot_.data() + i * dim_ * units, *const m =
+                                                                 curvature_.data() + i * units;
+    for (int j = 0; j < dim_; ++j) {
+      for (int c = 0; c < units; c += lanes<Scalar>)
+        store(weighted_.data() + c, load(m + c) * load(h + j * units + c));
+      Kernels<Scalar>::template dot_rows<units>(h, j + 1, weighted_.data(), Scalar(0),
+                                                products_.data());
+      for (int k = 0; k <= j; ++k)
+        factor_[size(k, dim_) + j] =
+            (j == k ? 1 : 0) +
+            extrapolation * (static_cast<double>(products_.data()[k]) +
+                             static_cast<double>(net.quadratic[k * padded_ + j]));
+    }
+  }
+  /// G of point i = factor · M⁻¹, which is also added to dS. Where the factor is 0, M need not have
+  /// an inverse.
+  void set_upstream(int i, double factor, Scalar* dquadratic) {
+    if (factor != 0) invert_cholesky(factor_.data(), dim_, lower_.data(), inverse_.data());
+    Scalar* const g = matrix_.data() + i * dim_ * padded_;
+    for (int j = 0; j < dim_; ++j)
+      for (int c = 0; c < dim_; ++c) {
+        const Scalar value =
+            factor == 0 ? Scalar(0) : static_cast<Scalar>(factor * inverse_[size(j, dim_) + c]);
+        g[j * padded_ + c] = value, dquadratic[j * padded_ + c] += value;
+      }
+  }
+  void backward(const Layers& net, int count) {
+    const int rows = count * (1 + dim_);
+    start_adjoints(count);
+    for (int l = 1; l < Depth; ++l) {
+      const Scalar* const below = gamma_.data() + (l - 1) * W;
+      const int at = l * W;
+      product<W, Scalar>(count, W, W, At{below}, net.layer[l].weight, W, FromZero<Scalar>{},
+                         ToAdjoints<Scalar, units>{gamma_.data() + at, adjoint_.data() + at,
+                                                   slope_.data() + at, curvature_.data() + at});
+      add_weights(below, W, count, delta_.data() + at, net.layer[l].dweight);
+    }
+    for (int c = 0; c < W; c += lanes<Scalar>) {
+      Vec<Scalar> total{};
+      for (int i = 0; i < count; ++i) total += load(gamma_.data() + i * units + last * W + c);
+      store(net.dtop + c, fma(broadcast(net.input_scale), total, load(net.dtop + c)));
+    }
+    for (int l = last; l >= 0; --l) {
+      const ConvexLayer<Scalar>& a = net.layer[l];
+      const Scalar* const above = adjoint_.data() + l * W;
+      add_to_points(a, count, above);
+      if (l == 0) break;
+      add_weights(y_.data() + (l - 1) * W, W, rows, above, a.dweight);
+      product<W, Scalar>(rows, W, W, At{above}, a.transposed, W, FromZero<Scalar>{},
+                         To<Scalar, W>{back_.data()});
+      through_activation((l - 1) * W, count);
+    }
+    Kernels<Scalar>::add_rows(adjoint_.data(), units, count, net.dbias);
+  }
+  /// The initial values of κ, η and Γ.
+  void start_adjoints(int count) {
+    Scalar* const kappa = tangents_of(adjoint_, count);
+    for (int i = 0; i < count; ++i)
+      product<0, Scalar>(dim_, units, dim_,
+                         RowMajor<Scalar>{matrix_.data() + i * dim_ * padded_, padded_},
+                         hdot_.data() + i * dim_ * units, units, FromZero<Scalar>{},
+                         To<Scalar, units>{kappa + i * dim_ * units});
+    for (int i = 0; i < count; ++i)
+      for (int c = 0; c < units; c += lanes<Scalar>) {
+        const int at = i * units + c;
+        const Vec<Scalar> p = load(slope_.data() + at), m = load(curvature_.data() + at);
+        Vec<Scalar> r{};
+        for (int j = 0; j < dim_; ++j) {
+          const int t = (i * dim_ + j) * units + c;
+          const Vec<Scalar> k = load(kappa + t);
+          r = fma(k, load(hdot_.data() + t), r);
+          store(kappa + t, (m + m) * k);
+        }
+        store(gamma_.data() + at, p * (one - p) * r);
+        store(adjoint_.data() + at, m * (one - p - p) * r);
+      }
+  }
+  /// Adds the gradients that come back through a layer to η and κ of the layer below, at `layer`.
+  void through_activation(int layer, int count) {
+    Scalar* const kappa = tangents_of(adjoint_, count);
+    const Scalar* const back = back_.data() + count * W;
+    for (int i = 0; i < count; ++i)
+      for (int c = 0; c < W; c += lanes<Scalar>) {
+        const int at = i * units + layer + c;
+        const Vec<Scalar> p = load(slope_.data() + at);
+        Vec<Scalar> r{};
+        for (int j = 0; j < dim_; ++j) {
+          const int row = i * dim_ + j, t = row * units + layer + c;
+          const Vec<Scalar> k = load(back + row * W + c);
+          r = fma(k, load(hdot_.data() + t), r);
+          store(kappa + t, fma(p, k, load(kappa + t)));
+        }
+        const Vec<Scalar> through = p * load(back_.data() + i * W + c) + p * (one - p) * r;
+        store(adjoint_.data() + at, load(adjoint_.data() + at) + through);
+      }
+  }
+  /// dW += xᵀ dy for n rows x and dy of all units.
+  static void add_weights(const Scalar* x, int in, int n, const Scalar* dy, Scalar* gradient) {
+    product<W, Scalar>(in, W, n, Transposed<Scalar, units>{x}, dy, units, From<Scalar, W>{gradient},
+                       To<Scalar, W>{gradient});
+  }
+  /// dA from the adjoints of a layer.
+  void add_to_points(const ConvexLayer<Scalar>& a, int count, const Scalar* above) const {
+    product<W, Scalar>(dim_, W, count, Transposed<Scalar>{x_.data(), padded_}, above, units,
+                       From<Scalar, W>{a.dpoints}, To<Scalar, W>{a.dpoints});
+    for (int j = 0; j < dim_; ++j)
+      for (int c = 0; c < W; c += lanes<Scalar>) {
+        Vec<Scalar> total = load(a.dpoints + j * W + c);
+        for (int i = 0; i < count; ++i) total += load(above + (count + i * dim_ + j) * units + c);
+        store(a.dpoints + j * W + c, total);
+      }
+  }
+
+  int dim_, padded_, group_;
+  Buffer<Scalar> x_, matrix_;          // s x; G
+  Buffer<Scalar> y_, adjoint_, back_;  // z and ż; η and κ; what comes back through a layer
+  Buffer<Scalar> hdot_;                // ḣ
+  Buffer<Scalar> slope_, delta_, curvature_, gamma_;  // p, δ, m, Γ
+  Buffer<Scalar> weighted_, products_;
+  std::vector<double> factor_, lower_, inverse_;
+};
+
+}  // namespace wgf::eigen
