@@ -59,7 +59,8 @@ long allocations_of_loop(const Map& map_specification, const Target& target, con
                                     functional.bind(runtime, d, n, 100), hana::tuple<>{});
   const Gaussian cloud = Gaussian::isotropic(d, 1.5);
   const Frame frame = whiten ? Frame::whitening(cloud) : Frame::none(d);
-  GaussianPopulation<R> population(runtime, GaussianPath(cloud), n, n, 1, false);
+  constexpr bool gives = std::same_as<Dual, LogDeterminant>;
+  GaussianPopulation<R> population(runtime, GaussianPath(cloud), n, n, 1, false, gives);
   population.begin_step(frame, 0);
   hana::for_each(training.terms, [&](auto& t) {
     t.term.begin_step(runtime, test::context<R>(frame, cloud, population.representatives()),
