@@ -236,6 +236,21 @@ TEST_CASE("a map that folds is damped until it does not") {
       state.flow().push_with_log_density(pair().sample(1, 1), VectorXd::Zero(1));
   CHECK(log_density.allFinite());
 }
+TEST_CASE("a gradient of a convex network is not shortened, however much it contracts") {
+  const Gaussian narrow = Gaussian::isotropic(2, 0.03);
+  const JkoSolver solver{kl(narrow, LogDeterminant{}), Convex{.strong_convexity = 0.01},
+                         Backward{10}, backend};
+  RunOptions options = short_run();
+  options.steps = 1, options.training = {.iterations = 300, .batch = 250, .map_rate = 3e-2};
+  int damped = 0;
+  auto state = solver.start(Gaussian::isotropic(2, 1.0), options);
+  while (!state.finished()) solver.step(state, [&](const Progress& p) { damped = p.damped; });
+  CHECK(damped == 0);
+  CHECK(state.flow().stages[0].extrapolation == 1);
+  // Displacements a tenth longer would fold.
+  const double contraction = std::sqrt(state.particles().colwise().squaredNorm().mean() / 2);
+  CHECK(contraction < 0.06);
+}
 TEST_CASE("LogDeterminant needs the density of P_0") {
   struct Samples {
     int dim() const { return 2; }

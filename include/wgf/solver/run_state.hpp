@@ -297,7 +297,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
   }
   /// Proposes the population's image under a stage. Where it carries densities, the map is
   /// shortened to x + s·(T(x) − x) until it folds nowhere, with a margin for points between the
-  /// particles.
+  /// particles. Gradients of strongly convex functions fold only if extrapolated.
   typename Population<R>::Moments propose(typename Flow::StageType& stage, bool& damped) {
     constexpr double margin = 1.1, shrink = 0.8, least = 0.01;
     const auto folded_at = [&](double factor, typename Population<R>::Moments& moments) {
@@ -307,7 +307,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
       return carries_density && !stage.parameters.empty() ? population_->folded() : 0;
     };
     for (typename Population<R>::Moments moments;; damped = true) {
-      long folded = carries_density ? folded_at(margin, moments) : 0;
+      const bool needs_margin = !GradientMapSpecification<Map> || stage.extrapolation > 1;
+      long folded = carries_density && needs_margin ? folded_at(margin, moments) : 0;
       if (folded == 0 && (folded = folded_at(1, moments)) == 0) return moments;
       if (stage.extrapolation < least)
         throw StepError(flow_.size() + 1, trainer_->iterations(),
