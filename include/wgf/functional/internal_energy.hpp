@@ -23,8 +23,9 @@ namespace wgf {
 ///
 /// An iteration costs d + 1 rows a particle in the map's products, and d³ operations, instead of
 /// the passes of a dual network: cheaper in few dimensions, and free of the dual's error in any.
-/// The map should have a smooth activation (Silu, Softplus, Tanh): the derivative of PRelu is
-/// piecewise constant, so that its log-determinant tells the training nothing about the kinks.
+/// A residual map should have a smooth activation (Silu, Softplus): the derivative of PRelu is
+/// piecewise constant, so that its log-determinant tells the training nothing about the kinks. With
+/// IcnnGradient it is that of a convex function's Hessian (JKO-ICNN).
 struct LogDeterminant {};
 
 /// U(p) of a user's internal energy ∫U(P): `auto energy(const auto& p) const`, written for a
