@@ -8,8 +8,8 @@
 //             perceptron", 1992): with the tangents ḣ_l of h_l in each coordinate,
 //             ∇²φ = I + S + Σ_l ḣ_lᵀ diag(m_l) ḣ_l,   m_l = δ_l⊙(1 − p_l) = σ''(h_l)⊙∂φ/∂z_l ≥ 0,
 //             ḣ_l = W_l ż_{l−1} + A_l,   ż_l = p_l⊙ḣ_l.
-//             This is one pass of d tangent rows a point; it is symmetric and at least αI by
-//             construction, also in rounded arithmetic.
+//             This is one forward pass of d tangent rows a point, without one through the δ; the
+//             sum is symmetric and positive semidefinite by construction.
 //   gradient  As ∂ log det M = tr(M⁻¹ ∂M), G = c·M⁻¹ is upstream of ∇²φ. With k_l = G ḣ_l and r_l
 //             the sum over the coordinates of ḣ_l⊙k_l, the adjoints start from
 //               ḣ_l: 2 m_l⊙k_l     h_l: m_l⊙(1 − 2p_l)⊙r_l     ∂φ/∂z_l: p_l⊙(1 − p_l)⊙r_l =: Γ_l
@@ -17,9 +17,11 @@
 //             bottom up: with v = W_l Γ_{l−1}, Γ_l += p_l⊙v and the adjoint of h_l += m_l⊙v. Those
 //             of h and ḣ, η and κ, then go down together:
 //               κ_{l−1} += p⊙(W_lᵀκ_l),  η_{l−1} += p⊙(W_lᵀη_l) + σ''⊙Σ (W_lᵀκ_l)⊙ḣ_{l−1}.
-//             dW_l = Σ η_l z_{l−1}ᵀ + κ_l ż_{l−1}ᵀ + δ_l Γ_{l−1}ᵀ, dw = Σ Γ_D, dS = Σ G.
+//             dW_l = Σ η_l z_{l−1}ᵀ + κ_l ż_{l−1}ᵀ + δ_l Γ_{l−1}ᵀ, dA_l = Σ s η_l xᵀ + κ_l,
+//             db_l = Σ η_l, dw = s Σ Γ_D, dS = Σ G.
 //
-// The input scale s is left out of ḣ; the factor s² of the sum, and the 1/s of φ, are in δ.
+// The input scale s is left out of ḣ: the factor s² of the sum, times the 1/s of φ, is in δ_D = s
+// w⊙p_D.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -56,9 +58,11 @@ inline void invert_cholesky(const double* upper, int d, double* lower, double* i
       for (int c = 0; c <= k; ++c) row[c] -= upper[k * d + r] * lower[k * d + c];
     const double scale = 1 / upper[r * d + r];
     for (int c = 0; c <= r; ++c) row[c] *= scale;
-    for (int j = 0; j <= r; ++j)
-      for (int c = 0; c <= r; ++c) inverse[j * d + c] += row[j] * row[c];
+    for (int j = 0; j <= r; ++j)  // its lower triangle += row rowᵀ
+      for (int c = 0; c <= j; ++c) inverse[j * d + c] += row[j] * row[c];
   }
+  for (int j = 0; j < d; ++j)
+    for (int c = 0; c < j; ++c) inverse[c * d + j] = inverse[j * d + c];
 }
 
 /// Where the pass finds a layer of the network, and where its gradients go.
