@@ -77,10 +77,12 @@ struct ImportanceSampling {
       particles;  ///< d × n, the draws; empty if the weights were computed from log-densities alone
   Eigen::VectorXd log_weights;       ///< n, smoothed and normalised: their exponentials sum to 1
   double effective_sample_size = 0;  ///< 1/Σw², between 1 and n: equivalent draws from p
-  double pareto_k = 0;  ///< k̂, the shape of the tail of the weights; +∞ if too few weights are
-                        ///< positive, 0 if the tail is flat
-  /// What the excess of the largest weights over the others would amount to among 100 n draws, by
-  /// the fitted tail and relative to the sum of all weights; 0 if there is no tail, +∞ if k̂ is.
+  /// k̂, the shape of the tail of the weights; 0 if the tail is flat, +∞ if too few weights are
+  /// positive or a few are far beyond the tail of the others.
+  double pareto_k = 0;
+  /// The excess of the largest weights over the others, relative to the sum of all: that of these
+  /// draws or, if it is larger, of the fitted tail among 100 n draws; 0 if there is no tail, +∞ if
+  /// k̂ is.
   double tail_excess = 0;
   double log_normaliser = 0;  ///< log Z, estimated by the log of the mean weight before smoothing;
                               ///< the estimate of Z itself is unbiased
@@ -202,8 +204,11 @@ inline ImportanceSampling importance(const Eigen::VectorXd& log_target,
           1e-100 * exceeding[tail - 1]);  // for equal weights, or weights far below the largest
       const auto law = GeneralisedPareto::fit(exceeding);
       result.pareto_k = law.shape;
-      result.tail_excess = law.mean_below(0.01 / static_cast<double>(tail)) *
-                           static_cast<double>(tail) / plain.sum();
+      const double m = static_cast<double>(tail), found = exceeding.sum() / plain.sum();
+      result.tail_excess = std::max(law.mean_below(0.01 / m) * m / plain.sum(), found);
+      // A few weights far beyond the tail of the others, as where a mode is all but missed.
+      if (found > 0.01 && exceeding.sum() > 10 * law.mean_below(1 / m) * m)
+        result.pareto_k = infinity;
       for (Eigen::Index i = 0; i < tail; ++i) {
         const double above =
             law.quantile((static_cast<double>(i) + 0.5) / static_cast<double>(tail));

@@ -25,7 +25,7 @@ namespace wgf {
 /// the passes of a dual network: cheaper in few dimensions, and free of the dual's error in any.
 /// A residual map should have a smooth activation (Silu, Softplus): the derivative of PRelu is
 /// piecewise constant, so that its log-determinant tells the training nothing about the kinks. With
-/// IcnnGradient it is that of a convex function's Hessian (JKO-ICNN).
+/// IcnnGradient it is that of a convex function's Hessian (Mokrov et al., NeurIPS 2021).
 struct LogDeterminant {};
 
 /// U(p) of a user's internal energy ∫U(P): `auto energy(const auto& p) const`, written for a

@@ -201,7 +201,9 @@ class SampleResult {
   bool has_heavy_tail() const { return certificate_.verdict() == Verdict::problem; }
   /// Whether the χ² divergence from the draws to the target, 1/ESS − 1, is at most 0.01, as far as
   /// the draws can tell.
-  bool is_nearly_equal() const { return ess_fraction() >= 0.99; }
+  bool is_nearly_equal() const {
+    return ess_fraction() >= 0.99 && std::isfinite(certificate_.pareto_k);
+  }
   bool is_known() const { return certificate_.unknown.empty(); }
   bool agrees() const {
     if (!is_known()) return true;

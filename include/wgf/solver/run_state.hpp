@@ -295,9 +295,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     damped_ += damped;
     flow_.stages.push_back(std::move(stage));
   }
-  /// Proposes the population's image under a stage. Where it carries densities, the map is
-  /// shortened to x + s·(T(x) − x) until it folds nowhere, with a margin for points between the
-  /// particles. Gradients of strongly convex functions fold only if extrapolated.
+  /// Proposes the population's image. Where it carries densities, the map is shortened until it
+  /// folds nowhere, with a margin between particles (convex gradients fold only if extrapolated).
   typename Population<R>::Moments propose(typename Flow::StageType& stage, bool& damped) {
     constexpr double margin = 1.1, shrink = 0.8, least = 0.01;
     const auto folded_at = [&](double factor, typename Population<R>::Moments& moments) {
@@ -353,8 +352,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     return map;
   }
   bool is_time_to_refresh() const {
-    const int every = options_.population.refresh_every, done = steps_of_run();
-    return every > 0 && pool_ && done > 0 && done % every == 0;
+    const int every = options_.population.refresh_every;
+    return every > 0 && pool_ && steps_of_run() > 0 && steps_of_run() % every == 0;
   }
   int steps_of_run() const { return flow_.size() - done_before_; }
 
