@@ -296,6 +296,8 @@ auto sample(const T& target, const SampleOptions& options = {}) {
     return detail::log_densities(density, state.particles()) - state.log_densities();
   };
   constexpr double affordable = 30;  // 1/ESS from which on rejections alone should do
+  constexpr double near = 3;         // ... once maps are trained and each still helps
+  constexpr double helps = 1.2;      // the factor by which a map then raises the ESS
   constexpr double most_draws = 60;  // draws of P_0 for a sample
   constexpr int rejections = 3;
   std::string policies = "P_0 = " + detail::shortest(1 - wider) + " of a mixture of " +
@@ -311,12 +313,15 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   };
   tell(0);
   bool had_map = false;
+  double before = 0;  // the ESS before the last step
   for (int step = 1; step <= most_steps && ess < options.ess && seconds() < options.budget;
        ++step) {
     const double cost = state.flow().draws_per_sample();
     if (cost > most_draws) break;
     // Maps come first: after rejections they would have to sharpen a law that is dear to draw from.
-    next->has_map = cost == 1 && 1 / std::max(ess, 1e-12) > affordable;
+    next->has_map =
+        cost == 1 && (ess * affordable < 1 || (had_map && ess * near < 1 && ess > helps * before));
+    before = ess;
     next->rejections = next->has_map ? 0 : rejections;
     if (next->has_map && had_map) next->step_size *= 2;
     had_map = had_map || next->has_map;
