@@ -50,20 +50,17 @@ class AffineKernel : Kernels<Scalar> {
   void run_log_determinants(Slice s, const Scalar* matrix, double extrapolation, Scalar* dmatrix,
                             Weigh&& weigh) const {
     const int d = dim_;
-    std::vector<double> m(static_cast<std::size_t>(d) * d);
-    std::vector<int> pivots(static_cast<std::size_t>(d));
+    Inverse m(d);
     for (int j = 0; j < d; ++j)
       for (int c = 0; c < d; ++c)
-        m[static_cast<std::size_t>(j * d + c)] =
-            extrapolation * static_cast<double>(matrix[j * padded_ + c]) + (j == c ? 1 : 0);
-    const double log_det = invert(m.data(), d, pivots.data());
+        m(j, c) = extrapolation * static_cast<double>(matrix[j * padded_ + c]) + (j == c ? 1 : 0);
+    const double log_det = m.invert();
     double factor = 0;
     for (int i = 0; i < s.size; ++i) factor += weigh(i, log_det);
     if (!dmatrix || !std::isfinite(log_det)) return;
     for (int j = 0; j < d; ++j)
       for (int c = 0; c < d; ++c)
-        dmatrix[j * padded_ + c] +=
-            static_cast<Scalar>(extrapolation * factor * m[static_cast<std::size_t>(c * d + j)]);
+        dmatrix[j * padded_ + c] += static_cast<Scalar>(extrapolation * factor * m(c, j));
   }
   void refresh(const Scalar* matrix) {
     transpose(matrix, padded_, dim_, dim_, transposed_.data(), padded_);

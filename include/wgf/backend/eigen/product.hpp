@@ -51,6 +51,15 @@ struct Bias {
     return load(data + c);
   }
 };
+/// The same row for the first rows of C, zero for the others.
+template <class Scalar>
+struct FirstRows {
+  const Scalar* data;
+  std::ptrdiff_t count;
+  WGF_INLINE Vec<Scalar> operator()(std::ptrdiff_t r, std::ptrdiff_t c) const {
+    return r < count ? load(data + c) : Vec<Scalar>{};
+  }
+};
 /// The rows of a matrix.
 template <class Scalar, int Row = 0>
 struct From {

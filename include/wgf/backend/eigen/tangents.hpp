@@ -17,35 +17,65 @@
 
 namespace wgf::eigen {
 
-/// A d × d matrix in place, row by row: its inverse, and the logarithm of its determinant, which is
-/// NaN unless the determinant is positive. \param pivots scratch for d numbers
-inline double invert(double* a, int d, int* pivots) {
-  double log_det = 0;
-  bool positive = true;
-  for (int k = 0; k < d; ++k) {  // Gauss–Jordan with partial pivoting
-    int pivot = k;
-    for (int r = k + 1; r < d; ++r)
-      if (std::abs(a[r * d + k]) > std::abs(a[pivot * d + k])) pivot = r;
-    pivots[k] = pivot;
-    const double value = a[pivot * d + k];
-    if (!(std::abs(value) > 0)) return std::numeric_limits<double>::quiet_NaN();
-    log_det += std::log(std::abs(value));
-    positive = positive == ((value > 0) == (pivot == k));
-    if (pivot != k) std::swap_ranges(a + k * d, a + (k + 1) * d, a + pivot * d);
-    const double inverse = 1 / value;
-    a[k * d + k] = 1;
-    for (int c = 0; c < d; ++c) a[k * d + c] *= inverse;
-    for (int r = 0; r < d; ++r) {
-      if (r == k) continue;
-      const double factor = std::exchange(a[r * d + k], 0.0);
-      for (int c = 0; c < d; ++c) a[r * d + c] -= factor * a[k * d + c];
+/// A d × d matrix that is inverted in place.
+class Inverse {
+ public:
+  explicit Inverse(int d)
+      : d_(d),
+        row_(padded<double>(d)),
+        a_(static_cast<std::size_t>(d) * row_),
+        factors_(static_cast<std::size_t>(row_)),
+        pivots_(static_cast<std::size_t>(d)) {}
+
+  double& operator()(int r, int c) { return a_.data()[r * row_ + c]; }
+
+  /// Inverts the matrix. \returns the logarithm of its determinant, which is NaN unless the
+  /// determinant is positive
+  double invert() {
+    const int d = d_, width = row_;
+    double log_det = 0, *const a = a_.data(), *const factors = factors_.data();
+    bool positive = true;
+    for (int k = 0; k < d; ++k) {  // Gauss–Jordan with partial pivoting
+      // The column is set to zero well before its registers are read: they could not be read while
+      // an element of them is on its way to memory.
+      for (int r = 0; r < d; ++r) factors[r] = std::exchange(a[r * width + k], 0.0);
+      int pivot = k;
+      double largest = std::abs(factors[k]);
+      for (int r = k + 1; r < d; ++r)
+        if (const double size = std::abs(factors[r]); size > largest) largest = size, pivot = r;
+      pivots_[static_cast<std::size_t>(k)] = pivot;
+      const double value = factors[pivot];
+      if (!(largest > 0)) return std::numeric_limits<double>::quiet_NaN();
+      log_det += std::log(largest);
+      positive = positive == ((value > 0) == (pivot == k));
+      double* const row = a + k * width;
+      if (pivot != k) {
+        std::swap_ranges(row, row + width, a + pivot * width);
+        factors[pivot] = factors[k];
+      }
+      const double inverse = 1 / value;
+      for (int c = 0; c < width; c += lanes<double>)
+        store(row + c, broadcast(inverse) * load(row + c));
+      row[k] = inverse;
+      for (int r = 0; r < d; ++r) {
+        if (r == k) continue;
+        double* const other = a + r * width;
+        const auto factor = broadcast(-factors[r]);
+        for (int c = 0; c < width; c += lanes<double>)
+          store(other + c, fma(factor, load(row + c), load(other + c)));
+      }
     }
+    for (int k = d; k-- > 0;)
+      if (const int pivot = pivots_[static_cast<std::size_t>(k)]; pivot != k)
+        for (int r = 0; r < d; ++r) std::swap(a[r * width + k], a[r * width + pivot]);
+    return positive ? log_det : std::numeric_limits<double>::quiet_NaN();
   }
-  for (int k = d; k-- > 0;)
-    if (pivots[k] != k)
-      for (int r = 0; r < d; ++r) std::swap(a[r * d + k], a[r * d + pivots[k]]);
-  return positive ? log_det : std::numeric_limits<double>::quiet_NaN();
-}
+
+ private:
+  int d_, row_;  // the rows are padded with zeros
+  Buffer<double> a_, factors_;
+  std::vector<int> pivots_;
+};
 
 /// A function of a point's index and log det that gives no weight to its gradient.
 template <class Give>
@@ -90,8 +120,7 @@ class Tangents {
         matrix_(static_cast<std::size_t>(group_) * dim * padded_),
         back_{Buffer<Scalar>(static_cast<std::size_t>(rows_) * W),
               Buffer<Scalar>(static_cast<std::size_t>(rows_) * W)},
-        inverse_(static_cast<std::size_t>(dim) * dim),
-        pivots_(static_cast<std::size_t>(dim)) {
+        inverse_(dim) {
     for (Hidden& h : hidden_)
       for (Buffer<Scalar>* b : {&h.y, &h.z})
         *b = Buffer<Scalar>(static_cast<std::size_t>(rows_) * W);
@@ -139,12 +168,11 @@ class Tangents {
     for (int l = 0; l < last; ++l) {
       Hidden& h = hidden_[l];
       const TangentLayer<Scalar>& a = layers[l];
-      const Bias<Scalar> bias{a.bias};
       const To<Scalar, W> to{h.z.data()};
       Scalar* const zdot = h.z.data() + count * W;
       if (l == 0) {
-        product<W, Scalar>(count, W, dim_, RowMajor<Scalar>{x_.data(), padded_}, a.weight, W, bias,
-                           to);
+        product<W, Scalar>(count, W, dim_, RowMajor<Scalar>{x_.data(), padded_}, a.weight, W,
+                           Bias<Scalar>{a.bias}, to);
         const Vec<Scalar> scale = broadcast(input_scale);
         for (int j = 0; j < dim_; ++j)
           for (int c = 0; c < W; c += lanes<Scalar>) {
@@ -153,9 +181,8 @@ class Tangents {
           }
       } else {
         const Scalar* y = hidden_[l - 1].y.data();
-        product<W, Scalar>(count, W, W, RowMajor<Scalar, W>{y}, a.weight, W, bias, to);
-        product<W, Scalar>(tangents, W, W, RowMajor<Scalar, W>{y + count * W}, a.weight, W,
-                           FromZero<Scalar>{}, To<Scalar, W>{zdot});
+        product<W, Scalar>(count + tangents, W, W, RowMajor<Scalar, W>{y}, a.weight, W,
+                           FirstRows<Scalar>{a.bias, count}, to);
       }
       const Vec<Scalar> slope = broadcast(a.slope);
       for (int i = 0; i < count; ++i)
@@ -186,19 +213,15 @@ class Tangents {
     const Scalar* const m = derivative(i);
     for (int j = 0; j < dim_; ++j)
       for (int c = 0; c < dim_; ++c)
-        inverse_[static_cast<std::size_t>(j * dim_ + c)] =
-            extrapolation * static_cast<double>(m[j * padded_ + c]) + (j == c ? 1 : 0);
-    return invert(inverse_.data(), dim_, pivots_.data());
+        inverse_(j, c) = extrapolation * static_cast<double>(m[j * padded_ + c]) + (j == c ? 1 : 0);
+    return inverse_.invert();
   }
   /// The derivative at point i becomes factor · M⁻ᵀ.
   void set_upstream(int i, double factor) {
     Scalar* const m = derivative(i);
     for (int j = 0; j < dim_; ++j)
       for (int c = 0; c < dim_; ++c)
-        m[j * padded_ + c] =
-            factor == 0
-                ? Scalar(0)
-                : static_cast<Scalar>(factor * inverse_[static_cast<std::size_t>(c * dim_ + j)]);
+        m[j * padded_ + c] = factor == 0 ? Scalar(0) : static_cast<Scalar>(factor * inverse_(c, j));
   }
   void backward(const Layers& layers, Scalar input_scale, int count) {
     using K = Kernels<Scalar>;
@@ -257,8 +280,7 @@ class Tangents {
   Buffer<Scalar> x_, matrix_;
   std::array<Hidden, last> hidden_;
   std::array<Buffer<Scalar>, 2> back_;
-  std::vector<double> inverse_;
-  std::vector<int> pivots_;
+  Inverse inverse_;
 };
 
 }  // namespace wgf::eigen
