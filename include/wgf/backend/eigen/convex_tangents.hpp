@@ -26,43 +26,60 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <vector>
 
 #include "activation.hpp"
 #include "layer_products.hpp"
 
 namespace wgf::eigen {
 
-/// The Cholesky factorisation a = L Lᵀ of a d × d matrix of which the upper triangle is read; Lᵀ
-/// replaces it. \returns log det a, which is NaN unless a is positive definite.
+/// The first column of the register that has column c.
+inline int register_of(int c) { return c / lanes<double> * lanes<double>; }
+
+/// The Cholesky factorisation a = L Lᵀ of a symmetric d × d matrix whose rows are padded to whole
+/// registers; Lᵀ replaces its upper triangle. \returns log det a, which is NaN unless a is positive
+/// definite.
 inline double cholesky(double* a, int d) {
+  const int row = padded<double>(d);
   double log_det = 0;
   for (int k = 0; k < d; ++k) {
-    double* const row = a + k * d;
-    if (!(row[k] > 0) || !std::isfinite(row[k])) return std::numeric_limits<double>::quiet_NaN();
-    log_det += std::log(row[k]);
-    const double scale = 1 / std::sqrt(row[k]);
-    for (int c = k; c < d; ++c) row[c] *= scale;
-    for (int r = k + 1; r < d; ++r)
-      for (int c = r; c < d; ++c) a[r * d + c] -= row[r] * row[c];
+    double* const pivot = a + k * row;
+    const double value = pivot[k];
+    if (!(value > 0) || !std::isfinite(value)) return std::numeric_limits<double>::quiet_NaN();
+    log_det += std::log(value);
+    const auto scale = broadcast(1 / std::sqrt(value));
+    for (int c = register_of(k); c < row; c += lanes<double>)
+      store(pivot + c, scale * load(pivot + c));
+    for (int r = k + 1; r < d; ++r) {
+      const auto factor = broadcast(-pivot[r]);
+      for (int c = register_of(r); c < row; c += lanes<double>)
+        store(a + r * row + c, fma(factor, load(pivot + c), load(a + r * row + c)));
+    }
   }
   return log_det;
 }
-/// inverse = (L Lᵀ)⁻¹, d × d. \param upper Lᵀ, as `cholesky` leaves it \param lower scratch, d × d
+/// inverse = (L Lᵀ)⁻¹, d × d, with padded rows. \param upper Lᵀ, as `cholesky` leaves it
+/// \param lower scratch of the same size
 inline void invert_cholesky(const double* upper, int d, double* lower, double* inverse) {
-  std::fill_n(lower, d * d, 0.0), std::fill_n(inverse, d * d, 0.0);
+  const int row = padded<double>(d);
+  std::fill_n(lower, d * row, 0.0), std::fill_n(inverse, d * row, 0.0);
   for (int r = 0; r < d; ++r) {  // lower = L⁻¹
-    double* const row = lower + r * d;
-    row[r] = 1;
-    for (int k = 0; k < r; ++k)
-      for (int c = 0; c <= k; ++c) row[c] -= upper[k * d + r] * lower[k * d + c];
-    const double scale = 1 / upper[r * d + r];
-    for (int c = 0; c <= r; ++c) row[c] *= scale;
-    for (int j = 0; j <= r; ++j)  // its lower triangle += row rowᵀ
-      for (int c = 0; c <= j; ++c) inverse[j * d + c] += row[j] * row[c];
+    double* const to = lower + r * row;
+    const double diagonal = upper[r * row + r];
+    for (int c = 0; c <= register_of(r); c += lanes<double>) {
+      Vec<double> total{};
+      for (int k = c; k < r; ++k)  // above, the rows are zero in these columns
+        total = fma(broadcast(-upper[k * row + r]), load(lower + k * row + c), total);
+      store(to + c, broadcast(1 / diagonal) * total);
+    }
+    to[r] = 1 / diagonal;
+    for (int j = 0; j <= r; ++j) {  // its lower triangle += row rowᵀ
+      const auto factor = broadcast(to[j]);
+      for (int c = 0; c <= register_of(j); c += lanes<double>)
+        store(inverse + j * row + c, fma(factor, load(to + c), load(inverse + j * row + c)));
+    }
   }
   for (int j = 0; j < d; ++j)
-    for (int c = 0; c < j; ++c) inverse[c * d + j] = inverse[j * d + c];
+    for (int c = 0; c < j; ++c) inverse[c * row + j] = inverse[j * row + c];
 }
 
 /// Where the pass finds a layer of the network, and where its gradients go.
@@ -117,9 +134,9 @@ class ConvexTangents {
         gamma_(size(group_, units)),
         weighted_(units),
         products_(size(1, padded_)),
-        factor_(size(dim, dim)),
-        lower_(size(dim, dim)),
-        inverse_(size(dim, dim)) {}
+        factor_(size(dim, padded<double>(dim))),
+        lower_(size(dim, padded<double>(dim))),
+        inverse_(size(dim, padded<double>(dim))) {}
 
   /// M = (1 − e) I + e ∇T(x_i) for the n rows of x. Calls weigh(i, log det M) for each: NaN where M
   /// is not positive definite. If the layers have gradients, the numbers that it returns are the
@@ -195,17 +212,18 @@ class ConvexTangents {
     for (int at = 0; at < count * units; at += lanes<Scalar>)
       store(curvature_.data() + at, load(delta_.data() + at) * (one - load(slope_.data() + at)));
   }
-  /// The upper triangle of M at point i, in factor_.
+  /// M at point i, in factor_.
   void set_matrix(const Layers& net, int i, double extrapolation) {
     const Scalar *const h = hdot_.data() + i * dim_ * units, *const m =
                                                                  curvature_.data() + i * units;
+    const int row = padded<double>(dim_);
     for (int j = 0; j < dim_; ++j) {
       for (int c = 0; c < units; c += lanes<Scalar>)
         store(weighted_.data() + c, load(m + c) * load(h + j * units + c));
       Kernels<Scalar>::template dot_rows<units>(h, j + 1, weighted_.data(), Scalar(0),
                                                 products_.data());
       for (int k = 0; k <= j; ++k)
-        factor_[size(k, dim_) + j] =
+        factor_.data()[k * row + j] = factor_.data()[j * row + k] =
             (j == k ? 1 : 0) +
             extrapolation * (static_cast<double>(products_.data()[k]) +
                              static_cast<double>(net.quadratic[k * padded_ + j]));
@@ -216,10 +234,11 @@ class ConvexTangents {
   void set_upstream(int i, double factor, Scalar* dquadratic) {
     if (factor != 0) invert_cholesky(factor_.data(), dim_, lower_.data(), inverse_.data());
     Scalar* const g = matrix_.data() + i * dim_ * padded_;
+    const int row = padded<double>(dim_);
     for (int j = 0; j < dim_; ++j)
       for (int c = 0; c < dim_; ++c) {
         const Scalar value =
-            factor == 0 ? Scalar(0) : static_cast<Scalar>(factor * inverse_[size(j, dim_) + c]);
+            factor == 0 ? Scalar(0) : static_cast<Scalar>(factor * inverse_.data()[j * row + c]);
         g[j * padded_ + c] = value, dquadratic[j * padded_ + c] += value;
       }
   }
@@ -255,10 +274,10 @@ class ConvexTangents {
   void start_adjoints(int count) {
     Scalar* const kappa = tangents_of(adjoint_, count);
     for (int i = 0; i < count; ++i)
-      product<0, Scalar>(dim_, units, dim_,
-                         RowMajor<Scalar>{matrix_.data() + i * dim_ * padded_, padded_},
-                         hdot_.data() + i * dim_ * units, units, FromZero<Scalar>{},
-                         To<Scalar, units>{kappa + i * dim_ * units});
+      product<units, Scalar>(dim_, units, dim_,
+                             RowMajor<Scalar>{matrix_.data() + i * dim_ * padded_, padded_},
+                             hdot_.data() + i * dim_ * units, units, FromZero<Scalar>{},
+                             To<Scalar, units>{kappa + i * dim_ * units});
     for (int i = 0; i < count; ++i)
       for (int c = 0; c < units; c += lanes<Scalar>) {
         const int at = i * units + c;
@@ -316,7 +335,7 @@ class ConvexTangents {
   Buffer<Scalar> hdot_;                // ḣ
   Buffer<Scalar> slope_, delta_, curvature_, gamma_;  // p, δ, m, Γ
   Buffer<Scalar> weighted_, products_;
-  std::vector<double> factor_, lower_, inverse_;
+  Buffer<double> factor_, lower_, inverse_;  // with rows padded to whole registers
 };
 
 }  // namespace wgf::eigen
