@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Gathers the benchmarks' own JSON into one flat object: collect.py ITERATION STEP_COST INTERACTION PEERS > FILE."""
+"""Gathers the benchmarks' own JSON into one flat object: collect.py ITERATION STEP_COST INTERACTION LOG_DETERMINANT PEERS > FILE."""
 import json
 import sys
 
@@ -25,8 +25,8 @@ def main():
     if sys.argv[1:2] == ["--times"]:
         print(json.dumps(iteration_times(sys.argv[2])))
         return
-    iteration, cost, pairs = (counters(path) for path in sys.argv[1:4])
-    peers = json.load(open(sys.argv[4]))
+    iteration, cost, pairs, log_det = (counters(path) for path in sys.argv[1:5])
+    peers = json.load(open(sys.argv[5]))
     flat = {}
     for (d, threads), run in iteration["ou"].items():
         flat[f"ou_d{d}_t{threads}_over_floor"] = round(run["over_floor"], 3)
@@ -45,6 +45,10 @@ def main():
         flat[f"interaction_grid_1e-{digits}_error"] = float(f"{run['error']:.2g}")
     for (n, threads, symmetric), run in pairs["self"].items():
         flat[f"interaction_self_{n}_{'once' if symmetric else 'twice'}_t{threads}_ms"] = round(1e3 * run["s"], 3)
+    for name in ("residual", "residual_affine", "icnn"):
+        for (d,), run in log_det[name].items():
+            flat[f"log_det_{name}_d{d}_us"] = round(run["us"], 3)
+            flat[f"log_det_{name}_d{d}_over_floor"] = round(run["over_floor"], 3)
     for name, key in (("ou_2", "peer_ou_d2_ratio"), ("ou_8", "peer_ou_d8_ratio"), ("ou_32", "peer_ou_d32_ratio"), ("small_2", "peer_small_ratio")):
         flat[key] = peers["peers"].get(name, {}).get("ratio")
         flat[key.replace("ratio", "ms")] = peers["peers"].get(name, {}).get("pytorch_ms")

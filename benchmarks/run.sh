@@ -31,10 +31,11 @@ measure() {
 measure iteration
 measure step_cost
 measure interaction
+measure log_determinant
 say "measuring: the same iterations in PyTorch"
 python3 "$root/benchmarks/collect.py" --times "$build/iteration.json" | python3 "$root/benchmarks/peers/compare.py" >"$build/peers.json"
 mkdir -p "$(dirname "$file")"
-python3 "$root/benchmarks/collect.py" "$build/iteration.json" "$build/step_cost.json" "$build/interaction.json" "$build/peers.json" >"$file.part"
+python3 "$root/benchmarks/collect.py" "$build/iteration.json" "$build/step_cost.json" "$build/interaction.json" "$build/log_determinant.json" "$build/peers.json" >"$file.part"
 mv "$file.part" "$file"
 cat "$file"
 say "figures: $file"
