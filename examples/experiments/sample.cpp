@@ -131,8 +131,8 @@ Result by_flow(const Benchmark& target, const Options& options, examples::Report
           .log_evidence_error = sampled.log_evidence_error(),
           .ess_fraction = sampled.ess_fraction()};
 }
-/// By the paper's dual networks, from a Gaussian with the moments of a pilot run: 20 steps, each of
-/// a tenth of its mean variance.
+/// By dual networks as in the paper, from a Gaussian with the moments of a pilot run: 20 steps,
+/// each of a tenth of its mean variance.
 Result by_dual(const Benchmark& target, const Options& options, const examples::OutputFolder& out) {
   const double width =
       wgf::detail::widest_useful_start(target, {.seed = options.seed, .threads = options.threads});
@@ -253,7 +253,7 @@ void run(const Options& options) {
     examples::ScatterStyle style;
     style.lower = lower - 0.3 * (upper - lower), style.upper = upper + 0.3 * (upper - lower);
     style.log_density = [&](const Eigen::Vector2d& x) { return target.log_density(x); };
-    style.title = options.target + ": the flow from a Gaussian to the target";
+    style.title = options.target + ": the flow to the target";
     std::replace(style.title.begin(), style.title.end(), '_', ' ');
     style.max_columns = 3;
     return examples::draw_scatter(out.path("picture.png"), panels, style);

@@ -82,6 +82,10 @@ TEST_CASE("errors of fit_mixture") {
           fit_mixture(NaN * x));
   REFUSED(std::invalid_argument, "wgf::fit_mixture: all particles are equal in coordinate 0",
           fit_mixture(Particles::Ones(2, 20)));
+  Particles same = Particles::Ones(2, 20);
+  same.col(0) << 2, 2;
+  REFUSED(std::invalid_argument, "wgf::fit_mixture: there are too few different particles",
+          fit_mixture(same));
   REFUSED(std::invalid_argument, "wgf::fit_mixture: the particles have no finite likelihood",
           fit_mixture(1e200 * x));
 }

@@ -5,7 +5,7 @@ set(metrics energy_distance energy_distance_chance sliced_w2 mode_tv mode_tv_cha
 set(flow_metrics ${metrics} log_evidence log_evidence_error ess_fraction pareto_k draws_per_sample cpu_seconds)
 
 help(--method --preset --map --samples --dropout --whiten --maps --rejections)
-writes(arguments ${tiny} --seed 7 shape 200,2 metrics ${flow_metrics} settings method=flow preset=flow steps=1 iterations=5 threads=2 maps=3)
+writes(arguments ${tiny} --seed 7 shape 200,2 metrics ${flow_metrics} settings method=flow preset=flow steps=1 iterations=5 threads=2 maps=2)
 writes(arguments ${tiny} --seed 7 --method dual shape 200,2 metrics ${metrics} settings method=dual preset=ours steps=1 iterations=5 threads=2)
 writes(arguments --preset paper ${tiny} shape 200,2 metrics ${metrics} settings method=dual preset=paper steps=1 iterations=5 batch=100 dual_steps=6)
 # Options override the preset wherever they stand.
@@ -22,7 +22,8 @@ fails("--preset: must be one of flow, ours, paper, got theirs" --preset theirs)
 fails("--method" --method smc)
 fails("--preset: paper does not go with --method flow" --method flow --preset paper)
 fails("--dropout: goes with --method dual" --dropout 0.1)
-fails("--map icnn: goes with --method dual" --preset flow --method flow --map icnn)
+fails("--map icnn: goes with --method dual" --method flow --map icnn)
+fails("--map icnn: goes with --method dual" --preset flow --map icnn)
 fails("--maps: goes with --method flow" --method dual --maps 2)
 fails("--rejections: goes with --method flow" --preset paper --rejections 2)
 fails("--dropout" --method dual --dropout 1)

@@ -94,13 +94,15 @@ struct ImportanceSampling {
   double threshold() const {
     return std::min(1 - 1 / std::log10(static_cast<double>(size())), 0.7);
   }
-  /// Whether the weights are so nearly equal that their tail does not matter, whatever its shape:
-  /// it would hold less than 1 % of the mass. Samples that are almost exact have such weights.
+  /// Whether the weights are so nearly equal that their tail would hold less than 1 % of the mass.
+  /// Means of bounded functions are then right within that; whether the far tails of the draws are
+  /// too thin is not known.
   bool has_negligible_tail() const { return tail_excess < 0.01; }
   Verdict verdict() const {
-    return !unknown.empty()                                   ? Verdict::inconclusive
-           : pareto_k <= threshold() || has_negligible_tail() ? Verdict::ok
-                                                              : Verdict::problem;
+    return !unknown.empty()          ? Verdict::inconclusive
+           : pareto_k <= threshold() ? Verdict::ok
+           : has_negligible_tail()   ? Verdict::inconclusive
+                                     : Verdict::problem;
   }
   /// One line.
   std::string summary() const {
@@ -108,16 +110,15 @@ struct ImportanceSampling {
     if (log_normaliser == -std::numeric_limits<double>::infinity())
       return "importance weights: no draw lies in the target's support";
     const std::string tail =
-        pareto_k > threshold() && has_negligible_tail()
-            ? detail::text("importance weights: nearly equal, with a tail below %.2g of the mass: ",
-                           std::max(tail_excess, 1e-6))
-            : detail::text("importance weights: k̂ = %.2f (threshold %.2f): ", pareto_k,
-                           threshold());
+        detail::text("importance weights: k̂ = %.2f (threshold %.2f): ", pareto_k, threshold());
     if (verdict() == Verdict::problem)
       return tail + "do not trust the tails, nor the means and log Z made of them";
-    return tail +
-           detail::text("weights reliable, effective sample size %.0f of %ld, log Z = %.4f ± %.4f",
-                        effective_sample_size, size(), log_normaliser, standard_error);
+    const std::string rest =
+        detail::text("effective sample size %.0f of %ld, log Z = %.4f ± %.4f",
+                     effective_sample_size, size(), log_normaliser, standard_error);
+    return verdict() == Verdict::ok
+               ? tail + "weights reliable, " + rest
+               : tail + "nearly equal, " + rest + ", but the far tails may be too thin";
   }
   /// Σ w f, the mean under the target, for n columns of values.
   Eigen::VectorXd mean(const Particles& values) const {

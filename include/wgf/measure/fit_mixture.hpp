@@ -7,6 +7,7 @@
 // number of components is the one under which held-out particles are the most likely.
 #include <algorithm>
 #include <cmath>
+#include <compare>
 #include <cstdint>
 #include <limits>
 #include <numbers>
@@ -36,23 +37,35 @@ struct MixtureFitOptions {
 
 namespace detail {
 
+/// log of the multivariate gamma function of dimension d at a, up to a constant.
+inline double log_gamma(int d, double a) {
+  double sum = 0;
+  for (int j = 0; j < d; ++j) sum += std::lgamma(a - 0.5 * j);
+  return sum;
+}
 /// Shrinks a covariance matrix that was estimated from `count` particles, in coordinates in which
-/// the identity is what it is shrunk to: (1 − λ) C + λ I, where λ is the ratio of the expected
-/// squared error of C to its squared distance from the identity, at most 1.
-/// \param diagonal_is_known whether the diagonal has no error, as that of a correlation matrix
-inline Eigen::MatrixXd shrunk_to_identity(const Eigen::MatrixXd& c, double count,
-                                          bool diagonal_is_known) {
-  double error = 0, distance = 0;
-  for (Eigen::Index j = 0; j < c.cols(); ++j)
-    for (Eigen::Index i = 0; i < c.rows(); ++i) {
-      if (i == j && diagonal_is_known) continue;
-      const double off = c(i, j) - (i == j ? 1 : 0);
-      error += (c(i, i) * c(j, j) + c(i, j) * c(i, j)) / std::max(count, 1.0);
-      distance += off * off;
-    }
-  const double lambda = distance > error ? error / distance : 1;
-  Eigen::MatrixXd shrunk = (1 - lambda) * c;
-  shrunk.diagonal().array() += lambda;
+/// the identity is what it is shrunk to: (1 − λ) C + λ I. This is the posterior mean under an
+/// inverse Wishart law with the mean I and t + d + 1 degrees of freedom, λ = t/(count + t); the λ
+/// on a grid under which C is the most likely is taken.
+/// \param least a lower bound of λ
+inline Eigen::MatrixXd shrunk_to_identity(const Eigen::MatrixXd& c, double count, double least) {
+  const int d = static_cast<int>(c.rows());
+  double best = 1, highest = -std::numeric_limits<double>::infinity();
+  for (const double lambda : {1e-9, 1e-6, 1e-5, 1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5,
+                              0.7, 0.85, 0.95, 0.99, 0.999}) {
+    if (lambda < least) continue;
+    const double t = count * lambda / (1 - lambda), freedom = t + d + 1;
+    Eigen::MatrixXd sum = count * c;
+    sum.diagonal().array() += t;
+    const Eigen::MatrixXd factor = cholesky(sum);
+    if (factor.size() == 0) continue;
+    const double log_det = 2 * factor.diagonal().array().log().sum();
+    const double evidence = log_gamma(d, 0.5 * (freedom + count)) - log_gamma(d, 0.5 * freedom) +
+                            0.5 * freedom * d * std::log(t) - 0.5 * (freedom + count) * log_det;
+    if (evidence > highest) highest = evidence, best = lambda;
+  }
+  Eigen::MatrixXd shrunk = (1 - best) * c;
+  shrunk.diagonal().array() += best;
   return shrunk;
 }
 
@@ -107,14 +120,14 @@ class MixtureFit {
     // The components' mean covariance, shrunk to its diagonal: as a correlation matrix.
     const Eigen::VectorXd scale = pooled.diagonal().array().sqrt();
     pooled = scale.asDiagonal().inverse() * pooled * scale.asDiagonal().inverse();
-    pooled = scale.asDiagonal() * shrunk_to_identity(pooled, n, true) * scale.asDiagonal();
+    pooled = scale.asDiagonal() * shrunk_to_identity(pooled, n, 0) * scale.asDiagonal();
     const Eigen::MatrixXd factor = cholesky(pooled);
     if (factor.size() == 0) return;  // no better components: those before remain
     const Eigen::MatrixXd inverse = inverse_of_lower(factor);
     std::vector<Eigen::MatrixXd> factors;
     for (std::size_t k = 0; k < weights.size(); ++k) {
-      const Eigen::MatrixXd relative =
-          shrunk_to_identity(congruence(inverse, covariances[k]), weights[k], false);
+      const Eigen::MatrixXd relative = shrunk_to_identity(
+          congruence(inverse, covariances[k]), weights[k], 1 / std::max(1.0, weights[k]));
       factors.push_back(cholesky(symmetric_part(congruence(factor, relative))));
       if (factors.back().size() == 0) factors.back() = factor;
       weights[k] /= kept;
@@ -147,6 +160,29 @@ class MixtureFit {
   Eigen::ArrayXXd shares_;
 };
 
+/// Divides particles at random into a third and the rest; equal particles are on the same side.
+/// \returns for every particle whether it is in the third
+inline std::vector<bool> third_of(const Particles& x, const Random& random, std::uint32_t stream) {
+  std::vector<Eigen::Index> order(static_cast<std::size_t>(x.cols()));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Eigen::Index>(i);
+  const auto compare = [&](Eigen::Index a, Eigen::Index b) {
+    return std::lexicographical_compare_three_way(x.col(a).begin(), x.col(a).end(),
+                                                  x.col(b).begin(), x.col(b).end());
+  };
+  std::sort(order.begin(), order.end(), [&](Eigen::Index a, Eigen::Index b) {
+    const auto c = compare(a, b);
+    return c < 0 || (c == 0 && a < b);
+  });
+  std::vector<bool> chosen(order.size());
+  bool is_chosen = false;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i == 0 || compare(order[i - 1], order[i]) != 0)  // the first of its equals decides
+      is_chosen = random.below(3, stream, 1, static_cast<long>(order[i])) == 0;
+    chosen[static_cast<std::size_t>(order[i])] = is_chosen;
+  }
+  return chosen;
+}
+
 /// Distinct particles far from each other, each chosen with probability ∝ its squared distance from
 /// those before (Arthur and Vassilvitskii, SODA 2007), in units of the spread of each coordinate.
 inline std::vector<Eigen::Index> spread_out(const Particles& x, int count, const Random& random,
@@ -175,8 +211,8 @@ inline std::vector<Eigen::Index> spread_out(const Particles& x, int count, const
 
 /// A Gaussian mixture fitted to particles, a function of the particles and the seed.
 /// \param x d × n, with at least 10 particles; every coordinate must spread
-/// \throws std::invalid_argument for fewer particles, infinite or NaN coordinates, or a coordinate
-/// in which all particles are equal.
+/// \throws std::invalid_argument for fewer particles, or too few different ones, infinite or NaN
+/// coordinates, or a coordinate in which all particles are equal.
 inline GaussianMixture fit_mixture(const Particles& x, const MixtureFitOptions& options = {}) {
   constexpr std::uint32_t stream = 0x46495420;  // "FIT "
   options.check();
@@ -187,20 +223,15 @@ inline GaussianMixture fit_mixture(const Particles& x, const MixtureFitOptions& 
     if ((x.row(j).array() == x(j, 0)).all())
       throw std::invalid_argument("wgf::fit_mixture: all particles are equal in coordinate " +
                                   std::to_string(j));
-  // Every third particle is held out. Shuffled, as neighbours may be related.
   const Random random{options.seed};
-  std::vector<Eigen::Index> order(static_cast<std::size_t>(x.cols()));
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Eigen::Index>(i);
-  for (std::size_t i = order.size(); i-- > 1;)
-    std::swap(order[i], order[static_cast<std::size_t>(random.below(
-                            static_cast<long>(i) + 1, stream, 1, static_cast<long>(i)))]);
-  const Eigen::Index held = x.cols() / 3;
+  const std::vector<bool> chosen = detail::third_of(x, random, stream);
+  const auto held = static_cast<Eigen::Index>(std::count(chosen.begin(), chosen.end(), true));
+  if (held == 0 || held == x.cols())
+    throw std::invalid_argument("wgf::fit_mixture: there are too few different particles");
   Particles in(x.rows(), x.cols() - held), out(x.rows(), held);
-  for (Eigen::Index i = 0; i < x.cols(); ++i) {
-    const auto column = x.col(order[static_cast<std::size_t>(i)]);
-    if (i < held) out.col(i) = column;
-    else in.col(i - held) = column;
-  }
+  for (Eigen::Index i = 0, into_in = 0, into_out = 0; i < x.cols(); ++i)
+    if (chosen[static_cast<std::size_t>(i)]) out.col(into_out++) = x.col(i);
+    else in.col(into_in++) = x.col(i);
   const Eigen::MatrixXd variances =
       (x.colwise() - mean).array().square().rowwise().mean().matrix().asDiagonal();
 

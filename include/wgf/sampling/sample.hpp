@@ -175,6 +175,7 @@ class SampleResult {
     if (!is_known()) return Verdict::inconclusive;
     if (!agrees()) return Verdict::problem;
     if (has_heavy_tail()) return is_nearly_equal() ? Verdict::inconclusive : Verdict::problem;
+    if (certificate_.verdict() != Verdict::ok) return Verdict::inconclusive;
     return ess_fraction() >= 0.9 * goal_ ? Verdict::ok : Verdict::inconclusive;
   }
   /// The verdict in a sentence.
@@ -220,13 +221,14 @@ class SampleResult {
 
 /// Samples from an unnormalised log-density. A pilot run of sequential Monte Carlo finds the modes;
 /// from a mixture fitted to its particles, somewhat wider, a corrected flow continues. Where the
-/// effective sample size of the start is small, maps are trained, the first one with a step size of
-/// the order of the target's local variance, each later one with twice the one before. Then steps
-/// have rejections only, until the effective sample size reaches its goal or a draw would become
-/// too dear. \param target log q, with or without gradient: see Target. \throws
-/// std::invalid_argument for options out of range, a pilot of fewer than 4 particles a dimension,
-/// or a target that is nowhere positive; std::runtime_error if the pilot run does not reach the
-/// target.
+/// effective sample size of the start is small, maps are trained as long as each lowers the KL
+/// divergence, the first one with a step size of the order of the target's local variance, each
+/// later one with twice the one before. Then steps have rejections only, until the effective sample
+/// size reaches its goal or a draw would become too expensive.
+/// \param target log q, with or without gradient: see Target.
+/// \throws std::invalid_argument for options out of range, a pilot of fewer than 4 particles a
+/// dimension, a target that is nowhere positive, or one whose pilot particles fit_mixture refuses;
+/// std::runtime_error if the pilot run does not reach the target.
 template <class T>
 auto sample(const T& target, const SampleOptions& options = {}) {
   using Object = decltype(adapted(target));
@@ -297,31 +299,34 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   };
   constexpr double affordable = 30;  // 1/ESS from which on rejections alone should do
   constexpr double near = 3;         // ... once maps are trained and each still helps
-  constexpr double helps = 1.2;      // the factor by which a map then raises the ESS
+  constexpr double helps = 0.05;     // by how much a map then lowers the KL divergence
   constexpr double most_draws = 60;  // draws of P_0 for a sample
   constexpr int rejections = 3;
   std::string policies = "P_0 = " + detail::shortest(1 - wider) + " of a mixture of " +
                          std::to_string(fit.weights().size()) +
                          " Gaussians fitted to a pilot run, covariances times " +
-                         detail::shortest(widened);
+                         detail::text("%.3g", widened);
   if (wider > 0)
     policies += ", + " + detail::shortest(wider) + " N(m, 9 C) with the moments m, C of the run";
-  double ess = detail::relative_ess(weights());
+  Eigen::VectorXd now = weights();
+  double ess = detail::relative_ess(now);
   const auto tell = [&](int step) {
     if (options.observer)
       options.observer({step, next->has_map, ess, state.flow().draws_per_sample(), seconds()});
   };
   tell(0);
   bool had_map = false;
-  double before = 0;  // the ESS before the last step
+  double before = 0;  // E(log p − log q) before the last step
   for (int step = 1; step <= most_steps && ess < options.ess && seconds() < options.budget;
        ++step) {
     const double cost = state.flow().draws_per_sample();
     if (cost > most_draws) break;
-    // Maps come first: after rejections they would have to sharpen a law that is dear to draw from.
-    next->has_map =
-        cost == 1 && (ess * affordable < 1 || (had_map && ess * near < 1 && ess > helps * before));
-    before = ess;
+    // Maps come first: after rejections they would have to sharpen a law that is expensive to draw
+    // from.
+    const double divergence = -now.mean();  // the KL divergence, up to log Z
+    next->has_map = cost == 1 && (had_map ? ess * near < 1 && divergence < before - helps
+                                          : ess * affordable < 1);
+    before = divergence;
     next->rejections = next->has_map ? 0 : rejections;
     if (next->has_map && had_map) next->step_size *= 2;
     had_map = had_map || next->has_map;
@@ -332,9 +337,10 @@ auto sample(const T& target, const SampleOptions& options = {}) {
       break;
     }
     if (state.flow().size() < step) break;  // stopped by the budget
-    policies += next->has_map ? "; a map with step size " + detail::shortest(next->step_size)
+    policies += next->has_map ? "; a map with step size " + detail::text("%.3g", next->step_size)
                               : "; " + std::to_string(rejections) + " rejections of 0.2";
-    ess = detail::relative_ess(weights());
+    now = weights();
+    ess = detail::relative_ess(now);
     tell(step);
   }
   ImportanceSampling certificate =
