@@ -77,9 +77,9 @@ TEST_CASE("sample: modes in sixty-four dimensions, which a mixture fitted to a p
         {.seed = 1, .budget = 300, .start = Gaussian::isotropic(64, 2.5)});
 }
 TEST_CASE("sample: what no mixture fits is reached by maps") {
-  // Three pairs x ~ N(0, 1), y ~ N(x², ¼²): a mixture would need the third power of the components
+  // Four pairs x ~ N(0, 1), y ~ N(x², ¼²): a mixture would need the fourth power of the components
   // that one pair needs.
-  constexpr int pairs = 3;
+  constexpr int pairs = 4;
   constexpr double sd = 0.25;
   const AnyTarget bananas{2 * pairs,
                           [](const VectorXd& x) {
@@ -97,10 +97,10 @@ TEST_CASE("sample: what no mixture fits is reached by maps") {
                             }
                             return g;
                           }};
-  const auto result = sample(bananas, {.seed = 1, .budget = 300, .ess = 0.9, .population = 5000});
+  const auto result = sample(bananas, {.seed = 1, .budget = 300, .ess = 0.5, .population = 10000});
   CAPTURE(result.summary(), result.policies());
   CHECK(result.policies().find("a map") != std::string::npos);
-  CHECK(result.ess_fraction() > 0.5);
+  CHECK(result.ess_fraction() > 0.2);
   CHECK(result.log_evidence() == Approx(pairs * std::log(2 * std::numbers::pi * sd)).margin(0.1));
   // E x² = 1 and E y = 1, whose standard errors by 4,000 draws are 0.022 and 0.023.
   const Particles x = result.draws(4000, 3);

@@ -297,7 +297,7 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   const auto weights = [&]() -> Eigen::VectorXd {
     return detail::log_densities(density, state.particles()) - state.log_densities();
   };
-  constexpr double affordable = 30;  // 1/ESS from which on rejections alone should do
+  constexpr double affordable = 10;  // 1/ESS from which on rejections alone should do
   constexpr double near = 3;         // ... once maps are trained and each still helps
   constexpr double helps = 0.05;     // by how much a map then lowers the KL divergence
   constexpr double most_draws = 60;  // draws of P_0 for a sample
@@ -308,6 +308,16 @@ auto sample(const T& target, const SampleOptions& options = {}) {
                          detail::text("%.3g", widened);
   if (wider > 0)
     policies += ", + " + detail::shortest(wider) + " N(m, 9 C) with the moments m, C of the run";
+  // Maps can be fitted too closely to the population: they are judged by fresh draws.
+  const auto fresh_weights = [&](int step) -> Eigen::VectorXd {
+    try {
+      const auto [x, log_p] = state.flow().sample_with_log_density(
+          4000, detail::mixed_seed(options.seed + 3 + static_cast<std::uint64_t>(step)));
+      return detail::log_densities(density, x) - log_p;
+    } catch (const InversionError&) {  // a fold between the particles
+      return weights();
+    }
+  };
   Eigen::VectorXd now = weights();
   double ess = detail::relative_ess(now);
   const auto tell = [&](int step) {
@@ -339,7 +349,7 @@ auto sample(const T& target, const SampleOptions& options = {}) {
     if (state.flow().size() < step) break;  // stopped by the budget
     policies += next->has_map ? "; a map with step size " + detail::text("%.3g", next->step_size)
                               : "; " + std::to_string(rejections) + " rejections of 0.2";
-    now = weights();
+    now = next->has_map ? fresh_weights(step) : weights();
     ess = detail::relative_ess(now);
     tell(step);
   }
