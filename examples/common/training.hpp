@@ -128,9 +128,12 @@ class Summary {
   /// The diagnostics of a flow: below the other lines on the screen, and "diagnostics" in the
   /// report.
   template <class Flow, class Target>
-  void diagnose(const Trained<Flow>& trained, const Target& target, const CommonOptions& options) {
-    put(wgf::diagnose(trained.flow, target,
-                      {.samples = 4000, .seed = options.seed, .history = trained.history}));
+  wgf::Diagnosis diagnose(const Trained<Flow>& trained, const Target& target,
+                          const CommonOptions& options) {
+    wgf::Diagnosis diagnosis = wgf::diagnose(
+        trained.flow, target, {.samples = 4000, .seed = options.seed, .history = trained.history});
+    put(diagnosis);
+    return diagnosis;
   }
   /// A line for the screen only.
   void row(const std::string& what, double value, const std::string& good = {});

@@ -131,15 +131,17 @@ Result by_flow(const Benchmark& target, const Options& options, examples::Report
           .log_evidence_error = sampled.log_evidence_error(),
           .ess_fraction = sampled.ess_fraction()};
 }
+/// Sequential Monte Carlo from the most useful width, as wgf::sample does it.
+wgf::SmcResult by_smc(const Benchmark& target, const Options& options, long particles) {
+  const double width =
+      wgf::detail::widest_useful_start(target, {.seed = options.seed, .threads = options.threads});
+  return wgf::smc(target, wgf::Gaussian::isotropic(target.dimension, width),
+                  {.particles = particles, .seed = options.seed, .threads = options.threads});
+}
 /// By dual networks as in the paper, from a Gaussian with the moments of a pilot run: 20 steps,
 /// each of a tenth of its mean variance.
 Result by_dual(const Benchmark& target, const Options& options, const examples::OutputFolder& out) {
-  const double width =
-      wgf::detail::widest_useful_start(target, {.seed = options.seed, .threads = options.threads});
-  const auto pilot =
-      wgf::smc(target, wgf::Gaussian::isotropic(target.dimension, width),
-               {.particles = 2000, .seed = options.seed, .threads = options.threads});
-  const wgf::Gaussian fit = wgf::Gaussian::fit(pilot.particles);
+  const wgf::Gaussian fit = wgf::Gaussian::fit(by_smc(target, options, 2000).particles);
   const wgf::Gaussian start(fit.mean(), 1.4 * fit.covariance());
   const wgf::JkoSolver solver{
       wgf::kl(target, wgf::Dual<wgf::NetworkSum<wgf::Quadratic, wgf::Mlp<64, 4, wgf::Silu>>>{}),
@@ -167,11 +169,7 @@ Result by_dual(const Benchmark& target, const Options& options, const examples::
           .has_density = false};
 }
 Result by_smc(const Benchmark& target, const Options& options) {
-  const double width =
-      wgf::detail::widest_useful_start(target, {.seed = options.seed, .threads = options.threads});
-  const auto run =
-      wgf::smc(target, wgf::Gaussian::isotropic(target.dimension, width),
-               {.particles = options.samples, .seed = options.seed, .threads = options.threads});
+  const auto run = by_smc(target, options, options.samples);
   return {
       .draws = run.particles,
       .verdict = fmt::format("{} temperatures, {} families", run.temperatures.size(), run.families),

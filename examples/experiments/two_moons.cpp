@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -109,7 +108,7 @@ bool draw(const std::filesystem::path& file, const wgf::GaussianMixture& target,
 }
 
 struct Options : CommonOptions {
-  std::string method = has_log_determinants ? "flow" : "dual", preset = "ours", map = "residual";
+  std::string method, preset, map = "residual";
   Training training;
   long samples = 4000;
   int maps = 2, rejections = 1;  // of the flow
@@ -143,112 +142,112 @@ void compare(examples::Summary& summary, const Options& options, const wgf::Part
   summary.metric("mode_mass_max", "largest mass of a mode", masses.maxCoeff(), "0.0625");
 }
 
+/// A run: what all methods report first and write last.
+struct Run {
+  const Options& options;
+  Training training = options.training;
+  examples::Report report{"two_moons", options};
+  examples::OutputFolder out{options.out};
+  wgf::GaussianMixture target = examples::two_moons();
+
+  template <class Map>
+  Run(const Options& given, const Map& map) : options(given) {
+    training.run.steps = options.steps;
+    report.setting("method", options.method);
+    examples::report_training(report, options.preset, training);
+    report.setting("samples", options.samples);
+    report.setting("map", wgf::describe(map));
+  }
+  /// \param path the particles after each step \param title_of the title of a step's panel
+  template <class Flow>
+  void write(const Flow& flow, const std::vector<wgf::Particles>& path,
+             const examples::Summary& summary, const std::string& title,
+             const std::function<std::string(int)>& title_of) {
+    wgf::write_npy(out.path("samples.npy"), path.back());
+    wgf::save(flow, out.path("flow.wgf"));
+    const bool picture = report.timed("picture", [&] {
+      return draw(out.path("picture.png"), target, path,
+                  target.sample(options.samples, examples::derived_seed(options, 1)), title_of);
+    });
+    summary.print(title);
+    examples::publish(out, report, picture);
+  }
+};
+
 /// By the dual network, on either map.
 template <class Preset>
 void run_dual(const Options& options) {
-  Training training = options.training;
-  training.run.steps = options.steps;
-  examples::Report report("two_moons", options);
-  report.setting("method", options.method);
-  examples::report_training(report, options.preset, training);
-  report.setting("samples", options.samples);
   const auto map = Preset::map();
-  const auto dual = Preset::dual(training.dropout);
-  report.setting("map", wgf::describe(map));
-  report.setting("dual", examples::describe_dual(dual));
-  examples::OutputFolder out(options.out);
-
-  const auto target = examples::two_moons();
-  const wgf::JkoSolver solver{wgf::kl(target, dual), map,
-                              wgf::Backward{.step_size = training.step_size},
+  Run run(options, map);
+  const auto dual = Preset::dual(run.training.dropout);
+  run.report.setting("dual", examples::describe_dual(dual));
+  const wgf::JkoSolver solver{wgf::kl(run.target, dual), map,
+                              wgf::Backward{.step_size = run.training.step_size},
                               examples::backend(options)};
-  const auto trained = examples::train(solver, initial, training.run, options, report);
+  const auto trained = examples::train(solver, initial, run.training.run, options, run.report);
   const auto& flow = trained.flow;
 
   const auto start = flow.draw_initial(options.samples, examples::derived_seed(options, 0));
   const auto path = flow.trajectory(start);
-  examples::Summary summary(report);
-  report.timed("metrics", [&] {
+  examples::Summary summary(run.report);
+  run.report.timed("metrics", [&] {
     compare(summary, options, path.back());
     if constexpr (wgf::GradientMapSpecification<decltype(Preset::map())>) {  // invertible: the flow
                                                                              // has a density
       const auto [y_k, log_p] = flow.push_with_log_density(start, flow.initial_log_density(start));
       double sum = 0;
-      for (long i = 0; i < options.samples; ++i) sum += log_p[i] - target.log_density(y_k.col(i));
+      for (long i = 0; i < options.samples; ++i)
+        sum += log_p[i] - run.target.log_density(y_k.col(i));
       summary.metric("kl", "KL divergence to the target",
                      sum / static_cast<double>(options.samples), "0");
     }
-    summary.diagnose(trained, target, options);
+    summary.diagnose(trained, run.target, options);
     summary.training_seconds();
   });
-
-  wgf::write_npy(out.path("samples.npy"), path.back());
-  wgf::save(flow, out.path("flow.wgf"));
-  const bool picture = report.timed("picture", [&] {
-    return draw(out.path("picture.png"), target, path,
-                target.sample(options.samples, examples::derived_seed(options, 1)),
-                [&](int k) { return fmt::format("t = {:.3g}", k * training.step_size); });
-  });
-  summary.print(fmt::format("two moons by the dual at t = {:.3g}, {} steps",
-                            training.step_size * options.steps, options.steps));
-  examples::publish(out, report, picture);
+  const double a = run.training.step_size;
+  run.write(flow, path, summary,
+            fmt::format("two moons by the dual at t = {:.3g}, {} steps", a * options.steps,
+                        options.steps),
+            [&](int k) { return fmt::format("t = {:.3g}", k * a); });
 }
 
 #ifndef WGF_EXAMPLES_ON_TORCH
 /// By change of variables and rejections.
 void run_flow(const Options& options) {
-  Training training = options.training;
-  training.run.steps = options.steps;
-  examples::Report report("two_moons", options);
-  report.setting("method", options.method);
-  examples::report_training(report, options.preset, training);
-  report.setting("samples", options.samples);
-  report.setting("maps", options.maps);
-  report.setting("rejections", options.rejections);
   const auto map = ByFlow::map();
-  report.setting("map", wgf::describe(map));
-  examples::OutputFolder out(options.out);
-
-  const auto target = examples::two_moons();
-  const wgf::JkoSolver solver{
-      wgf::kl(target, wgf::LogDeterminant{}), map,
-      wgf::Corrected<>{
-          .step_size = training.step_size, .rejections = options.rejections, .maps = options.maps},
-      examples::backend(options)};
+  Run run(options, map);
+  run.report.setting("maps", options.maps);
+  run.report.setting("rejections", options.rejections);
+  const wgf::JkoSolver solver{wgf::kl(run.target, wgf::LogDeterminant{}), map,
+                              wgf::Corrected<>{.step_size = run.training.step_size,
+                                               .rejections = options.rejections,
+                                               .maps = options.maps},
+                              examples::backend(options)};
   const double cpu_before = examples::cpu_seconds();
-  const auto trained = examples::train(solver, initial, training.run, options, report);
-  report.metric("cpu_seconds", examples::cpu_seconds() - cpu_before);
+  const auto trained = examples::train(solver, initial, run.training.run, options, run.report);
+  run.report.metric("cpu_seconds", examples::cpu_seconds() - cpu_before);
   const auto& flow = trained.flow;
 
   const auto path = flow.sample_path(options.samples, examples::derived_seed(options, 0));
-  examples::Summary summary(report);
-  report.timed("metrics", [&] {
+  examples::Summary summary(run.report);
+  run.report.timed("metrics", [&] {
     compare(summary, options, path.back());
-    const auto weights =
-        wgf::importance(flow, target, options.samples, examples::derived_seed(options, 3));
-    if (!weights.unknown.empty()) throw std::runtime_error(weights.unknown);
-    summary.metric("log_evidence", "log Z by importance weights", weights.log_normaliser, "0");
-    summary.metric("log_evidence_error", "its standard error, as estimated",
-                   std::hypot(weights.standard_error, flow.normalisation_error()));
-    summary.metric("ess_fraction", "effective sample size of a draw",
-                   weights.effective_sample_size / static_cast<double>(options.samples), "1");
-    summary.metric("pareto_k", "Pareto k of the weights", weights.pareto_k, "below 0.7");
+    const auto weights = summary.diagnose(trained, run.target, options).importance;
+    if (weights && weights->unknown.empty()) {
+      summary.metric("log_evidence", "log Z by importance weights", weights->log_normaliser, "0");
+      summary.metric("log_evidence_error", "its standard error, as estimated",
+                     std::hypot(weights->standard_error, flow.normalisation_error()));
+      summary.metric("ess_fraction", "effective sample size of a draw",
+                     weights->effective_sample_size / static_cast<double>(weights->size()), "1");
+      summary.metric("pareto_k", "Pareto k of the weights", weights->pareto_k, "below 0.7");
+    }
     summary.metric("draws_per_sample", "draws of P_0 that a sample costs", flow.draws_per_sample());
-    summary.diagnose(trained, target, options);
     summary.training_seconds();
   });
-
-  wgf::write_npy(out.path("samples.npy"), path.back());
-  wgf::save(flow, out.path("flow.wgf"));
-  const bool picture = report.timed("picture", [&] {
-    return draw(out.path("picture.png"), target, path,
-                target.sample(options.samples, examples::derived_seed(options, 1)), [](int k) {
-                  return k == 0 ? std::string("start") : fmt::format("after step {}", k);
-                });
-  });
-  summary.print(fmt::format("two moons by a corrected flow, {} steps, {} with a map", options.steps,
-                            std::min(options.maps, options.steps)));
-  examples::publish(out, report, picture);
+  run.write(flow, path, summary,
+            fmt::format("two moons by a corrected flow, {} steps, {} with a map", options.steps,
+                        std::min(options.maps, options.steps)),
+            [](int k) { return k == 0 ? std::string("start") : fmt::format("after step {}", k); });
 }
 #else
 void run_flow(const Options&) {}

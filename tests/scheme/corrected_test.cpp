@@ -157,6 +157,14 @@ TEST_CASE("the particles of a corrected run have its flow's density, and its div
   }
   CHECK(before < 0.4 * first);
 }
+TEST_CASE("a step with neither map nor rejections reports no transport") {
+  const auto solver = solver_of(Corrected<>{.step_size = 0.1, .rejections = 0, .maps = 1});
+  auto state = solver.start(wide, brief);
+  solver.step(state);
+  CHECK(state.history().back().transport > 0);
+  solver.step(state);
+  CHECK(state.history().back().transport == 0);
+}
 TEST_CASE("the divergence that a corrected run reports is in the functional's units") {
   const auto report_of = [](double unit) {
     const JkoSolver solver{unit * kl(four, LogDeterminant{}), Affine{},

@@ -251,14 +251,11 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   SmcOptions with{.particles = options.pilot, .seed = options.seed + 1};
   with.threads = options.threads;
   SmcResult pilot = smc(density, wide, with);
-  const Eigen::VectorXd mean = pilot.particles.rowwise().mean();
-  const Eigen::MatrixXd centred = pilot.particles.colwise() - mean;
-  const Eigen::MatrixXd covariance =
-      detail::product(centred, centred.transpose()) / static_cast<double>(centred.cols());
   // A mixture fitted to the pilot's particles, wider than these, and a share of it much wider in
   // few dimensions, so that tails are covered: weights q/p must be bounded.
   const double wider = d <= 5 ? 0.3 : d <= 20 ? 0.1 : 0, widened = 1 + 0.6 / std::sqrt(d);
   const GaussianMixture fit = fit_mixture(pilot.particles, {.seed = options.seed});
+  const Gaussian whole = Gaussian::fit(pilot.particles);
   std::vector<Gaussian> parts;
   std::vector<double> shares;
   for (std::size_t k = 0; k < fit.weights().size(); ++k) {
@@ -266,7 +263,7 @@ auto sample(const T& target, const SampleOptions& options = {}) {
     parts.emplace_back(part.mean(), widened * part.covariance());
     shares.push_back((1 - wider) * fit.weights()[k]);
   }
-  if (wider > 0) parts.emplace_back(mean, 9 * covariance), shares.push_back(wider);
+  if (wider > 0) parts.emplace_back(whole.mean(), 9 * whole.covariance()), shares.push_back(wider);
   const GaussianMixture start(shares, parts);
 
   // ---- the step size: the median of 1/(the curvature of −log q), by E|∇ log q|² = tr E(−∇² log q)
@@ -280,7 +277,7 @@ auto sample(const T& target, const SampleOptions& options = {}) {
 
   // ---- the flow
   const auto next = std::make_shared<detail::NextStep>();
-  next->step_size = curvature > 0 ? 0.25 / curvature : 0.25 * covariance.trace() / d;
+  next->step_size = curvature > 0 ? 0.25 / curvature : 0.25 * whole.covariance().trace() / d;
   const typename Result::Solver solver{
       kl(density, LogDeterminant{}), typename Result::Map{.affine = true},
       detail::Directed{.step_size = next->step_size, .next = next},

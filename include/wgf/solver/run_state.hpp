@@ -288,8 +288,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     }
     population_->accept();
     if (!stage.rejections.empty()) {
-      trainer_->revise(detail::entropy_weight(implicit_) * corrected.divergence(),
-                       !stage.parameters.empty());
+      trainer_->revise(detail::entropy_weight(implicit_) * corrected.divergence());
       pool_->refill(corrected.x, {}, corrected.log_densities);
     }
     damped_ += damped;
@@ -317,6 +316,7 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
       stage.extrapolation *= shrink;
     }
   }
+  /// The rejections that follow a stage, and the particles after them.
   std::pair<std::vector<Rejection>, detail::Cloud> reject(const typename Flow::StageType& stage,
                                                           int count, double rejected) const {
     if (count == 0) return {};

@@ -191,7 +191,7 @@ class Trainer {
   void begin_attempt() {
     population_.start_from_law();
     part_ = 0, is_prepared_ = false, has_estimate_ = false;
-    corrections_ = {};
+    corrections_ = {}, last_.transport = 0;
   }
   /// After a divergence: restores the networks, to solve the step again with smaller learning
   /// rates.
@@ -240,10 +240,8 @@ class Trainer {
   };
   const Corrections& corrections() const { return corrections_; }
   const Estimates& last_estimates() const { return last_; }
-  /// Sets the functional after the rejections of a step. \param has_map whether it trained a map
-  void revise(double functional, bool has_map) {
-    last_ = {has_map ? last_.transport : 0, functional};
-  }
+  /// Sets the functional after the rejections of a step.
+  void revise(double functional) { last_ = {last_.transport, functional}; }
   double estimated_error() const { return error_; }
   int iterations() const { return trains ? options_.training.iterations_of(index_) : 0; }
   int rejected() const { return rejected_; }
