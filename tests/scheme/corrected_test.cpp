@@ -156,6 +156,7 @@ TEST_CASE("the particles of a corrected run have its flow's density, and its div
     CHECK((report.transport > 0) == !state.flow().stages.back().parameters.empty());
   }
   CHECK(before < 0.4 * first);
+  CHECK(state.history().back().left == 0);  // steps without a map are done, too
 }
 TEST_CASE("a step with neither map nor rejections reports no transport") {
   const auto solver = solver_of(Corrected<>{.step_size = 0.1, .rejections = 0, .maps = 1});

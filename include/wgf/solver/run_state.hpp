@@ -365,7 +365,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     p.transport = e.transport, p.direct = e.direct, p.dual = e.dual;
     p.seconds = seconds(), p.step_done = step_done;
     p.done = static_cast<long>(trainer_->draws()) + (step_done ? 0 : iteration);
-    p.left = std::max(0L, total_iterations() - p.done);
+    p.left = std::max(0L, planned_iterations(options_.steps) - planned_iterations(steps_of_run()) -
+                              (step_done ? 0 : iteration));
     p.rejected = trainer_->rejected(), p.rolled_back = trainer_->rolled_back();
     p.damped = damped_;
     p.step_size = step_done ? flow_.step_size_of(flow_.size() - 1) : trainer_->step_size();
@@ -374,10 +375,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     history_.push_back(p);
     return detail::notify(observer, p, *this);
   }
-  long total_iterations() const {
-    if (!trains || options_.steps == 0) return 0;
-    return options_.training.iterations_of(0) +
-           (options_.steps - 1L) * options_.training.iterations;
+  long planned_iterations(int steps) const {
+    if (!trains || steps == 0) return 0;
+    return options_.training.iterations_of(0) + (steps - 1L) * options_.training.iterations;
   }
   double seconds() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
