@@ -87,11 +87,15 @@ std::string with_header(std::string bytes, const std::string& from, const std::s
 TEMPLATE_TEST_CASE("a flow comes back from its file bit for bit", "", float, double) {
   const Folder folder("flow_file");
   const std::vector<InitialMeasure> initials{
-      Gaussian::fit(standard_normals(2, 9, 5)), mixture(),
+      Gaussian::fit(standard_normals(2, 9, 5)),
+      mixture(),
       UniformBox((Eigen::VectorXd(2) << -1, 0.1).finished(),
                  (Eigen::VectorXd(2) << 1, 0.3).finished()),
       Barenblatt::at(Eigen::VectorXd(Eigen::Vector2d(0.1, -3)), 2.3, 0.7),
-      Empirical(standard_normals(2, 33, 6))};
+      Empirical(standard_normals(2, 33, 6)),
+      BlockMixture(
+          {{{1}, GaussianMixture({1, 2}, {Gaussian::isotropic(1, 1), Gaussian::isotropic(1, 3)})},
+           {{0}, GaussianMixture({1}, {Gaussian::isotropic(1, 0.3)})}})};
   for (const auto& initial : initials)
     for (const int stages : {0, 3}) {
       INFO("measure number " << initial.index() << ", " << stages << " stages");

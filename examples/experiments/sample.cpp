@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <numbers>
 #include <optional>
 #include <string>
 
@@ -68,23 +69,28 @@ Benchmark benchmark(const T& target) {
 }
 
 const std::vector<std::string> names{
-    "two_moons", "mixture8", "mixture13", "mixture64",   "gmm10",       "gmm20",       "gmm40",
-    "gmm50",     "funnel",   "mustache",  "eight_modes", "eight_peaky", "many_well32", "sonar"};
+    "two_moons", "mixture8",    "mixture13",   "mixture64",   "mixture200",  "gmm10",
+    "gmm20",     "gmm40",       "gmm40_50",    "gmm50",       "gmm100",      "funnel",
+    "mustache",  "eight_modes", "eight_peaky", "many_well32", "many_well64", "sonar"};
 Benchmark benchmark_of(const Options& options) {
   const std::string& name = options.target;
   if (name == "two_moons") return benchmark(wgf::two_moons());
   if (name == "mixture8") return benchmark(wgf::uniform_mixture(9, 8, 2, 1, 1));
   if (name == "mixture13") return benchmark(wgf::uniform_mixture(9, 13, 2, 1, 1));
   if (name == "mixture64") return benchmark(wgf::mixture64());
+  if (name == "mixture200") return benchmark(wgf::uniform_mixture(10, 200, 2, 1, 1));
   if (name == "gmm10") return benchmark(wgf::concentrated_mixture(10));
   if (name == "gmm20") return benchmark(wgf::concentrated_mixture(20));
   if (name == "gmm40") return benchmark(wgf::gmm40());
+  if (name == "gmm40_50") return benchmark(wgf::gmm40(50));
   if (name == "gmm50") return benchmark(wgf::concentrated_mixture(50));
+  if (name == "gmm100") return benchmark(wgf::concentrated_mixture(100));
   if (name == "funnel") return benchmark(wgf::Funnel(10, 9));
   if (name == "mustache") return benchmark(wgf::Mustache());
   if (name == "eight_modes") return benchmark(wgf::eight_modes());
   if (name == "eight_peaky") return benchmark(wgf::eight_peaky_modes());
   if (name == "many_well32") return benchmark(wgf::ManyWell(16));
+  if (name == "many_well64") return benchmark(wgf::ManyWell(32));
   const auto table =
       examples::read_csv(options.data.empty() ? examples::shipped_data("sonar", "sonar.csv")
                                               : std::filesystem::path(options.data));
@@ -133,8 +139,7 @@ Result by_flow(const Benchmark& target, const Options& options, examples::Report
 }
 /// Sequential Monte Carlo from the most useful width, as wgf::sample does it.
 wgf::SmcResult by_smc(const Benchmark& target, const Options& options, long particles) {
-  const double width =
-      wgf::detail::widest_useful_start(target, {.seed = options.seed, .threads = options.threads});
+  const double width = wgf::widest_useful_start(target, options.seed, options.threads);
   return wgf::smc(target, wgf::Gaussian::isotropic(target.dimension, width),
                   {.particles = particles, .seed = options.seed, .threads = options.threads});
 }
@@ -177,6 +182,43 @@ Result by_smc(const Benchmark& target, const Options& options) {
       .log_evidence_error = run.log_evidence_error};
 }
 
+/// The funnel's first coordinate, whose exact law is N(0, 9).
+void report_neck(examples::Summary& summary, Eigen::ArrayXd neck) {
+  constexpr double sd = 3, quantile = 1.6448536269514722 * sd;  // of 95 %
+  std::sort(neck.begin(), neck.end());
+  const auto n = static_cast<double>(neck.size());
+  const auto at = [&](double level) { return neck[static_cast<Eigen::Index>(level * n)]; };
+  summary.metric("neck_sd", "spread of the funnel's neck",
+                 std::sqrt((neck - neck.mean()).square().mean()), "3");
+  summary.metric("neck_q05_off", "its 5 % quantile, less the exact one", at(0.05) + quantile, "0");
+  summary.metric("neck_q95_off", "its 95 % quantile, less the exact one", at(0.95) - quantile, "0");
+  double largest = 0;
+  for (Eigen::Index i = 0; i < neck.size(); ++i) {
+    const double below = 0.5 * std::erfc(-neck[i] / (sd * std::numbers::sqrt2)),
+                 index = static_cast<double>(i);
+    largest = std::max({largest, below - index / n, (index + 1) / n - below});
+  }
+  summary.metric("neck_ks", "its Kolmogorov-Smirnov distance", largest,
+                 fmt::format("chance: {:.2g}", 0.8687 / std::sqrt(n)));
+}
+/// The masses of the right wells, one in each copy of many wells.
+void report_wells(examples::Summary& summary, const wgf::Particles& x) {
+  const double exact = wgf::ManyWell(1).right_share();
+  double largest = 0, mean = 0;
+  const Eigen::Index copies = x.rows() / 2;
+  for (Eigen::Index i = 0; i < copies; ++i) {
+    const double share = (x.row(2 * i).array() > 0).cast<double>().mean();
+    largest = std::max(largest, std::abs(share - exact));
+    mean += share / static_cast<double>(copies);
+  }
+  const double chance = std::sqrt(exact * (1 - exact) / static_cast<double>(x.cols()));
+  summary.metric("well_share", "mass of the right wells, on average", mean,
+                 fmt::format("{:.4f}", exact));
+  summary.metric(
+      "well_share_off", "the largest error of such a mass", largest,
+      fmt::format("chance: {:.2g}", chance * std::sqrt(2 * std::log(static_cast<double>(copies)))));
+}
+
 void run(const Options& options) {
   examples::Report report("sample", options);
   report.setting("target", options.target);
@@ -216,13 +258,8 @@ void run(const Options& options) {
                      wgf::energy_distance(result.draws, exact(1)),
                      fmt::format("chance: {:.2g}", chance));
       report.metric("energy_distance_chance", chance);
-      if (options.target == "funnel") {
-        const auto spread = [](const wgf::Particles& x) {
-          const Eigen::RowVectorXd neck = x.row(0);
-          return std::sqrt((neck.array() - neck.mean()).square().mean());
-        };
-        summary.metric("neck_sd", "spread of the funnel's neck", spread(result.draws), "3");
-      }
+      if (options.target == "funnel") report_neck(summary, result.draws.row(0).transpose());
+      if (options.target.starts_with("many_well")) report_wells(summary, result.draws);
     }
     if (target.mixture) {
       const std::vector<double>& of_modes = target.mixture->weights();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <wgf/measure/barenblatt.hpp>
+#include <wgf/measure/block_mixture.hpp>
 #include <wgf/measure/empirical.hpp>
+#include <wgf/measure/fit_blocks.hpp>
 #include <wgf/measure/fit_mixture.hpp>
 #include <wgf/measure/gaussian_mixture.hpp>
 #include <wgf/measure/uniform_box.hpp>
@@ -70,6 +72,48 @@ TEST_CASE("errors of Gaussian") {
   CHECK_THROWS_AS(normal.sample(std::numeric_limits<long>::max(), 1), std::bad_alloc);
 }
 
+TEST_CASE("errors of BlockMixture and its fit") {
+  const GaussianMixture line({1.0}, {Gaussian::isotropic(1, 1)});
+  const BlockMixture two({{{1}, line}, {{0}, line}});
+  const Particles x = standard_normals(2, 20, 1);
+  REFUSED(std::invalid_argument, "wgf::BlockMixture: at least one block is needed, got none",
+          BlockMixture(std::vector<BlockMixture::Block>{}));
+  REFUSED(std::invalid_argument,
+          "wgf::BlockMixture: a block's law must have as many dimensions as the block has "
+          "coordinates, got 1 and 2",
+          BlockMixture({{{0, 1}, line}}));
+  REFUSED(std::invalid_argument,
+          "wgf::BlockMixture: every coordinate from 0 to 2 - 1 must be in one block, got 0 twice "
+          "or out of range",
+          BlockMixture({{{0}, line}, {{0}, line}}));
+  REFUSED(std::invalid_argument,
+          "wgf::BlockMixture: every coordinate from 0 to 1 - 1 must be in one block, got 1 twice "
+          "or out of range",
+          BlockMixture({{{1}, line}}));
+  REFUSED(std::invalid_argument,
+          "wgf::BlockMixture::sample: at least one sample must be asked for, got 0",
+          two.sample(0, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::BlockMixture::quasi_random: at least one sample must be asked for, got 0",
+          two.quasi_random(0, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::BlockMixture::log_density: the point must have 2 coordinates, got 1",
+          two.log_density(VectorXd::Zero(1)));
+  REFUSED(std::invalid_argument,
+          "wgf::BlockMixture::gradient: the point must have 2 coordinates, got 1",
+          two.gradient(VectorXd::Zero(1)));
+  REFUSED(std::invalid_argument, "wgf::dependent_blocks: dependence must be at least 0, got nan",
+          dependent_blocks(x, NaN));
+  REFUSED(std::invalid_argument,
+          "wgf::dependent_blocks: the number of particles must be at least 10, got 9",
+          dependent_blocks(x.leftCols(9)));
+  REFUSED(std::invalid_argument, "wgf::fit_block_mixture: all particles are equal in coordinate 0",
+          fit_block_mixture(Particles::Ones(2, 20), {{0, 1}}));
+  REFUSED(std::invalid_argument, "wgf::fit_block_mixture: there is no coordinate 2",
+          fit_block_mixture(x, {{0, 1, 2}}));
+  REFUSED(std::invalid_argument, "wgf::BlockMixture: at least one block is needed, got none",
+          fit_block_mixture(x, {}));
+}
 TEST_CASE("errors of fit_mixture") {
   const Particles x = Particles::Random(2, 20);
   REFUSED(std::invalid_argument,

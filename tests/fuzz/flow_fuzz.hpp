@@ -79,6 +79,9 @@ inline Seeds seeds() {
   add("convex", made<Convex>(UniformBox::cube(1, 1), 16 + 16 + 16 + 1 + 1, 1));
   add("affine", made<Linear>(two, 6, 3));
   add("mixture", made<Linear>(GaussianMixture({1, 2}, {one, one}), 2, 1));
+  add("blocks", made<Linear>(BlockMixture({{{1}, GaussianMixture({1, 2}, {one, one})},
+                                           {{0}, GaussianMixture({1}, {one})}}),
+                             6, 1));
   add("barenblatt", made<Linear>(Barenblatt::at(2, 2, 1), 6, 0));
   add("empirical", made<Linear>(Empirical(standard_normals(2, 3, 1)), 6, 1));
   add("custom", made<Linear>(CustomMeasure{2, {}}, 6, 1));

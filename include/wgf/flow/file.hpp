@@ -28,12 +28,23 @@ inline void put_measure(const Gaussian& m, Header& header, ByteWriter& out) {
   header["initial"] = "Gaussian";
   out.put(m.mean()), out.put(m.covariance());
 }
-inline void put_measure(const GaussianMixture& m, Header& header, ByteWriter& out) {
-  header["initial"] = "GaussianMixture",
-  header["components"] = std::to_string(m.components().size());
+inline void put_components(const GaussianMixture& m, ByteWriter& out) {
   for (std::size_t i = 0; i < m.components().size(); ++i)
     out.put(m.weights()[i]), out.put(m.components()[i].mean()),
         out.put(m.components()[i].covariance());
+}
+inline void put_measure(const GaussianMixture& m, Header& header, ByteWriter& out) {
+  header["initial"] = "GaussianMixture",
+  header["components"] = std::to_string(m.components().size());
+  put_components(m, out);
+}
+inline void put_measure(const BlockMixture& m, Header& header, ByteWriter& out) {
+  header["initial"] = "BlockMixture", header["blocks"] = std::to_string(m.blocks().size());
+  for (const BlockMixture::Block& b : m.blocks()) {
+    out.put_list(b.coordinates);
+    out.put(static_cast<std::uint64_t>(b.law.components().size()));
+    put_components(b.law, out);
+  }
 }
 inline void put_measure(const UniformBox& m, Header& header, ByteWriter& out) {
   header["initial"] = "UniformBox";
@@ -53,18 +64,32 @@ inline void put_measure(const CustomMeasure&, Header& header, ByteWriter&) {
 
 inline InitialMeasure get_measure(const OpenedFile& file, std::size_t dim, ByteReader& in) {
   const std::string kind = file.entry("initial");
-  const auto gaussian = [&] {
-    const Eigen::VectorXd mean = in.matrix(dim, 1);
-    return Gaussian(mean, in.matrix(dim, dim));
+  const auto gaussian = [&](std::size_t d) {
+    const Eigen::VectorXd mean = in.matrix(d, 1);
+    return Gaussian(mean, in.matrix(d, d));
   };
-  if (kind == "Gaussian") return gaussian();
-  if (kind == "GaussianMixture") {
-    const auto n = static_cast<std::size_t>(file.number("components", 1, 1'000'000));
+  const auto mixture = [&](std::size_t d, std::size_t n) {
     std::vector<double> weights;
     std::vector<Gaussian> components;
     for (std::size_t i = 0; i < n; ++i)
-      weights.push_back(in.get<double>()), components.push_back(gaussian());
+      weights.push_back(in.get<double>()), components.push_back(gaussian(d));
     return GaussianMixture(weights, components);
+  };
+  if (kind == "Gaussian") return gaussian(dim);
+  if (kind == "GaussianMixture")
+    return mixture(dim, static_cast<std::size_t>(file.number("components", 1, 1'000'000)));
+  if (kind == "BlockMixture") {
+    std::vector<BlockMixture::Block> blocks;
+    for (long left = file.number("blocks", 1, 1'000'000); left > 0; --left) {
+      std::vector<int> coordinates = in.list<int>();
+      const auto n = in.get<std::uint64_t>();
+      GaussianMixture law = mixture(coordinates.size(), n);
+      blocks.push_back({std::move(coordinates), std::move(law)});
+    }
+    BlockMixture law(std::move(blocks));
+    if (law.dim() != static_cast<int>(dim))
+      throw std::invalid_argument("P_0 has another dimension than the flow");
+    return law;
   }
   if (kind == "UniformBox") {
     const Eigen::VectorXd lower = in.matrix(dim, 1);

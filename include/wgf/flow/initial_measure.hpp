@@ -11,6 +11,7 @@
 
 #include "../concepts.hpp"
 #include "../measure/barenblatt.hpp"
+#include "../measure/block_mixture.hpp"
 #include "../measure/empirical.hpp"
 #include "../measure/gaussian.hpp"
 #include "../measure/gaussian_mixture.hpp"
@@ -60,8 +61,8 @@ struct CustomMeasure {
 };
 
 /// P_0 of a flow: a measure of the library, which files store, or a custom one.
-using InitialMeasure =
-    std::variant<Gaussian, GaussianMixture, UniformBox, Barenblatt, Empirical, CustomMeasure>;
+using InitialMeasure = std::variant<Gaussian, GaussianMixture, UniformBox, Barenblatt, Empirical,
+                                    CustomMeasure, BlockMixture>;
 
 /// P_0 as flows store it.
 /// \throws std::invalid_argument for a measure without a dimension.
@@ -72,7 +73,8 @@ InitialMeasure initial_measure(M measure) {
                                 std::to_string(d));
   constexpr bool ours = std::same_as<M, Gaussian> || std::same_as<M, GaussianMixture> ||
                         std::same_as<M, UniformBox> || std::same_as<M, Barenblatt> ||
-                        std::same_as<M, Empirical> || std::same_as<M, CustomMeasure>;
+                        std::same_as<M, Empirical> || std::same_as<M, CustomMeasure> ||
+                        std::same_as<M, BlockMixture>;
   if constexpr (ours) {
     return measure;
   } else {

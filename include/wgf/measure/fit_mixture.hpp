@@ -160,6 +160,16 @@ class MixtureFit {
   Eigen::ArrayXXd shares_;
 };
 
+/// \throws std::invalid_argument for particles that no mixture can be fitted to.
+inline void check_particles_to_fit(const Particles& x, const std::string& who) {
+  check_at_least(x.cols(), 10, who.c_str(), "the number of particles");
+  if (!x.allFinite()) throw std::invalid_argument(who + ": the particles must be finite");
+  for (Eigen::Index j = 0; j < x.rows(); ++j)
+    if ((x.row(j).array() == x(j, 0)).all())
+      throw std::invalid_argument(who + ": all particles are equal in coordinate " +
+                                  std::to_string(j));
+}
+
 /// Divides particles at random into a third and the rest; equal particles are on the same side.
 /// \returns for every particle whether it is in the third
 inline std::vector<bool> third_of(const Particles& x, const Random& random, std::uint32_t stream) {
@@ -216,13 +226,8 @@ inline std::vector<Eigen::Index> spread_out(const Particles& x, int count, const
 inline GaussianMixture fit_mixture(const Particles& x, const MixtureFitOptions& options = {}) {
   constexpr std::uint32_t stream = 0x46495420;  // "FIT "
   options.check();
-  detail::check_at_least(x.cols(), 10, "wgf::fit_mixture", "the number of particles");
-  if (!x.allFinite()) throw std::invalid_argument("wgf::fit_mixture: the particles must be finite");
+  detail::check_particles_to_fit(x, "wgf::fit_mixture");
   const Eigen::VectorXd mean = x.rowwise().mean();
-  for (Eigen::Index j = 0; j < x.rows(); ++j)
-    if ((x.row(j).array() == x(j, 0)).all())
-      throw std::invalid_argument("wgf::fit_mixture: all particles are equal in coordinate " +
-                                  std::to_string(j));
   const Random random{options.seed};
   const std::vector<bool> chosen = detail::third_of(x, random, stream);
   const auto held = static_cast<Eigen::Index>(std::count(chosen.begin(), chosen.end(), true));

@@ -17,11 +17,10 @@
 #include "../backend/eigen/backend.hpp"
 #include "../diagnostics/importance.hpp"
 #include "../functional/functional.hpp"
-#include "../measure/fit_mixture.hpp"
-#include "../measure/gaussian_mixture.hpp"
 #include "../scheme/scheme.hpp"
 #include "../solver/jko_solver.hpp"
 #include "smc.hpp"
+#include "start.hpp"
 
 namespace wgf {
 
@@ -90,33 +89,6 @@ struct Directed {
     trainer.correct(next->rejections, rejected);
   }
 };
-
-/// 1/(n Σw²) for weights given by their logarithms: the relative effective sample size.
-inline double relative_ess(const Eigen::VectorXd& log_weights) {
-  const double top = log_weights.maxCoeff();
-  if (!std::isfinite(top)) return 0;
-  const Eigen::ArrayXd w = (log_weights.array() - top).exp();
-  return w.sum() * w.sum() / w.square().sum() / static_cast<double>(w.size());
-}
-
-/// The width s of N(0, s² I) from which small runs of sequential Monte Carlo find the most mass.
-template <class T>
-double widest_useful_start(const T& target, const SampleOptions& options) {
-  double best = 1, most = -std::numeric_limits<double>::infinity();
-  for (const double s : {1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0}) {
-    SmcOptions small{.particles = 500, .seed = options.seed, .max_temperatures = 200};
-    small.threads = options.threads;
-    try {
-      const auto run = smc(target, Gaussian::isotropic(target.dim(), s), small);
-      // A wider start must find noticeably more: its estimate is noisier.
-      const double found = run.log_evidence - run.log_evidence_error;
-      if (found > most) most = found, best = s;
-    } catch (const std::runtime_error&) {     // too many temperatures: too far from the target
-    } catch (const std::invalid_argument&) {  // zero density at all particles
-    }
-  }
-  return best;
-}
 
 }  // namespace detail
 
@@ -245,52 +217,41 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   };
 
   // ---- the pilot run, and P_0
-  const Gaussian wide = options.start
-                            ? *options.start
-                            : Gaussian::isotropic(d, detail::widest_useful_start(density, options));
-  SmcOptions with{.particles = options.pilot, .seed = options.seed + 1};
-  with.threads = options.threads;
-  SmcResult pilot = smc(density, wide, with);
-  // A mixture fitted to the pilot's particles, wider than these, and a share of it much wider in
-  // few dimensions, so that tails are covered: weights q/p must be bounded.
-  const double wider = d <= 5 ? 0.3 : d <= 20 ? 0.1 : 0, widened = 1 + 0.6 / std::sqrt(d);
-  const GaussianMixture fit = fit_mixture(pilot.particles, {.seed = options.seed});
-  const Gaussian whole = Gaussian::fit(pilot.particles);
-  std::vector<Gaussian> parts;
-  std::vector<double> shares;
-  for (std::size_t k = 0; k < fit.weights().size(); ++k) {
-    const Gaussian& part = fit.components()[k];
-    parts.emplace_back(part.mean(), widened * part.covariance());
-    shares.push_back((1 - wider) * fit.weights()[k]);
-  }
-  if (wider > 0) parts.emplace_back(whole.mean(), 9 * whole.covariance()), shares.push_back(wider);
-  const GaussianMixture start(shares, parts);
+  const Gaussian wide =
+      options.start
+          ? *options.start
+          : Gaussian::isotropic(d, widest_useful_start(density, options.seed, options.threads));
+  const detail::SampleStart found =
+      detail::find_start(density, wide, options.pilot, options.seed, options.threads,
+                         [&] { return seconds() < 0.25 * options.budget; });
+  const Particles& particles = found.pilot.particles;
 
   // ---- the step size: the median of 1/(the curvature of −log q), by E|∇ log q|² = tr E(−∇² log q)
   std::vector<double> squares;
-  for (Eigen::Index i = 0; i < std::min<Eigen::Index>(400, pilot.particles.cols()); ++i)
+  for (Eigen::Index i = 0; i < std::min<Eigen::Index>(400, particles.cols()); ++i)
     squares.push_back(
-        log_density_gradient(density, Eigen::VectorXd(pilot.particles.col(i))).squaredNorm() / d);
+        log_density_gradient(density, Eigen::VectorXd(particles.col(i))).squaredNorm() / d);
   std::nth_element(squares.begin(), squares.begin() + static_cast<long>(squares.size() / 2),
                    squares.end());
   const double curvature = squares[squares.size() / 2];
 
   // ---- the flow
   const auto next = std::make_shared<detail::NextStep>();
-  next->step_size = curvature > 0 ? 0.25 / curvature : 0.25 * whole.covariance().trace() / d;
+  next->step_size =
+      curvature > 0 ? 0.25 / curvature : 0.25 * Gaussian::fit(particles).covariance().trace() / d;
   const typename Result::Solver solver{
       kl(density, LogDeterminant{}), typename Result::Map{.affine = true},
       detail::Directed{.step_size = next->step_size, .next = next},
       EigenBackend<float>{.seed = options.seed, .threads = options.threads}};
   constexpr int most_steps = 30;
   auto state = solver.start(
-      start, {.steps = most_steps,
-              .training = {.iterations = 300,
-                           .batch = 500,
-                           .map_rate = 3e-3,
-                           .final_rate_fraction = 0.02,
-                           .first_step = 2},
-              .population = {.size = options.population, .points = PointSet::quasi_random}});
+      found.law, {.steps = most_steps,
+                  .training = {.iterations = 300,
+                               .batch = 500,
+                               .map_rate = 3e-3,
+                               .final_rate_fraction = 0.02,
+                               .first_step = 2},
+                  .population = {.size = options.population, .points = PointSet::quasi_random}});
   const auto weights = [&]() -> Eigen::VectorXd {
     return detail::log_densities(density, state.particles()) - state.log_densities();
   };
@@ -299,12 +260,7 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   constexpr double helps = 0.05;     // by how much a map then lowers the KL divergence
   constexpr double most_draws = 60;  // draws of P_0 for a sample
   constexpr int rejections = 3;
-  std::string policies = "P_0 = " + detail::shortest(1 - wider) + " of a mixture of " +
-                         std::to_string(fit.weights().size()) +
-                         " Gaussians fitted to a pilot run, covariances times " +
-                         detail::text("%.3g", widened);
-  if (wider > 0)
-    policies += ", + " + detail::shortest(wider) + " N(m, 9 C) with the moments m, C of the run";
+  std::string policies = "P_0 = " + found.description();
   // Maps can be fitted too closely to the population: they are judged by fresh draws.
   const auto fresh_weights = [&](int step) -> Eigen::VectorXd {
     try {
@@ -352,8 +308,8 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   }
   ImportanceSampling certificate =
       importance(state.flow(), density, 4000, detail::mixed_seed(options.seed + 2));
-  return Result(state.flow(), std::move(certificate), std::move(pilot), options.ess,
-                std::move(policies), seconds());
+  return Result(state.flow(), std::move(certificate), found.pilot, options.ess, std::move(policies),
+                seconds());
 }
 
 }  // namespace wgf
