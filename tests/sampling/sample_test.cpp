@@ -12,7 +12,7 @@
 #include "../catch.hpp"
 
 using namespace wgf;
-using Eigen::VectorXd;
+using Eigen::MatrixXd, Eigen::VectorXd;
 
 namespace {
 /// Any target: one type keeps the test's compilation short.
@@ -97,7 +97,7 @@ TEST_CASE("sample: what no mixture fits is reached by maps") {
   // would need the fourth power of the components that one pair needs.
   constexpr int pairs = 4, dim = 2 * pairs;
   constexpr double sd = 0.25;
-  Eigen::MatrixXd turned(dim, dim);  // the cosine transform, which is orthogonal
+  MatrixXd turned(dim, dim);  // the cosine transform, which is orthogonal
   for (int i = 0; i < dim; ++i)
     for (int j = 0; j < dim; ++j)
       turned(i, j) =
@@ -131,6 +131,18 @@ TEST_CASE("sample: what no mixture fits is reached by maps") {
     CHECK(x.row(i).array().square().mean() == Approx(1).margin(0.2));
     CHECK(x.row(i + 1).mean() == Approx(1).margin(0.2));
   }
+}
+TEST_CASE("sample: a mode that the pilot run does not reach is missed, and the verdict says so") {
+  const GaussianMixture law({1, 1}, {Gaussian::isotropic(VectorXd{{-5, 0}}, 1),
+                                     Gaussian::isotropic(VectorXd{{5, 0}}, 1)});
+  const auto result =
+      sample(Scaled{law}.target(),
+             {.seed = 1, .start = Gaussian(VectorXd{{5, 0}}, MatrixXd::Identity(2, 2))});
+  CAPTURE(result.summary());
+  CHECK(result.ess_fraction() > 0.9);  // of the mode that was found
+  CHECK(std::abs(result.log_evidence() + std::log(2)) < 0.05);
+  CHECK(result.verdict() == Verdict::problem);
+  CHECK(std::abs(result.missed_mass().share - 0.5) < 4 * result.missed_mass().error);
 }
 TEST_CASE("sample: the same on any threads") {
   const auto q = Scaled{eight_modes()}.target();

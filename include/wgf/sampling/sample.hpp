@@ -16,6 +16,7 @@
 
 #include "../backend/eigen/backend.hpp"
 #include "../diagnostics/importance.hpp"
+#include "../diagnostics/missed_mass.hpp"
 #include "../functional/functional.hpp"
 #include "../scheme/scheme.hpp"
 #include "../solver/jko_solver.hpp"
@@ -102,10 +103,11 @@ class SampleResult {
                            detail::Directed, Backend>;
   using Flow = typename Solver::Flow;
 
-  SampleResult(Flow flow, ImportanceSampling certificate, SmcResult pilot, double goal,
-               std::string policies, double seconds)
+  SampleResult(Flow flow, ImportanceSampling certificate, MissedMass missed_mass, SmcResult pilot,
+               double goal, std::string policies, double seconds)
       : flow_(std::move(flow)),
         certificate_(std::move(certificate)),
+        missed_mass_(std::move(missed_mass)),
         pilot_(std::move(pilot)),
         goal_(goal),
         policies_(std::move(policies)),
@@ -134,6 +136,8 @@ class SampleResult {
   }
   /// The importance weights of fresh draws.
   const ImportanceSampling& certificate() const { return certificate_; }
+  /// The mass that a wider law finds and the draws do not.
+  const MissedMass& missed_mass() const { return missed_mass_; }
   /// The corrected flow: save, load, densities.
   const Flow& flow() const { return flow_; }
   /// The pilot run, another estimate of the same.
@@ -141,11 +145,12 @@ class SampleResult {
   /// The steps that were chosen, in words.
   const std::string& policies() const { return policies_; }
   double seconds() const { return seconds_; }
-  /// ok if nine tenths of the goal were reached, the weights have no fault and the pilot run's log
-  /// Z agrees. Weights that are nearly equal but for a few large ones are inconclusive.
+  /// ok if nine tenths of the goal were reached, the weights have no fault, a wider law finds no
+  /// mass that the draws miss, and the pilot run's log Z agrees. Weights that are nearly equal but
+  /// for a few large ones are inconclusive.
   Verdict verdict() const {
     if (!is_known()) return Verdict::inconclusive;
-    if (!agrees()) return Verdict::problem;
+    if (!agrees() || misses_mass()) return Verdict::problem;
     if (has_heavy_tail()) return is_nearly_equal() ? Verdict::inconclusive : Verdict::problem;
     if (certificate_.verdict() != Verdict::ok) return Verdict::inconclusive;
     return ess_fraction() >= 0.9 * goal_ ? Verdict::ok : Verdict::inconclusive;
@@ -163,6 +168,7 @@ class SampleResult {
       text += "; the pilot run found log Z = " + detail::shortest(pilot_.log_evidence) +
               ", the flow " + detail::shortest(log_evidence()) +
               ": one of them has missed a part of the target";
+    if (misses_mass()) text += "; " + missed_mass_.summary();
     if (ess_fraction() < 0.9 * goal_)
       text +=
           "; the effective sample size stayed below the goal: allow more seconds (budget) or "
@@ -171,6 +177,7 @@ class SampleResult {
   }
 
  private:
+  bool misses_mass() const { return missed_mass_.verdict() == Verdict::problem; }
   bool has_heavy_tail() const { return certificate_.verdict() == Verdict::problem; }
   /// Whether the χ² divergence from the draws to the target, 1/ESS − 1, is at most 0.01, as far as
   /// the draws can tell.
@@ -185,6 +192,7 @@ class SampleResult {
   }
   Flow flow_;
   ImportanceSampling certificate_;
+  MissedMass missed_mass_;
   SmcResult pilot_;
   double goal_;
   std::string policies_;
@@ -308,8 +316,12 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   }
   ImportanceSampling certificate =
       importance(state.flow(), density, 4000, detail::mixed_seed(options.seed + 2));
-  return Result(state.flow(), std::move(certificate), found.pilot, options.ess, std::move(policies),
-                seconds());
+  MissedMass missed = certificate.unknown.empty()
+                          ? missed_mass(certificate, certificate.particles, density,
+                                        {.seed = detail::mixed_seed(options.seed + 4)})
+                          : MissedMass{.unknown = certificate.unknown};
+  return Result(state.flow(), std::move(certificate), std::move(missed), found.pilot, options.ess,
+                std::move(policies), seconds());
 }
 
 }  // namespace wgf
