@@ -316,10 +316,11 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   }
   ImportanceSampling certificate =
       importance(state.flow(), density, 4000, detail::mixed_seed(options.seed + 2));
-  MissedMass missed = certificate.unknown.empty()
-                          ? missed_mass(certificate, certificate.particles, density,
-                                        {.seed = detail::mixed_seed(options.seed + 4)})
-                          : MissedMass{.unknown = certificate.unknown};
+  MissedMass missed;
+  missed.unknown = certificate.unknown;
+  if (missed.unknown.empty())
+    missed = missed_mass(certificate, certificate.particles, density,
+                         {.seed = detail::mixed_seed(options.seed + 4)});
   return Result(state.flow(), std::move(certificate), std::move(missed), found.pilot, options.ess,
                 std::move(policies), seconds());
 }
