@@ -13,6 +13,7 @@
 #include "flow/file.hpp"
 #include "flow/flow.hpp"
 #include "functional/functional.hpp"
+#include "functional/tempered.hpp"
 #include "io/npy.hpp"
 #include "measure/barenblatt.hpp"
 #include "measure/empirical.hpp"

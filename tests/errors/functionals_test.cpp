@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <wgf/backend/eigen/backend.hpp>
 #include <wgf/functional/functional.hpp>
+#include <wgf/functional/tempered.hpp>
 
 #include "refused.hpp"
 
@@ -46,6 +47,36 @@ TEST_CASE("errors of functionals") {
           divergence_to(Particles(2, 0), KullbackLeibler{}));
   REFUSED(std::invalid_argument, "wgf::divergence_to: the samples must be finite, and at least one",
           divergence_to(Particles::Constant(2, 5, NaN), KullbackLeibler{}));
+}
+
+TEST_CASE("errors of tempered targets") {
+  const auto between = [](std::vector<double> temperatures, double step_size) {
+    return tempered(normal, Gaussian::isotropic(2, 3), std::move(temperatures), step_size);
+  };
+  REFUSED(std::invalid_argument, "wgf::tempered: p_0 must have the target's dimension 2, got 3",
+          tempered(normal, Gaussian::isotropic(3, 1), {1}, 0.1));
+  REFUSED(std::invalid_argument, "wgf::tempered: at least one temperature is needed",
+          between({}, 0.1));
+  REFUSED(std::invalid_argument,
+          "wgf::tempered: the temperatures must increase strictly from above 0 to at most 1, got "
+          "0.000000 after 0.000000",
+          between({0, 1}, 0.1));
+  REFUSED(std::invalid_argument,
+          "wgf::tempered: the temperatures must increase strictly from above 0 to at most 1, got "
+          "0.500000 after 0.500000",
+          between({0.5, 0.5}, 0.1));
+  REFUSED(std::invalid_argument,
+          "wgf::tempered: the temperatures must increase strictly from above 0 to at most 1, got "
+          "1.500000 after 0.500000",
+          between({0.5, 1.5}, 0.1));
+  REFUSED(std::invalid_argument,
+          "wgf::tempered: the temperatures must increase strictly from above 0 to at most 1, got "
+          "nan after 0.000000",
+          between({NaN}, 0.1));
+  REFUSED(std::invalid_argument, "wgf::tempered: step_size must be positive, got 0.000000",
+          between({1}, 0));
+  REFUSED(std::invalid_argument, "wgf::tempered: step_size must be positive, got inf",
+          between({1}, inf));
 }
 
 TEST_CASE("errors of kernels") {

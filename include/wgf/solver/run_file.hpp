@@ -64,6 +64,10 @@ std::string describe_term(const Weighted<Term>& t, const Particles& points) {
       }
       text += std::string(i ? ", " : " with log-density ") + value;
     }
+  if constexpr (requires { t.term.target.temperatures(); }) {
+    text += " with steps of " + shortest(t.term.target.step_size()) + " at temperatures";
+    for (const double beta : t.term.target.temperatures()) text += " " + shortest(beta);
+  }
   return text;
 }
 /// The checksum of P_0, as far as files store it, and of the stages of a flow that the run
@@ -93,6 +97,8 @@ void put_settings(const Policy& policy, Header& header) {
       const auto value = policy.*hana::second(entry);
       if constexpr (std::is_same_v<decltype(value), const bool>)
         header[hana::first(entry)] = value ? "yes" : "no";
+      else if constexpr (requires { describe(value); })
+        header[hana::first(entry)] = describe(value);
       else header[hana::first(entry)] = shortest(value);
     });
 }
