@@ -19,6 +19,7 @@ enum Stream : std::uint32_t {
   cloud_stream = 1005,        ///< seed of the particles that represent a Gaussian P_k
   held_out_stream = 1006,     ///< seed of samples that are never used in training
   rejection_stream = 20'000,  ///< whether particles are kept, one stream for every rejection
+  resampling_stream = 1007,   ///< seed of the resampling and the moves of reweighted stages
   map_stream = 1010,          ///< the map's initial parameters
   dual_stream = 1100          ///< of the first term; each term has streams_of_a_term
 };

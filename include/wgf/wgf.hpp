@@ -33,6 +33,7 @@
 #include "scheme/corrected.hpp"
 #include "scheme/forward_backward.hpp"
 #include "scheme/midpoint.hpp"
+#include "scheme/reweighted.hpp"
 #include "solver/checkpoint.hpp"
 #include "solver/jko_solver.hpp"
 #include "solver/observers.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// expect: wgf::Corrected: rejections do not go together with terms that the scheme treats forward
+// expect: wgf::Corrected and wgf::Reweighted do not go together with terms that the scheme treats
+// forward
 #include <wgf/backend/eigen/backend.hpp>
 #include <wgf/scheme/corrected.hpp>
 #include <wgf/scheme/forward_backward.hpp>

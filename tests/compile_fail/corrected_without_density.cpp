@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// expect: wgf::Corrected: rejections need a target: the functional must be wgf::kl(target,
-// wgf::LogDeterminant{}), or an entropy by LogDeterminant and potentials
+// expect: wgf::Corrected and wgf::Reweighted need a target and a density: the functional must be
+// wgf::kl(target, wgf::LogDeterminant{}), or an entropy by LogDeterminant and potentials
 #include <wgf/wgf.hpp>
 
 int main() {

@@ -42,6 +42,13 @@ Rejecting rejecting(double acceptance = 0.8) {
   flow.stages.back().rejections.push_back({0, acceptance});
   return flow;
 }
+/// The same with a reweighting in its place.
+Rejecting reweighted(double acceptance = 0.5) {
+  Rejecting flow = rejecting();
+  flow.stages.back().rejections.clear();
+  flow.stages.back().reweighting = {{}, 1, 0, 0.1, 0.9, acceptance};
+  return flow;
+}
 const Particles x = Particles::Zero(2, 4), other = Particles::Zero(3, 4);
 }  // namespace
 
@@ -158,6 +165,45 @@ TEST_CASE("errors of files of flows with forward halves") {
           "wgf::load: flow.wgf: its numbers make no sense: a stage lacks the samples of its "
           "forward half",
           load<Forward>("flow.wgf", {}, {}, terms));
+}
+
+TEST_CASE("errors of reweighted flows and their files") {
+  const Rejecting flow = reweighted(), without = rejecting();
+  REFUSED(std::invalid_argument,
+          "wgf::Flow::push: stage 1 weights and resamples its particles together: use sample, "
+          "sample_path or sample_with_evidence",
+          flow.push(x));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow::push: stage 1 weights and resamples its particles together: use sample, "
+          "sample_path or sample_with_evidence",
+          flow.push_with_log_density(x, VectorXd::Zero(4)));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow::log_density: stage 1 weights and resamples its particles together: use "
+          "sample, sample_path or sample_with_evidence",
+          flow.log_density(x));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow::sample_with_log_density: stage 1 weights and resamples its particles "
+          "together: use sample, sample_path or sample_with_evidence",
+          flow.sample_with_log_density(9, 1));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow: the number of particles of a reweighted flow must be at least 2, got 1",
+          flow.sample(1));
+  REFUSED(std::invalid_argument,
+          "wgf::Flow::sample_with_evidence: no stage is reweighted: use sample_with_log_density",
+          without.sample_with_evidence(9, 1));
+  const OwnFolder here;
+  save(reweighted(2), "flow.wgf");
+  REFUSED(FileError,
+          "wgf::load: flow.wgf: its numbers make no sense: a reweighting's numbers are out of "
+          "range",
+          load<Rejecting>("flow.wgf", {}, {}, {}, flow.corrections));
+  Linear plain = linear();
+  plain.stages.back().reweighting = flow.stages.back().reweighting;
+  save(plain, "flow.wgf");
+  REFUSED(FileError,
+          "wgf::load: flow.wgf: its numbers make no sense: it is reweighted, but has no target "
+          "for that",
+          load<Linear>("flow.wgf"));
 }
 
 TEST_CASE("errors of corrected flows and their files") {

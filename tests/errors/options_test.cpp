@@ -7,6 +7,7 @@
 #include <wgf/scheme/corrected.hpp>
 #include <wgf/scheme/forward_backward.hpp>
 #include <wgf/scheme/midpoint.hpp>
+#include <wgf/scheme/reweighted.hpp>
 
 #include "solver.hpp"
 
@@ -128,6 +129,12 @@ TEST_CASE("errors of schemes") {
           check(Corrected<>{.without_map = -1}));
   REFUSED(std::invalid_argument, "wgf::Corrected: maps must not be negative, got -1.000000",
           check(Corrected<>{.maps = -1}));
+  REFUSED(std::invalid_argument, "wgf::Reweighted: step_size must be positive, got 0.000000",
+          check(Reweighted<>{.step_size = 0}));
+  REFUSED(std::invalid_argument, "wgf::Reweighted: maps must not be negative, got -1",
+          check(Reweighted<>{.maps = -1}));
+  REFUSED(std::invalid_argument, "wgf::Mala: moves must be at least 1, got 0",
+          check(Reweighted<>{.move = Mala{.moves = 0}}));
 }
 
 TEST_CASE("errors of networks' specifications") {

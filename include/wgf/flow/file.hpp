@@ -4,15 +4,19 @@
 //
 // The data are the step size, the seed and the parameters of P_0 (doubles); then for each stage its
 // extrapolation, step size, mean and factor of its frame and the samples of its forward half
-// (doubles), its parameters (in the scalar type of the header) and its rejections. The terms of
-// forward halves (kernels and targets) and the target of the rejections are not stored.
+// (doubles), its parameters (in the scalar type of the header), its rejections and, if the header
+// has "reweighted", its reweighting. The terms of forward halves (kernels and targets) and the
+// target of the corrections are not stored.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "../io/sealed_file.hpp"
@@ -108,6 +112,51 @@ inline InitialMeasure get_measure(const OpenedFile& file, std::size_t dim, ByteR
   file.fail("the header's \"initial\" is \"" + kind + "\", which this version does not know");
 }
 
+/// The numbers of a reweighting; none if there is none.
+inline std::vector<double> numbers_of(const std::optional<Reweighting>& r) {
+  if (!r) return {};
+  const auto* const hmc = std::get_if<Hmc>(&r->move);
+  return std::visit(
+      [&](const auto& policy) -> std::vector<double> {
+        return {static_cast<double>(hmc ? hmc->leapfrog_steps : 0),
+                static_cast<double>(policy.moves),
+                policy.acceptance,
+                policy.step_size,
+                policy.metric == Metric::full ? 1.0 : 0.0,
+                r->step_size,
+                r->log_evidence,
+                r->error,
+                r->ess_fraction,
+                r->acceptance};
+      },
+      r->move);
+}
+/// \throws std::invalid_argument for invalid numbers.
+inline std::optional<Reweighting> reweighting_of(const std::vector<double>& numbers) {
+  if (numbers.empty()) return {};
+  const auto need = [](bool good) {
+    if (!good) throw std::invalid_argument("a reweighting's numbers are out of range");
+  };
+  need(numbers.size() == 10);
+  const auto count = [&](double value) {
+    need(value >= 0 && value <= 1e6 && value == std::floor(value));
+    return static_cast<int>(value);
+  };
+  const int leapfrog_steps = count(numbers[0]), moves = count(numbers[1]), full = count(numbers[4]);
+  need(full <= 1);
+  const Metric metric = full ? Metric::full : Metric::diagonal;
+  Reweighting r;
+  if (leapfrog_steps > 0) r.move = Hmc{leapfrog_steps, moves, numbers[2], numbers[3], metric};
+  else r.move = Mala{moves, numbers[2], numbers[3], metric};
+  std::visit([](const auto& policy) { policy.check(); }, r.move);
+  r.step_size = numbers[5], r.log_evidence = numbers[6], r.error = numbers[7];
+  r.ess_fraction = numbers[8], r.acceptance = numbers[9];
+  need(r.step_size > 0 && std::isfinite(r.step_size) && std::isfinite(r.log_evidence) &&
+       r.error >= 0 && std::isfinite(r.error) && r.ess_fraction > 0 && r.ess_fraction <= 1.001 &&
+       r.acceptance >= 0 && r.acceptance <= 1.001);
+  return r;
+}
+
 /// Writes the data of a flow to `body`, and its description to `header`.
 template <class F>
 void put_flow(const F& flow, Header& header, ByteWriter& body) {
@@ -118,6 +167,8 @@ void put_flow(const F& flow, Header& header, ByteWriter& body) {
              {"stages", std::to_string(flow.size())},
              {"forward_terms", std::to_string(hana::value(hana::size(flow.forward)))},
              {"correction_terms", std::to_string(hana::value(hana::size(flow.corrections)))}});
+  const bool reweighted = flow.is_reweighted();
+  if (reweighted) header["reweighted"] = "yes";
   body.put(flow.step_size);
   body.put(flow.backend.seed);
   std::visit([&](const auto& m) { put_measure(m, header, body); }, flow.initial);
@@ -130,6 +181,7 @@ void put_flow(const F& flow, Header& header, ByteWriter& body) {
     body.put(static_cast<std::uint64_t>(stage.rejections.size()));
     for (const Rejection& r : stage.rejections)
       body.put(r.log_scale), body.put(r.acceptance), body.put(r.error);
+    if (reweighted) body.put_list(numbers_of(stage.reweighting));
   }
 }
 /// Reads what put_flow writes.
@@ -145,6 +197,7 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
   file.must_be("correction_terms", std::to_string(hana::value(hana::size(correction_terms))));
   const auto dim = static_cast<std::size_t>(file.number("dim", 1, 1'000'000));
   const long stages = file.number("stages", 0, 1'000'000'000);
+  const bool reweighted = file.entry("reweighted") == "yes";
   const auto step_size = in.get<double>();
   backend.seed = in.get<std::uint64_t>();
   const auto sensible = [](bool good, const char* what) {
@@ -172,6 +225,9 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
         rejections.push_back({log_scale, acceptance, error});
       }
       sensible(F::is_corrected || rejections.empty(), "it has rejections, but no target for them");
+      std::optional<Reweighting> reweighting;
+      if (reweighted) reweighting = reweighting_of(in.list<double>());
+      sensible(F::is_corrected || !reweighting, "it is reweighted, but has no target for that");
       sensible(frame.mean.allFinite() && frame.factor.allFinite() &&
                    (frame.factor.diagonal().array() > 0).all(),
                "a stage's coordinates are singular or not finite");
@@ -188,7 +244,8 @@ F get_flow(const OpenedFile& file, ByteReader& in, const typename F::MapType& ma
       sensible(std::all_of(values.begin(), values.end(), [](Scalar v) { return std::isfinite(v); }),
                "a stage's parameters are not finite");
       flow.stages.push_back({std::move(frame), std::move(values), extrapolation, std::move(samples),
-                             own_step_size, inertia, std::move(rejections)});
+                             own_step_size, inertia, std::move(rejections),
+                             std::move(reweighting)});
     }
     // The number of parameters must be that of the map, unless a stage has none.
     std::size_t known = 0;

@@ -17,7 +17,9 @@
 #include "gaussian_path.hpp"
 #include "initial_measure.hpp"
 #include "inverse.hpp"
+#include "push.hpp"
 #include "rejection.hpp"
+#include "reweighting.hpp"
 #include "stage.hpp"
 
 namespace wgf {
@@ -27,7 +29,7 @@ namespace wgf {
 /// \tparam Backend the policy that evaluates the maps.
 /// \tparam ForwardTerms the terms, with weights, that the scheme treats forward.
 /// \tparam Corrections of a corrected flow: the potentials whose weighted sum is −log q, the target
-/// of its rejections.
+/// of its rejections or reweightings.
 template <MapSpecification Map, class Backend, class ForwardTerms = hana::tuple<>,
           class Corrections = hana::tuple<>>
 class Flow {
@@ -55,7 +57,7 @@ class Flow {
   double step_size;         ///< a of the scheme, for every stage without its own
   Backend backend;          ///< evaluates the maps
   ForwardTerms forward;     ///< the terms that move the particles in the forward half of every step
-  Corrections corrections;  ///< the potentials of the target of the rejections
+  Corrections corrections;  ///< the potentials of the corrections' target
   std::vector<Stage<Scalar>> stages;  ///< T_1, …, T_K
 
   int dim() const {
@@ -83,12 +85,30 @@ class Flow {
 
   /// n independent samples of P_K, d × n: fresh draws of P_0, pushed through all maps and
   /// rejections. The same seed gives the same samples. Without a seed, one is derived from the
-  /// backend's, different from those of training.
-  /// \throws std::invalid_argument unless n ≥ 1.
+  /// backend's, different from those of training. A flow with reweighted stages gives the particles
+  /// of sample_with_evidence, which are not independent and approximate the target as n grows.
+  /// \throws std::invalid_argument unless n ≥ 1; or n ≥ 2 if stages are reweighted.
   Particles sample(long n) const { return sample(n, detail::mixed_seed(backend.seed)); }
   Particles sample(long n, std::uint64_t seed) const {
-    if constexpr (is_corrected) return sample_with_log_density(n, seed).first;
+    if constexpr (is_corrected)
+      return is_reweighted() ? sample_with_evidence(n, seed).particles
+                             : sample_with_log_density(n, seed).first;
     else return push(draw_initial(n, seed));
+  }
+  /// Whether stages are reweighted.
+  bool is_reweighted() const { return detail::stages_before_reweighting(*this) < size(); }
+  /// n particles that pass through all stages together: where a stage is reweighted, they are
+  /// weighted, resampled and moved. They are as many as asked for but not independent; those of
+  /// different seeds are, and also of the run's population, to which the maps were fitted.
+  /// \throws std::invalid_argument if no stage is reweighted, or unless n ≥ 2; InversionError where
+  /// a map folds at more than a hundredth of the particles.
+  ReweightedSample sample_with_evidence(long n, std::uint64_t seed) const
+    requires is_corrected
+  {
+    if (!is_reweighted())
+      throw std::invalid_argument(
+          "wgf::Flow::sample_with_evidence: no stage is reweighted: use sample_with_log_density");
+    return detail::draw_reweighted(*this, n, seed, [](const Particles&) {});
   }
   /// The same samples, up to rounding, and log P_K at them. Corrected flows draw again where a map
   /// folds.
@@ -101,16 +121,24 @@ class Flow {
       std::size_t last = std::numeric_limits<std::size_t>::max()) const {
     if (k < 0) k = size();
     check(0, k);
+    detail::refuse_reweighting(*this, 0, k, "sample_with_log_density");
     if constexpr (is_corrected)
       return detail::draw_corrected(*this, n, seed, k, last, [](auto&&...) {});
     const Particles start = draw_initial(n, seed);
     return push_with_log_density(start, initial_log_density(start), 0, k);
   }
   /// n samples of P_k for each k = 0, …, K. A particle of one is pushed to that of the next, unless
-  /// it is rejected there.
+  /// it is rejected or replaced there.
   std::vector<Particles> sample_path(long n, std::uint64_t seed) const {
-    if constexpr (is_corrected) return detail::corrected_path(*this, n, seed);
-    else return trajectory(draw_initial(n, seed));
+    if constexpr (is_corrected) {
+      const int first = detail::stages_before_reweighting(*this);
+      std::vector<Particles> path = detail::corrected_path(*this, n, seed, first);
+      if (first < size())
+        detail::draw_reweighted(*this, n, seed, [&](const Particles& x) { path.push_back(x); });
+      return path;
+    } else {
+      return trajectory(draw_initial(n, seed));
+    }
   }
   /// The expected number of draws of P_0 for a sample of P_K: 1 without rejections.
   double draws_per_sample() const {
@@ -146,14 +174,17 @@ class Flow {
     check(particles, "push");
     check(from, to);
     refuse_rejections(from, to);
-    if (from < to && particles.cols() > 0) evaluate(particles, from, to, [](const Particles&) {});
+    if (from < to && particles.cols() > 0)
+      detail::push_stages(*this, particles, from, to, [](const Particles&) {});
     return particles;
   }
   /// The particles at every step: element k has passed through the first k maps, k = 0, …, K.
   std::vector<Particles> trajectory(Particles particles) const {
     refuse_rejections(0, size());
     std::vector<Particles> path{push(particles, 0, 0)};
-    if (size() > 0) evaluate(particles, 0, size(), [&](const Particles& x) { path.push_back(x); });
+    if (size() > 0)
+      detail::push_stages(*this, particles, 0, size(),
+                          [&](const Particles& x) { path.push_back(x); });
     return path;
   }
 
@@ -166,6 +197,7 @@ class Flow {
   /// std::invalid_argument for points of another dimension, or if P_0 has no density.
   Eigen::VectorXd log_density(const Particles& x) const {
     check(x, "log_density");
+    detail::refuse_reweighting(*this, 0, size(), "log_density");
     if (x.cols() > block_) {  // each point needs a d × d matrix
       Eigen::VectorXd log(x.cols());
       for (Eigen::Index i = 0; i < x.cols(); i += block_) {
@@ -310,50 +342,13 @@ class Flow {
                                   std::to_string(to) + ") in a flow of " + std::to_string(size()));
   }
   void refuse_rejections(int from, int to) const {
+    detail::refuse_reweighting(*this, from, to, "push");
     for (int k = from; k < to; ++k)
       if (!stages[static_cast<std::size_t>(k)].rejections.empty())
         throw std::invalid_argument(
             "wgf::Flow::push: stage " + std::to_string(k + 1) +
             " has rejections, which replace particles by fresh draws: use sample, sample_path or "
             "sample_with_log_density");
-  }
-  bool any_inertia(int from, int to) const {
-    return std::any_of(stages.begin() + from, stages.begin() + to,
-                       [](const auto& stage) { return stage.inertia != 0; });
-  }
-  /// Calls visit(particles) after each of the stages [from, to).
-  template <class Visit>
-  void evaluate(Particles& particles, int from, int to, Visit visit) const {
-    const auto runtime = backend.start();
-    const long n = particles.cols();
-    auto net = runtime.network(map, dim(), 1, 0, Keep::tile);
-    auto x = runtime.points(dim(), n), inside = runtime.points(dim(), n),
-         drift = runtime.points(dim(), has_forward ? n : 0);
-    const bool remembers = any_inertia(from, to);
-    auto before = runtime.points(dim(), remembers ? n : 0);
-    if (from < to && stages[static_cast<std::size_t>(from)].inertia != 0)
-      throw std::invalid_argument("wgf::Flow::push: stage " + std::to_string(from) +
-                                  " continues the motion of the stage before it: push from 0");
-    runtime.upload(particles, x);
-    for (int k = from; k < to; ++k) {
-      const auto& stage = stages[static_cast<std::size_t>(k)];
-      if (remembers) {
-        const Particles now = particles;  // before this step
-        if (stage.inertia != 0) push_on(runtime, stage.inertia, x, before, n);
-        runtime.upload(now, before);
-      }
-      if constexpr (has_forward) {
-        auto samples = runtime.points(dim(), stage.samples.cols());
-        if (stage.samples.cols() > 0) runtime.upload(stage.samples, samples);
-        push_forward(runtime, forward, time(k), step_size_of(k), samples, x, drift, inside, n);
-      }
-      if (!stage.parameters.empty()) {
-        net.set_parameters(stage.parameters);
-        push_through(runtime, net, stage, x, inside, n);
-      }
-      particles = runtime.download(x);
-      visit(particles);
-    }
   }
 
   // ---- individual maps with their derivatives, in double precision
@@ -374,7 +369,7 @@ class Flow {
   /// \param n the maximal number of points given to a map.
   template <class Visit>
   void each_map(int from, int to, int direction, long n, Visit visit) const {
-    if (any_inertia(std::min(from, to), std::max(from, to)))
+    if (detail::any_inertia(stages, std::min(from, to), std::max(from, to)))
       throw std::invalid_argument(
           "wgf::Flow: densities are not available where a stage continues the motion of the stage "
           "before it (Bdf2)");

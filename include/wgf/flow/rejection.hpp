@@ -184,15 +184,14 @@ std::pair<Particles, Eigen::VectorXd> draw_corrected(const Flow& flow, long n, s
   return {std::move(result), std::move(result_log)};
 }
 
-/// n draws of the laws P_0, …, P_K of a corrected flow.
+/// n draws of the laws P_0, …, P_to of a corrected flow.
 template <class Flow>
-std::vector<Particles> corrected_path(const Flow& flow, long n, std::uint64_t seed) {
-  std::vector<Particles> path(static_cast<std::size_t>(flow.size()) + 1,
-                              flow.draw_initial(n, seed));
+std::vector<Particles> corrected_path(const Flow& flow, long n, std::uint64_t seed, int to) {
+  std::vector<Particles> path(static_cast<std::size_t>(to) + 1, flow.draw_initial(n, seed));
   // Where a particle is when it completes a stage for the first time: later rejections, after which
   // it starts again, do not undo that.
   std::vector<int> done(static_cast<std::size_t>(n), 0);
-  draw_corrected(flow, n, seed, flow.size(), std::numeric_limits<std::size_t>::max(),
+  draw_corrected(flow, n, seed, to, std::numeric_limits<std::size_t>::max(),
                  [&](int k, const auto& which, const Particles& x) {
                    for (std::size_t i = 0; i < which.size(); ++i)
                      if (int& stages = done[static_cast<std::size_t>(which[i])]; stages == k)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // One step of a flow, and how it moves particles.
+#include <optional>
 #include <vector>
 
 #include "../array.hpp"
@@ -9,12 +10,13 @@
 #include "../network/affine_form.hpp"
 #include "inverse.hpp"
 #include "rejection.hpp"
+#include "reweighting.hpp"
 
 namespace wgf {
 
 /// One step: samples of the law for its forward half, if it has one; then the parameters of the
 /// map, in the order of the specification, and the coordinates in which the map acts; then
-/// rejections, if the flow is a corrected one.
+/// rejections or a reweighting, if the flow is a corrected one.
 template <class Scalar>
 struct Stage {
   Frame frame;
@@ -30,6 +32,8 @@ struct Stage {
   double inertia = 0;
   /// Applied in order after the map.
   std::vector<Rejection> rejections{};
+  /// Applied after the map, in place of rejections.
+  std::optional<Reweighting> reweighting{};
 };
 
 /// A stage of an affine map as x → matrix·x + offset in the user's coordinates, exactly.

@@ -229,8 +229,8 @@ double entropy_weight(const Functional<Terms...>& f) {
 }
 }  // namespace detail
 /// The potentials, with weights, whose weighted sum is −log q for the target q of a scheme's
-/// rejections: those of a KL divergence by LogDeterminant, divided by the weight of the entropy.
-/// Empty for schemes without rejections.
+/// corrections: those of a KL divergence by LogDeterminant, divided by the weight of the entropy.
+/// Empty for schemes without corrections.
 template <class Scheme, class... Terms>
 auto correction_terms(const Functional<Terms...>& f) {
   if constexpr (!corrects<Scheme>) {
@@ -239,9 +239,9 @@ auto correction_terms(const Functional<Terms...>& f) {
     constexpr int entropies = (0 + ... + (detail::is_log_determinant_entropy<Terms> ? 1 : 0));
     static_assert(entropies == 1 && ((detail::is_log_determinant_entropy<Terms> ||
                                       detail::has_target<Terms>)&&...),
-                  "wgf::Corrected: rejections need a target: the functional must be "
-                  "wgf::kl(target, wgf::LogDeterminant{}), or an entropy by LogDeterminant and "
-                  "potentials");
+                  "wgf::Corrected and wgf::Reweighted need a target and a density: the functional "
+                  "must be wgf::kl(target, wgf::LogDeterminant{}), or an entropy by "
+                  "LogDeterminant and potentials");
     const double weight = detail::entropy_weight(f);
     auto potentials = hana::filter(f.terms, [](const auto& t) {
       return hana::bool_c<detail::has_target<std::remove_cvref_t<decltype(t.term)>>>;

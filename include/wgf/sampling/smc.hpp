@@ -20,10 +20,10 @@
 #include "../adapt.hpp"
 #include "../concepts.hpp"
 #include "../functional/target.hpp"
+#include "../markov_moves.hpp"
 #include "../particles.hpp"
 #include "../random.hpp"
 #include "../resampling.hpp"
-#include "markov_moves.hpp"
 
 namespace wgf {
 

@@ -46,7 +46,7 @@ struct StageArchetype {
 /// | `s.solve(trainer, stage)` | requests JKO steps from the trainer and fills the stage |
 /// | `S::template forward<Term>` | optional: whether a term is treated forward; default: none |
 /// | `S::remembers` | optional: whether trainer.extrapolate is used; default: no |
-/// | `S::corrects` | optional: whether trainer.correct is used; default: no |
+/// | `S::corrects` | optional: whether trainer.correct or stage.reweighting is used; default: no |
 /// | `s.is_done(time)` | optional: whether the run ends at this time; default: no |
 /// | `S::settings()` | optional: hana tuple of pairs (name, member) that a saved run must share |
 ///
@@ -84,7 +84,7 @@ inline constexpr bool goes_forward = requires { requires Scheme::template forwar
 /// Whether a scheme uses the particles' positions before the last step.
 template <class Scheme>
 inline constexpr bool remembers = requires { requires Scheme::remembers; };
-/// Whether steps of a scheme may have rejections.
+/// Whether steps of a scheme may have rejections or reweightings.
 template <class Scheme>
 inline constexpr bool corrects = requires { requires Scheme::corrects; };
 

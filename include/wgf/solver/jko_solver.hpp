@@ -64,7 +64,7 @@ concept BackendPolicy = std::copyable<B> && requires(const B& b) {
 /// multiples of them.
 /// \tparam Map the transport map's specification: ResidualMlp, IcnnGradient, DeepLinear, Affine.
 /// \tparam Scheme how a step is split into JKO steps: Backward, ForwardBackward, Forward, Midpoint,
-/// Bdf2, Adaptive, Corrected.
+/// Bdf2, Adaptive, Corrected, Reweighted.
 /// \tparam Backend where the arithmetic runs: EigenBackend, LibTorchBackend.
 /// \tparam Method how a JKO step is solved: MinMax, Algorithm 1, with an update rule.
 template <class FunctionalPolicy, class Map, class Scheme, class Backend, class Method = MinMax<>>

@@ -7,14 +7,13 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "../flow/rejection.hpp"
 #include "../population/gaussian_population.hpp"
 #include "../population/particle_population.hpp"
 #include "../training/trainer.hpp"
+#include "corrections.hpp"
 #include "dual_queries.hpp"
 #include "jko_solver.hpp"
 #include "run.hpp"
@@ -33,8 +32,8 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
                             AffineSpecification<Map> && !Flow::has_forward && !Flow::is_corrected,
                         carries_density = Implicit::needs_density;
   static_assert(!(Flow::is_corrected && Flow::has_forward),
-                "wgf::Corrected: rejections do not go together with terms that the scheme treats "
-                "forward");
+                "wgf::Corrected and wgf::Reweighted do not go together with terms that the scheme "
+                "treats forward");
   static_assert(!(carries_density && remembers<Scheme>),
                 "wgf::JkoSolver: LogDeterminant needs the density of P_k, which is not available "
                 "in a scheme that uses the last step's displacement (Bdf2)");
@@ -185,9 +184,9 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
     const std::uint64_t seed = detail::mixed_seed(backend_.seed + detail::pool_stream +
                                                   static_cast<std::uint64_t>(refreshes_++));
     if constexpr (Flow::is_corrected)
-      if (flow_.size() > 0) {  // rejections replace particles, also these
+      if (flow_.size() > 0) {  // corrections replace particles, also these
         const auto [x, log_densities] =
-            flow_.sample_with_log_density(options_.population.size, seed);
+            detail::draw_population(flow_, options_.population.size, seed);
         return pool_->refill(x, {}, log_densities);
       }
     const Particles drawn =
@@ -284,10 +283,14 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
       fail(detail::collapse_message, Fault::collapsed);
     if constexpr (Flow::is_corrected) {
       const auto [count, rejected] = trainer_->corrections();
-      std::tie(stage.rejections, corrected) = reject(stage, count, rejected);
+      trainer_->guarded([&] {
+        corrected = detail::correct(
+            flow_, stage, count, rejected, [&] { return population_->proposal(); }, backend_.seed,
+            trainer_->iterations());
+      });
     }
     population_->accept();
-    if (!stage.rejections.empty()) {
+    if (corrected.x.size() > 0) {
       trainer_->revise(detail::entropy_weight(implicit_) * corrected.divergence());
       pool_->refill(corrected.x, {}, corrected.log_densities);
     }
@@ -315,24 +318,6 @@ class JkoSolver<FunctionalPolicy, Map, Scheme, Backend, Method>::State : public 
                         Fault::folded);
       stage.extrapolation *= shrink;
     }
-  }
-  /// The rejections that follow a stage, and the particles after them.
-  std::pair<std::vector<Rejection>, detail::Cloud> reject(const typename Flow::StageType& stage,
-                                                          int count, double rejected) const {
-    if (count == 0) return {};
-    Flow flow = flow_;
-    flow.stages.push_back(stage);
-    detail::Cloud cloud;
-    trainer_->guarded([&] {
-      auto [x, log_densities] = population_->proposal();
-      cloud = {std::move(x), std::move(log_densities)};
-      try {
-        for (int j = 0; j < count; ++j) detail::reject(flow, cloud, rejected, backend_.seed);
-      } catch (const InversionError& error) {
-        throw StepError(flow.size(), trainer_->iterations(), error.what(), Fault::folded);
-      }
-    });
-    return {flow.stages.back().rejections, std::move(cloud)};
   }
   StageMap<R> stage_map(const typename Flow::StageType& stage) const {
     StageMap<R> map;

@@ -15,16 +15,18 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <Eigen/Core>
 
-#include "../backend/eigen/workers.hpp"
-#include "../concepts.hpp"
-#include "../functional/target.hpp"
-#include "../linear_algebra.hpp"
-#include "../particles.hpp"
-#include "../random.hpp"
+#include "backend/eigen/workers.hpp"
+#include "concepts.hpp"
+#include "functional/target.hpp"
+#include "linear_algebra.hpp"
+#include "network/network.hpp"
+#include "particles.hpp"
+#include "random.hpp"
 
 namespace wgf {
 
@@ -96,6 +98,21 @@ struct Hmc {
   static constexpr double jitter = 0.2, gain = 2;  ///< as of Mala
 };
 
+/// "Hmc{moves = 2, acceptance = 0.8, …}": equal for two policies exactly if they move alike.
+inline std::string describe(const std::variant<Hmc, Mala>& move) {
+  return std::visit(
+      [](const auto& policy) {
+        using detail::shortest;
+        std::string text = "Mala{moves = ";
+        if constexpr (requires { policy.leapfrog_steps; })
+          text = "Hmc{leapfrog_steps = " + shortest(policy.leapfrog_steps) + ", moves = ";
+        return text + shortest(policy.moves) + ", acceptance = " + shortest(policy.acceptance) +
+               ", step_size = " + shortest(policy.step_size) +
+               (policy.metric == Metric::full ? ", full metric}" : ", diagonal metric}");
+      },
+      move);
+}
+
 /// n particles in d dimensions with log q, log p₀ and their gradients, moved together. A move is a
 /// function of the seed, the number of moves before it and the state: the particles are processed
 /// in blocks that do not depend on the number of threads.
@@ -164,6 +181,8 @@ class TemperedParticles {
   long evaluations() const { return evaluations_; }
   /// ε of the next move; 0 before the first one.
   double step_size() const { return step_size_; }
+  /// Sets ε of the next move, for policies that adapt it.
+  void set_step_size(double step_size) { step_size_ = step_size; }
 
   /// Sets LLᵀ to the variances or the covariance of the particles: for the first half of them to
   /// that of the second half, and the other way round. A metric that depends on the particles it
