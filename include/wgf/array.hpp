@@ -53,6 +53,11 @@ template <TensorLike T>
 T as_points(const T& u) {
   return u.unsqueeze(1);
 }
+/// One-dimensional points as numbers: the inverse of as_points.
+template <TensorLike T>
+auto as_numbers(const T& points) {
+  return points.squeeze(1);
+}
 template <TensorLike T>
 double number(const T& u) {
   return u.template item<double>();

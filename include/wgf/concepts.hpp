@@ -61,14 +61,6 @@ concept Network =
       net.clear_gradient();
     };
 
-/// Network from points to points that computes log det ∇T and its gradient. See
-/// eigen::MlpNetwork::log_determinants and accumulate_log_determinants.
-template <class N, class R>
-concept HasLogDeterminants =
-    requires(std::remove_cvref_t<N>& net, typename R::Slice s, const typename R::PointsView& x) {
-      net.log_determinants(s, x(s), 1.0, [](int, double) {});
-    };
-
 /// Dual network: it is trained with dropout, if it has any, whose masks are a function of the draw,
 /// and can be reset to its initial parameters.
 template <class N, class R>
@@ -133,6 +125,23 @@ template <class R, class Specification>
 using NetworkOf = std::remove_cvref_t<decltype(std::declval<const R&>().network(
     std::declval<const Specification&>(), 1, 1L, 0u, Keep::tile))>;
 }  // namespace detail
+
+/// Network from points to points that computes log det ∇T and its gradient one point after another.
+/// See eigen::MlpNetwork::log_determinants and accumulate_log_determinants.
+template <class N, class R>
+concept LogDeterminantsByPoint =
+    requires(std::remove_cvref_t<N>& net, typename R::Slice s, const typename R::PointsView& x) {
+      net.log_determinants(s, x(s), 1.0, [](int, double) {});
+    };
+/// The same for all points of a slice at once, as a tensor of numbers. See
+/// libtorch::Network::log_determinants and accumulate_log_determinants.
+template <class N, class R>
+concept LogDeterminantsBySlice =
+    requires(std::remove_cvref_t<N>& net, typename R::Slice s, const typename R::PointsView& x) {
+      { net.log_determinants(s, x(s), 1.0) } -> detail::PointNumbers;
+    };
+template <class N, class R>
+concept HasLogDeterminants = LogDeterminantsByPoint<N, R> || LogDeterminantsBySlice<N, R>;
 
 /// Runtime: a running backend. It owns memory, threads, random numbers and the arithmetic of
 /// networks. The algorithm works on slices of a batch (tiles on a CPU, the whole batch on a GPU).

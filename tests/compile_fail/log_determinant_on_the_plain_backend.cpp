@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// expect: wgf::LogDeterminant: this backend has no log-determinants of this map; on EigenBackend,
-// ResidualMlp, IcnnGradient, DeepLinear and Affine have them
+// expect: wgf::LogDeterminant: this backend has no log-determinants of this map; on EigenBackend
+// and LibTorchBackend, ResidualMlp, IcnnGradient, DeepLinear and Affine have them
 #include <wgf/backend/plain/backend.hpp>
 #include <wgf/wgf.hpp>
 

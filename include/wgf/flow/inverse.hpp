@@ -73,12 +73,20 @@ std::vector<Eigen::MatrixXd> jacobians(const R& runtime, Net& net, const Particl
 template <Runtime R, class Net>
 Eigen::VectorXd log_determinants(const R& runtime, Net& net, const typename R::PointsView& x,
                                  double extrapolation, long n) {
-  Eigen::VectorXd logs(n);
-  runtime.parallel(n, [&](typename R::Slice s) {
-    net.log_determinants(s, x(s), extrapolation,
-                         [&](int i, double log) { logs[s.begin + i] = log; });
-  });
-  return logs;
+  using Slice = typename R::Slice;
+  if constexpr (LogDeterminantsBySlice<Net, R>) {
+    const auto logs = runtime.points(1, n);
+    runtime.parallel(
+        n, [&](Slice s) { logs(s) = as_points(net.log_determinants(s, x(s), extrapolation)); });
+    return runtime.download(logs).row(0).transpose();
+  } else {
+    Eigen::VectorXd logs(n);
+    runtime.parallel(n, [&](Slice s) {
+      net.log_determinants(s, x(s), extrapolation,
+                           [&](int i, double log) { logs[s.begin + i] = log; });
+    });
+    return logs;
+  }
 }
 /// log det of every matrix; NaN where the determinant is not positive. each(n, f) calls f(i) for
 /// every i, on several threads.

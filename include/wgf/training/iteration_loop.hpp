@@ -17,9 +17,9 @@ class PlainLoop {
  public:
   explicit PlainLoop(std::vector<double> rate_factors) : rate_factors_(std::move(rate_factors)) {}
   /// The batch of an iteration, stored where the iteration reads it.
-  template <class PointsView>
-  const PointsView& batch(const PointsView& x) const {
-    return x;
+  template <class Batch>
+  Batch batch(Batch drawn) const {
+    return drawn;
   }
   /// Iteration k: calls work(rate factor). Iterations with the same phase, the second argument, do
   /// the same work.

@@ -93,8 +93,7 @@ class MinMaxTraining {
     const int k = next_++;
     draw_ = task_.first_draw + static_cast<std::uint32_t>(k);
     const bool averages = k >= averaged_from_;
-    const Batch<R> drawn = population_->batch(task_.first_draw, k);
-    const Batch<R> batch{loop_->batch(drawn.points), drawn.log_densities};
+    const Batch<R> batch = loop_->batch(population_->batch(task_.first_draw, k));
     loop_->run(k - task_.begin, averages, [&](const auto& rate_factor) {
       push_batch(batch.points);
       fit_duals(batch.points, rate_factor);

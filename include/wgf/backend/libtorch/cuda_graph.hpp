@@ -70,11 +70,10 @@ class Loop {
   }
 
   /// The batch, copied to where the graph reads it.
-  PointsView batch(const PointsView& x) {
-    if (!on_gpu()) return x;
-    if (!batch_.defined()) batch_ = at::empty_like(x.all());
-    batch_.copy_(x.all());
-    return PointsView(batch_);
+  template <class Batch>
+  Batch batch(const Batch& drawn) {
+    if (!on_gpu()) return drawn;
+    return {stored(points_, drawn.points), stored(log_densities_, drawn.log_densities)};
   }
   template <class Work>
   void run(int k, int phase, Work&& work) {
@@ -109,6 +108,12 @@ class Loop {
 
  private:
   bool on_gpu() const { return device_.draws(); }
+  static PointsView stored(Tensor& memory, const PointsView& x) {
+    if (!x.all().defined()) return x;  // a batch without log-densities
+    if (!memory.defined()) memory = at::empty_like(x.all());
+    memory.copy_(x.all());
+    return PointsView(memory);
+  }
   const c10::cuda::CUDAStream& own_stream() const { return *device_.recorder->stream; }
   c10::cuda::CUDAStream outside() const {
     return c10::cuda::getCurrentCUDAStream(own_stream().device_index());
@@ -165,7 +170,8 @@ class Loop {
 
   Device device_;
   std::vector<double> shares_;
-  Tensor table_, counter_, failed_, batch_;
+  Tensor table_, counter_, failed_;
+  Tensor points_, log_densities_;      // of the batch
   std::optional<int> recorded_phase_;  // of the graph of this loop
   bool recordable_;
 };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // Networks on tensors: the formula of a specification, from which LibTorch's autograd derives the
-// vector-Jacobian products (VJPs); the parameters are one flat tensor, in the order of the
-// specification.
+// vector-Jacobian products (VJPs) and Jacobians; the parameters are one flat tensor, in the order
+// of the specification.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include <ATen/core/ivalue.h>  // must come first: see tensor.hpp
 #include <torch/csrc/autograd/autograd.h>
 
+#include "../../network/icnn.hpp"
 #include "../../network/initial.hpp"
 #include "../../network/network_pair.hpp"
 #include "tensor.hpp"
@@ -196,16 +198,49 @@ class Network {
     return forward(s, x);
   }
   void accumulate_vjp(Slice, const Tensor&, const Tensor& dy) {
-    const std::vector<Tensor> pulled = pullback(parameters_, dy);
-    std::vector<Tensor> sums;
-    long at = 0;
-    for (const Tensor& piece : pulled) {
-      sums.push_back(block_.gradient.narrow(0, at, piece.numel()).view(piece.sizes()));
-      at += piece.numel();
-    }
-    at::_foreach_add_(sums, pulled);
+    add_to_gradient(parameters_, pullback(parameters_, dy));
   }
   Tensor input_vjp(Slice, const Tensor&, const Tensor& dy) { return pullback({input_}, dy)[0]; }
+  /// log det ((1 − e) I + e ∇T(x_i)): n numbers in double precision, NaN where the determinant is
+  /// not positive.
+  Tensor log_determinants(Slice, const Tensor& x, double extrapolation)
+    requires(Spec::output == Output::point)
+  {
+    constexpr long max_rows = 1L << 16;  // in a pass, to limit memory
+    const Tensor points = with_different_derivatives(x);
+    const long n = points.size(0), block = std::max(1L, max_rows / dim_);
+    const Tensor identity = at::eye(dim_, x.options().dtype(at::kDouble));
+    std::vector<Tensor> logs;
+    for (long first = 0; first < n; first += block) {
+      Pieces pieces(block_.value);
+      const Tensor jacobians =
+          derivatives(points.narrow(0, first, std::min(block, n - first)), pieces, false);
+      logs.push_back(log_determinants_of(identity + extrapolation * (jacobians - identity)));
+    }
+    return at::cat(logs).expand({x.size(0)});
+  }
+  /// Adds Σ c_i ∂ log det ∇T(x_i)/∂parameters over the points where the determinant is positive to
+  /// the gradient. As ∂ log det M = tr(M⁻¹ ∂M), this is a VJP of M = ∇T(x_i) with the upstream
+  /// gradient c_i M⁻ᵀ.
+  /// \param weigh called once as weigh(n numbers log det ∇T(x_i)), it returns the n numbers c_i
+  template <class Weigh>
+    requires(Spec::output == Output::point)
+  void accumulate_log_determinants(Slice, const Tensor& x, Weigh&& weigh) {
+    ++host_visits;  // LibTorch's factorisations may wait for the device
+    Pieces pieces(block_.value);
+    const Tensor jacobians = derivatives(with_different_derivatives(x), pieces, true);
+    const Tensor m = jacobians.detach().to(at::kDouble), log_det = log_determinants_of(m);
+    Tensor weights = weigh(log_det.expand({x.size(0)}));
+    if (log_det.size(0) < weights.size(0)) weights = weights.sum(0, true);
+    if (!jacobians.requires_grad()) return;  // ∇T is independent of the parameters
+    const auto per_matrix = [](const Tensor& t) { return t.view({-1, 1, 1}); };
+    const Tensor inverse = std::get<0>(at::linalg_inv_ex(m)),
+                 upstream = at::where(per_matrix(at::isnan(log_det)), 0.0,
+                                      per_matrix(weights) * inverse.transpose(1, 2));
+    add_to_gradient(pieces.all(),
+                    torch::autograd::grad({jacobians}, pieces.all(),
+                                          {upstream.to(jacobians.scalar_type())}, {}, false, true));
+  }
 
   /// Resets the network to its initial parameters.
   void restart() {
@@ -253,6 +288,47 @@ class Network {
     if (!output.defined())
       throw std::logic_error("wgf: a pullback needs a forward pass of its own");
     return torch::autograd::grad({output}, to, {dy.detach()});
+  }
+  /// Adds gradients of consecutive pieces of the parameters; undefined ones are zero.
+  void add_to_gradient(const std::vector<Tensor>& pieces, const std::vector<Tensor>& gradients) {
+    std::vector<Tensor> sums, added;
+    long at = 0;
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const Tensor& piece = pieces[i];
+      if (gradients[i].defined()) {
+        sums.push_back(block_.gradient.narrow(0, at, piece.numel()).view(piece.sizes()));
+        added.push_back(gradients[i]);
+      }
+      at += piece.numel();
+    }
+    at::_foreach_add_(sums, added);
+  }
+  /// The points at which ∇T must be computed: one is enough for an affine map.
+  static Tensor with_different_derivatives(const Tensor& x) {
+    return AffineSpecification<Spec> ? x.narrow(0, 0, 1) : x;
+  }
+  /// ∇T at the points x: n × d × d with the elements ∂T_j/∂x_k in row j, by one VJP at d copies of
+  /// each point.
+  /// \param differentiable whether they can be differentiated with respect to the pieces
+  Tensor derivatives(const Tensor& x, Pieces& pieces, bool differentiable) const {
+    const at::AutoGradMode record(true);
+    const long n = x.size(0), d = x.size(1);
+    const Tensor copies =
+        x.detach().unsqueeze(1).expand({n, d, d}).reshape({n * d, d}).requires_grad_(true);
+    const Tensor units = at::eye(d, x.options()).repeat({n, 1}),
+                 y = evaluate(spec_, pieces, copies, [](const Tensor& h) { return h; });
+    return torch::autograd::grad({y}, {copies}, {units}, {}, differentiable)[0].view({n, d, d});
+  }
+  /// log det of each matrix; NaN where the determinant is not positive, or where the derivative of
+  /// a convex function's gradient is not positive definite.
+  static Tensor log_determinants_of(const Tensor& matrices) {
+    if constexpr (GradientMapSpecification<Spec>) {
+      const auto [factors, failed] = at::linalg_cholesky_ex(matrices);
+      return at::where(failed > 0, NAN, 2 * factors.diagonal(0, 1, 2).log().sum(1));
+    } else {
+      const auto [sign, log] = at::linalg_slogdet(matrices);
+      return at::where(sign > 0, log, NAN);
+    }
   }
   /// n × (hidden units): 0 or 1/(1 − dropout).
   Tensor dropout_masks(long n, std::uint32_t draw) const

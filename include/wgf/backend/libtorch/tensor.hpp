@@ -27,9 +27,14 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/exp2.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/isnan.h>
+#include <ATen/ops/linalg_cholesky_ex.h>
+#include <ATen/ops/linalg_inv_ex.h>
+#include <ATen/ops/linalg_slogdet.h>
 #include <ATen/ops/log.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones_like.h>
@@ -116,7 +121,8 @@ struct Constant {
 inline Tensor shared_with(const Eigen::MatrixXd& a) {
   return at::from_blob(const_cast<double*>(a.data()), {a.cols(), a.rows()}, at::kDouble);
 }
-/// How often this thread has copied numbers to the host: work that does so cannot be recorded.
+/// How often this thread has copied numbers to the host, or has done work that may do so: such work
+/// cannot be recorded.
 inline thread_local long host_visits = 0;
 /// The inverse of shared_with, as a copy.
 inline Eigen::MatrixXd on_host(const Tensor& t) {
