@@ -24,11 +24,6 @@ using examples::CommonOptions, examples::Training;
 namespace {
 
 // ---- the methods: networks and training ----
-#ifdef WGF_EXAMPLES_ON_TORCH
-constexpr bool has_log_determinants = false;  // LibTorchBackend has none
-#else
-constexpr bool has_log_determinants = true;
-#endif
 
 /// The entropy by change of variables: a few maps, each followed by rejections.
 struct ByFlow {
@@ -211,7 +206,6 @@ void run_dual(const Options& options) {
             [&](int k) { return fmt::format("t = {:.3g}", k * a); });
 }
 
-#ifndef WGF_EXAMPLES_ON_TORCH
 /// By change of variables and rejections.
 void run_flow(const Options& options) {
   const auto map = ByFlow::map();
@@ -249,9 +243,6 @@ void run_flow(const Options& options) {
                         std::min(options.maps, options.steps)),
             [](int k) { return k == 0 ? std::string("start") : fmt::format("after step {}", k); });
 }
-#else
-void run_flow(const Options&) {}
-#endif
 
 }  // namespace
 
@@ -262,22 +253,20 @@ int main(int argc, char** argv) {
       "two_moons");
   Options options;
   options.out = "out/two_moons";
-  examples::Presets presets{{"ours", Ours::training()}, {"paper", Paper::training()}};
-  if (has_log_determinants) presets.emplace("flow", ByFlow::training());
-  options.preset = has_log_determinants ? "flow" : "ours";
+  examples::Presets presets{
+      {"ours", Ours::training()}, {"paper", Paper::training()}, {"flow", ByFlow::training()}};
+  options.preset = "flow";
   const auto choose = [&](const std::string& preset) {
     options.preset = preset, options.training = presets.at(preset);
     options.steps = options.training.run.steps;
   };
   std::string method;  // as given
-  std::vector<std::string> methods{"dual"};
-  if (has_log_determinants) methods.insert(methods.begin(), "flow");
   line.add(
           "--method",
           [&](const std::string& name) { method = name, choose(name == "flow" ? "flow" : "ours"); },
           "flow: maps by change of variables, and rejections; dual: the paper's dual networks")
-      .one_of(methods)
-      .shown_default(methods.front());
+      .one_of({"flow", "dual"})
+      .shown_default("flow");
   bool preset_given = false;
   examples::add_presets(line, options, presets, options.preset, options.training)
       .each([&](const std::string&) { preset_given = true; });

@@ -98,6 +98,8 @@ TEMPLATE_TEST_CASE("recorded iterations are the iterations", "", float, double) 
   compare_recorded<TestType>(divergence_to(mixture.sample(1000, 2), KullbackLeibler{},
                                            Dual<Mlp<16, 2>, DonskerVaradhan>{}),
                              ResidualMlp<16, 2>{}, Backward{.step_size = 0.1}, square);
+  compare_recorded<TestType>(kl(mixture, LogDeterminant{}), ResidualMlp<16, 2, Silu>{},
+                             Backward{.step_size = 0.1}, square);
 }
 
 TEST_CASE("an Ornstein-Uhlenbeck flow on a GPU, iterations recorded and not") {
@@ -137,6 +139,12 @@ TEST_CASE(
   same_push(
       JkoSolver{kl(mixture, dual), ResidualMlp<16, 3>{}, Backward{.step_size = 0.2}, backend}.run(
           square, options));
+  same_push(JkoSolver{kl(mixture, LogDeterminant{}), ResidualMlp<16, 3, Silu>{},
+                      Backward{.step_size = 0.2}, backend}
+                .run(square, options));
+  same_push(JkoSolver{generalized_entropy(2, LogDeterminant{}), IcnnGradient<16, 2>{},
+                      Backward{.step_size = 0.1}, backend}
+                .run(square, options));
   same_push(JkoSolver{3.0 * interaction(GaussianKernel{}) +
                           0.2 * generalized_entropy(3, Dual<Mlp<16, 2, Silu>, VariationalBound>{}),
                       IcnnGradient<16, 1>{}, ForwardBackward{.step_size = 0.1}, backend}

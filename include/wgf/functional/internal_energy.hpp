@@ -21,7 +21,7 @@ namespace wgf {
 /// `kl(target, LogDeterminant{})`. P_0 needs a density, and the population carries log P_k from
 /// step to step. The determinant is a barrier: its gradient keeps the map from folding.
 ///
-/// An iteration costs about d rows a particle in the map's products, and d³ operations, instead of
+/// An iteration costs d + 1 rows a particle in the map's products, and d³ operations, instead of
 /// the passes of a dual network: cheaper in few dimensions, and free of the dual's error in any.
 /// A residual map should have a smooth activation (Silu, Softplus): the derivative of PRelu is
 /// piecewise constant, so that its log-determinant tells the training nothing about the kinks. With
