@@ -16,13 +16,17 @@
 namespace examples {
 
 #ifdef WGF_EXAMPLES_ON_TORCH
-inline auto backend(const CommonOptions& options, std::uint64_t seed) {
-  return wgf::LibTorchBackend<float>{
+constexpr bool has_log_determinants = false;
+template <class Scalar = float>
+auto backend(const CommonOptions& options, std::uint64_t seed) {
+  return wgf::LibTorchBackend<Scalar>{
       .seed = seed, .device = options.device, .threads = options.threads};
 }
 #else
-inline auto backend(const CommonOptions& options, std::uint64_t seed) {
-  return wgf::EigenBackend<float>{.seed = seed, .threads = options.threads};
+constexpr bool has_log_determinants = true;
+template <class Scalar = float>
+auto backend(const CommonOptions& options, std::uint64_t seed) {
+  return wgf::EigenBackend<Scalar>{.seed = seed, .threads = options.threads};
 }
 #endif
 inline auto backend(const CommonOptions& options) { return backend(options, options.seed); }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // Aggregation and diffusion in the plane, compared with finite volumes (section 4.4).
-// A uniform square splits into four pulses that merge; see also appendix C.3.
+// A uniform square splits into four pulses that merge; see also appendix C.3. The diffusion's
+// energy is evaluated by change of variables or by the paper's dual networks.
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,7 +21,7 @@
 #include "common/report.hpp"
 #include "common/training.hpp"
 
-using examples::CommonOptions, examples::Training;
+using examples::CommonOptions, examples::Training, examples::has_log_determinants;
 
 namespace {
 
@@ -28,7 +31,7 @@ constexpr double exponent = 3, half_width = 3;
 double diffusion(double mass) { return 0.1 * mass * mass; }
 
 struct Options : CommonOptions {
-  std::string scheme = "backward", map = "by scheme";
+  std::string scheme = "backward", method = "log_determinant", map = "by default";
   Training training;
   double mass = 9;
   int cells = 80;
@@ -41,7 +44,7 @@ auto dual(const Options& o) {
       wgf::Quadratic{} +
       wgf::Mlp<48, 3, wgf::Silu>{.dropout = o.training.dropout, .input_scale = 5});
 }
-Training backward_training() {
+Training backward_by_dual() {
   return {.run = {.steps = 40,
                   .training = {.iterations = 300,
                                .batch = 2048,
@@ -55,26 +58,22 @@ Training backward_training() {
 }
 /// The forward half is an explicit step. It overshoots where a·c·∇²W > 1, which happens with a =
 /// 0.5 once the pulses have merged.
-Training forward_backward_training() {
-  Training t = backward_training();
+Training forward_backward(Training t) {
   t.run.steps = 80, t.step_size = 0.25, t.run.training.iterations = 200;
   return t;
 }
-
-/// n quasi-random points in the square: averages over them and their images have less variance than
-/// over random points.
-wgf::Particles even_points(long n) {
-  const double plastic =
-      1.3247179572447460;  // r³ = r + 1: the analogue of the golden ratio in the plane
-  wgf::Particles x(2, n);
-  for (Eigen::Index i = 0; i < n; ++i) {
-    const auto at = [i](double step) {
-      return half_width * (2 * std::fmod(0.5 + step * static_cast<double>(i), 1) - 1);
-    };
-    x.col(i) << at(1 / plastic), at(1 / (plastic * plastic));
-  }
-  return x;
+Training backward_by_log_determinant() {
+  Training t = backward_by_dual();
+  t.run.training.map_rate = 1e-2;
+  t.run.population.points = wgf::PointSet::quasi_random;
+  return t;
 }
+Training training(const Options& o) {
+  const Training backward = o.method == "dual" ? backward_by_dual() : backward_by_log_determinant();
+  return o.scheme == "backward" ? backward : forward_backward(backward);
+}
+
+wgf::UniformBox start() { return wgf::UniformBox::cube(2, half_width); }
 
 /// The number of pulses: local maxima of the smoothed histogram of the particles, at least 0.5
 /// apart and half as high as the largest.
@@ -116,10 +115,10 @@ Solution finite_volumes(const Options& o) {
     return wgf::GaussianKernel{}.value(x.squaredNorm());
   };
   equation.strength = o.mass, equation.diffusion = diffusion(o.mass), equation.exponent = exponent;
-  const auto start = wgf::UniformBox::cube(2, half_width);
+  const auto square = start();
   wgf::FiniteVolume solver(
       grid, equation,
-      grid.means([&](const Eigen::VectorXd& x) { return std::exp(start.log_density(x)); }, 10));
+      grid.means([&](const Eigen::VectorXd& x) { return std::exp(square.log_density(x)); }, 10));
   Solution solution;
   for (int k = 0; k <= o.steps; ++k) {
     solver.advance(k * o.training.step_size);
@@ -130,10 +129,12 @@ Solution finite_volumes(const Options& o) {
   return solution;
 }
 
-/// The energy c/2 E[W(X − Y)] + 0.1c²/2 ∫P³ after every step, estimated from samples: ∫P³ = E[P²]
-/// with P by the change of variables. It ends where a map is not injective.
+/// The energies c/2 E[W(X − Y)] + 0.1c²/2 ∫P³ after every step, one column for each of several
+/// independent sets of evenly spread points: ∫P³ = E[P²] with P by the change of variables. The
+/// rows end where a map is not injective.
 template <class Flow>
-std::vector<double> energies(const Flow& flow, const Options& o, long n) {
+Eigen::ArrayXXd energies(const Flow& flow, const Options& o, long n) {
+  constexpr int sets = 4;
   const auto energy = [&](const wgf::Particles& x, const Eigen::VectorXd& log_density) {
     double interaction = 0;
     for (Eigen::Index i = 0; i < n; ++i)
@@ -143,52 +144,74 @@ std::vector<double> energies(const Flow& flow, const Options& o, long n) {
     return 0.5 * o.mass * interaction / static_cast<double>(n) +
            diffusion(o.mass) / (exponent - 1) * ((exponent - 1) * log_density.array()).exp().mean();
   };
-  wgf::Particles x = even_points(n);
-  Eigen::VectorXd log_density = flow.initial_log_density(x);
-  std::vector<double> all{energy(x, log_density)};
-  try {
-    for (int k = 0; k < flow.size(); ++k) {
-      std::tie(x, log_density) =
-          flow.push_with_log_density(std::move(x), std::move(log_density), k, k + 1);
-      all.push_back(energy(x, log_density));
-    }
-  } catch (const wgf::InversionError&) {  // a residual map folds: no density from here on
+  Eigen::ArrayXXd all(flow.size() + 1, sets);
+  Eigen::Index known = all.rows();
+  for (int set = 0; set < sets; ++set) {
+    wgf::Particles x = start().quasi_random(n, examples::derived_seed(o, 2 + set));
+    Eigen::VectorXd log_density = flow.initial_log_density(x);
+    all(0, set) = energy(x, log_density);
+    for (int k = 0; k + 1 < known; ++k) try {
+        std::tie(x, log_density) =
+            flow.push_with_log_density(std::move(x), std::move(log_density), k, k + 1);
+        all(k + 1, set) = energy(x, log_density);
+      } catch (const wgf::InversionError&) {  // a residual map folds: no density from here on
+        known = k + 1;
+      }
   }
-  return all;
+  return all.topRows(known);
+}
+/// The mean of each row.
+std::vector<double> means(const Eigen::ArrayXXd& values) {
+  const Eigen::ArrayXd mean = values.rowwise().mean();
+  return {mean.begin(), mean.end()};
+}
+/// The standard errors of these means.
+Eigen::ArrayXd errors(const Eigen::ArrayXXd& values) {
+  const auto n = static_cast<double>(values.cols());
+  return ((values.colwise() - values.rowwise().mean()).square().rowwise().sum() / (n * (n - 1)))
+      .sqrt();
 }
 
-template <class Scheme, class Map>
-void run(const Options& options, const Map& map) {
+/// \param form of the diffusion's energy: wgf::LogDeterminant or a wgf::Dual
+template <class Scheme, class Form, class Map>
+void run(const Options& options, const Form& form, const Map& map) {
   Training training = options.training;
   training.run.steps = options.steps;
   examples::Report report("aggregation_diffusion", options);
   examples::report_training(report, options.scheme, training);
+  report.setting("method", options.method);
   report.setting("scheme", options.scheme);
   report.setting("mass", options.mass);
   report.setting("cells", options.cells);
   report.setting("samples", options.samples);
   report.setting("map", wgf::describe(map));
-  report.setting("dual", examples::describe_dual(dual(options)));
+  if constexpr (!std::is_same_v<Form, wgf::LogDeterminant>)
+    report.setting("dual", examples::describe_dual(form));
   examples::OutputFolder out(options.out);
 
   const int steps = options.steps;
   const double a = training.step_size;
-  const auto entropy = wgf::generalized_entropy(exponent, dual(options));
+  const auto entropy = wgf::generalized_entropy(exponent, form);
   const wgf::JkoSolver solver{
       options.mass * wgf::interaction(wgf::GaussianKernel{}) + diffusion(options.mass) * entropy,
       map, Scheme{.step_size = a}, examples::backend(options)};
-  const auto flow =
-      examples::train(solver, wgf::UniformBox::cube(2, half_width), training.run, options, report)
-          .flow;
+  const double cpu_before = examples::cpu_seconds();
+  const auto flow = examples::train(solver, start(), training.run, options, report).flow;
+  report.metric("cpu_seconds", examples::cpu_seconds() - cpu_before);
   Solution ours;
-  report.timed("push", [&] { ours.samples = flow.trajectory(even_points(options.samples)); });
-  report.timed("energy",
-               [&] { ours.energy = energies(flow, options, std::min(options.samples, 1000L)); });
+  report.timed("push", [&] {
+    ours.samples =
+        flow.trajectory(start().quasi_random(options.samples, examples::derived_seed(options, 0)));
+  });
+  const auto energy_sets = report.timed(
+      "energy", [&] { return energies(flow, options, std::min(options.samples, 2000L)); });
+  ours.energy = means(energy_sets);
   const auto reference = report.timed("reference", [&] { return finite_volumes(options); });
 
   std::vector<double> distance, moment, reference_moment;
   std::vector<int> found, reference_found;
-  double distance_to_9 = 0, rise = 0;
+  double distance_to_9 = 0, rise = 0, rise_error = 0;
+  Eigen::Index worst = 0;
   report.timed("metrics", [&] {
     for (int k = 0; k <= steps; ++k) {
       const auto &x = ours.samples[static_cast<std::size_t>(k)],
@@ -199,8 +222,10 @@ void run(const Options& options, const Map& map) {
           reference_moment.push_back(reference.second_moment(k));
       found.push_back(pulses(x)), reference_found.push_back(pulses(y));
     }
-    for (std::size_t k = 1; k < ours.energy.size(); ++k)
-      rise = std::max(rise, ours.energy[k] - ours.energy[k - 1]);
+    const auto known = energy_sets.rows() - 1;
+    const Eigen::ArrayXXd increases = energy_sets.bottomRows(known) - energy_sets.topRows(known);
+    if (known > 0) rise = increases.rowwise().mean().maxCoeff(&worst);
+    if (known > 0) rise_error = errors(increases)[worst];
   });
 
   examples::Summary summary(report);
@@ -218,7 +243,9 @@ void run(const Options& options, const Map& map) {
   summary.metric("energy", "energy", ours.energy[known],
                  fmt::format("at t = {:.3g}, finite volumes: {:.4g}",
                              static_cast<double>(known) * a, reference.energy[known]));
-  summary.metric("energy_rise", "largest increase of the energy in a step", rise, "0");
+  summary.metric("energy_rise", "largest increase of the energy in a step", rise,
+                 fmt::format("standard error: {:.1g}", rise_error));
+  summary.metric("energy_rise_error", "... its standard error", rise_error);
   summary.training_seconds();
   report.list("sliced_w2_by_step", distance);
   report.list("energy_by_step", ours.energy),
@@ -250,11 +277,17 @@ void run(const Options& options, const Map& map) {
   examples::publish(out, report, picture);
 }
 
-template <class Scheme>
-void run(const Options& o) {
-  const bool icnn = o.map == "icnn" || (o.map == "by scheme" && o.scheme == "backward");
-  if (icnn) run<Scheme>(o, wgf::IcnnGradient<48, 2>{.input_scale = 3});
-  else run<Scheme>(o, wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 3});
+template <class Scheme, class Form>
+void run(const Options& o, const Form& form) {
+  const bool by_dual = !std::is_same_v<Form, wgf::LogDeterminant>;
+  const bool icnn = o.map == "icnn" || (o.map == "by default" && by_dual && o.scheme == "backward");
+  if (icnn) run<Scheme>(o, form, wgf::IcnnGradient<48, 2>{.input_scale = 3});
+  else run<Scheme>(o, form, wgf::ResidualMlp<48, 3, wgf::Silu>{.input_scale = 3});
+}
+template <class Form>
+void run_scheme(const Options& o, const Form& form) {
+  if (o.scheme == "forward_backward") run<wgf::ForwardBackward>(o, form);
+  else run<wgf::Backward>(o, form);
 }
 
 }  // namespace
@@ -266,24 +299,36 @@ int main(int argc, char** argv) {
       "aggregation_diffusion");
   Options options;
   options.out = "out/aggregation_diffusion";
-  const examples::Presets schemes{{"backward", backward_training()},
-                                  {"forward_backward", forward_backward_training()}};
+  const Training backward =
+      has_log_determinants ? backward_by_log_determinant() : backward_by_dual();
+  const examples::Presets schemes{{"backward", backward},
+                                  {"forward_backward", forward_backward(backward)}};
   examples::add_presets(line, options, schemes, options.scheme, options.training, "--scheme",
                         "backward, or forward_backward (interaction explicit); selects a preset");
+  examples::add_method(line, options.method, has_log_determinants)
+      .each([&](const std::string& method) {
+        options.method = method, options.training = training(options);
+      });
   examples::add_common_options(line, options);
   line.add(
           "--map", &options.map,
           "transport map: residual (a residual network) or icnn (the gradient of a convex network)")
       .one_of({"residual", "icnn"})
-      .shown_default("icnn; residual with --scheme forward_backward");
+      .shown_default("residual; icnn with --method dual and --scheme backward");
   line.add("--mass", &options.mass, "mass c: interaction scales with c, diffusion with c^2")
       .positive();
   line.add("--cells", &options.cells, "finite-volume cells per side").at_least(20);
   line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
   examples::add_training_options(line, options.training);
-  examples::add_dropout(line, options.training);
+  std::string of_dual;  // an option given that goes with it
+  examples::add_dropout(line, options.training).each([&](const std::string&) {
+    of_dual = "--dropout";
+  });
+  line.when_parsed([&] { examples::check_method(options.method, of_dual, "dual"); });
   return examples::run_main(line, options, argc, argv, [&] {
-    if (options.scheme == "forward_backward") run<wgf::ForwardBackward>(options);
-    else run<wgf::Backward>(options);
+    if (options.method == "dual") run_scheme(options, dual(options));
+#ifndef WGF_EXAMPLES_ON_TORCH
+    else run_scheme(options, wgf::LogDeterminant{});
+#endif
   });
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// Ornstein–Uhlenbeck: a flow of Gaussians, compared with the exact JKO iterates (section 4.2).
+// Ornstein–Uhlenbeck: a flow of Gaussians, compared with the exact JKO iterates (section 4.2). The
+// entropy is evaluated by change of variables or by the paper's dual networks.
 #include <cmath>
 #include <numbers>
+#include <numeric>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <fmt/format.h>
@@ -16,14 +19,30 @@
 #include "common/report.hpp"
 #include "common/training.hpp"
 
-using examples::CommonOptions, examples::Training;
+using examples::CommonOptions, examples::Training, examples::has_log_determinants;
 
 namespace {
 
 // ---- presets: networks and training ----
+struct ByLogDeterminant {  // batches have the moments of their law, and so the training has no
+                           // noise
+  static auto map() { return wgf::Affine{}; }
+  static auto form() { return wgf::LogDeterminant{}; }
+  static Training training() {
+    return {.run = {.steps = 18,
+                    .training = {.iterations = 600,
+                                 .batch = 200,
+                                 .map_rate = 1e-2,
+                                 .final_rate_fraction = 1e-5,
+                                 .tail_average = 0,
+                                 .first_step = 2}},
+            .step_size = 0.05,
+            .dropout = 0};
+  }
+};
 struct Ours {  // the networks contain the solution: an affine map and a quadratic log-ratio
   static auto map() { return wgf::Affine{}; }
-  static auto dual() { return wgf::Dual<wgf::Quadratic>{}; }
+  static auto form() { return wgf::Dual<wgf::Quadratic>{}; }
   static Training training(bool common) {
     return {.run = {.steps = 18,
                     .training = {.iterations = 500,
@@ -38,7 +57,7 @@ struct Ours {  // the networks contain the solution: an affine map and a quadrat
 };
 struct Paper {  // appendix D.2
   static auto map() { return wgf::DeepLinear<64, 3>{}; }
-  static auto dual() { return wgf::Dual<wgf::Mlp<64, 3>, wgf::VariationalBound>{}; }
+  static auto form() { return wgf::Dual<wgf::Mlp<64, 3>, wgf::VariationalBound>{}; }
   static Training training() {
     return {.run = {.steps = 18,
                     .training = {.iterations = 500,
@@ -55,14 +74,30 @@ struct Paper {  // appendix D.2
 };
 
 struct Options : CommonOptions {
-  std::string preset = "ours";
+  std::string preset = "ours", method = "log_determinant", precision = "double";
   Training training;
   std::string scheme = "backward";
-  bool figure = false;
+  bool figure = false, stiff = false;
   int dim = 2;
   int repeats = 1;
   long samples = 10000;
 };
+
+/// A random target.
+wgf::OrnsteinUhlenbeck random_process(const Options& options, int dim, std::uint64_t seed) {
+  const auto process = wgf::OrnsteinUhlenbeck::random(dim, seed);
+  if (!options.stiff) return process;
+  const auto& target = process.target();
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> of(target.covariance());
+  const Eigen::MatrixXd a = of.eigenvectors() *
+                            Eigen::VectorXd::LinSpaced(dim, std::log(0.03), std::log(49))
+                                .array()
+                                .exp()
+                                .matrix()
+                                .asDiagonal() *
+                            of.eigenvectors().transpose();
+  return {0.5 * (a + a.transpose()), 2 * target.mean()};
+}
 
 /// The iterate of a scheme whose steps are solved exactly.
 wgf::Gaussian exact_iterate(const wgf::OrnsteinUhlenbeck& process, const wgf::Backward& scheme,
@@ -186,21 +221,26 @@ bool draw_figure(const std::filesystem::path& file, const std::vector<Errors>& a
           scheme, step_size, all.front().to_pde.cols()));
 }
 
-template <class Preset, class Scheme>
+/// \tparam Scalar of the training
+template <class Preset, class Scheme, class Scalar>
 void run(const Options& options) {
   Training training = options.training;
   training.run.steps = options.steps;
   examples::Report report("ornstein_uhlenbeck", options);
+  constexpr bool by_dual = !std::is_same_v<decltype(Preset::form()), wgf::LogDeterminant>;
+  report.setting("method", options.method);
   examples::report_training(report, options.preset, training);
   const std::vector<int> dims =
       options.figure ? std::vector{2, 6, 12, 16, 32} : std::vector{options.dim};
   report.setting("scheme", options.scheme);
   report.setting("figure", options.figure);
+  report.setting("stiff", options.stiff);
   report.setting("dim", dims.back());
   report.setting("repeats", options.repeats);
   report.setting("samples", options.samples);
   report.setting("map", wgf::describe(Preset::map()));
-  report.setting("dual", examples::describe_dual(Preset::dual()));
+  if constexpr (by_dual) report.setting("dual", examples::describe_dual(Preset::form()));
+  else report.setting("precision", options.precision);
   examples::OutputFolder out(options.out);
 
   const int steps = options.steps;
@@ -215,9 +255,9 @@ void run(const Options& options) {
     for (int repeat = options.repeats - 1; repeat >= 0;
          --repeat) {  // the last one, with the seed given, is kept
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(repeat);
-      const auto process = wgf::OrnsteinUhlenbeck::random(dim, seed);
-      const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::dual()), Preset::map(), scheme,
-                                  examples::backend(options, seed)};
+      const auto process = random_process(options, dim, seed);
+      const wgf::JkoSolver solver{wgf::kl(process.target(), Preset::form()), Preset::map(), scheme,
+                                  examples::backend<Scalar>(options, seed)};
       ++which.number;
       const auto flow = examples::train(solver, wgf::Gaussian::isotropic(dim, 1), training.run,
                                         options, report, which)
@@ -280,10 +320,23 @@ int main(int argc, char** argv) {
       "ornstein_uhlenbeck");
   Options options;
   options.out = "out/ornstein_uhlenbeck";
-  const examples::Presets presets{{"ours", Ours::training(true)},
-                                  {"independent", Ours::training(false)},
-                                  {"paper", Paper::training()}};
-  examples::add_presets(line, options, presets, options.preset, options.training);
+  const examples::Presets presets{
+      {"ours", has_log_determinants ? ByLogDeterminant::training() : Ours::training(true)},
+      {"independent", Ours::training(false)},
+      {"paper", Paper::training()}};
+  examples::add_presets(line, options, presets, options.preset, options.training)
+      .each([&](const std::string& preset) {
+        if (preset != "ours") options.method = "dual";
+      });
+  examples::add_method(line, options.method, has_log_determinants)
+      .each([&](const std::string& method) {
+        if (method == "dual" && options.preset == "ours") options.training = Ours::training(true);
+      });
+  std::string of_log_determinant;  // an option given that goes with it
+  line.add("--precision", &options.precision,
+           "of the training by log-determinants: double, or float as the dual has")
+      .one_of({"double", "float"})
+      .each([&](const std::string&) { of_log_determinant = "--precision"; });
   examples::add_common_options(line, options);
   line.add("--scheme", &options.scheme,
            "time discretisation: backward (JKO, first order) or midpoint (second order)")
@@ -293,17 +346,29 @@ int main(int argc, char** argv) {
           "--figure", [&] { options.figure = true, options.repeats = 15; },
           "figure 3: dimensions 2, 6, 12, 16 and 32, with 15 targets each (or --repeats)")
       .excludes(dim);
+  line.add_flag(
+      "--stiff", [&] { options.stiff = true; },
+      "the rates, which are the eigenvalues of A, lie between 0.03 and 49, not 1 and 2");
   line.add("--repeats", &options.repeats,
            "number of random targets, with consecutive seeds from --seed")
       .at_least(1);
   line.add("--samples", &options.samples, "number of samples to write").at_least(1);
   examples::add_training_options(line, options.training);
+  line.when_parsed([&] {
+    examples::check_method(options.method, of_log_determinant, "log_determinant");
+    if (options.preset != "ours")
+      examples::check_method(options.method, "--preset " + options.preset, "dual");
+  });
   return examples::run_main(line, options, argc, argv, [&] {
-    const auto with = [&](auto preset) {
-      if (options.scheme == "midpoint") run<decltype(preset), wgf::Midpoint>(options);
-      else run<decltype(preset), wgf::Backward>(options);
+    const auto with = [&]<class Scalar>(auto preset, Scalar) {
+      if (options.scheme == "midpoint") run<decltype(preset), wgf::Midpoint, Scalar>(options);
+      else run<decltype(preset), wgf::Backward, Scalar>(options);
     };
-    if (options.preset == "paper") with(Paper{});
-    else with(Ours{});
+    if (options.preset == "paper") with(Paper{}, 0.0f);
+    else if (options.method == "dual") with(Ours{}, 0.0f);
+#ifndef WGF_EXAMPLES_ON_TORCH
+    else if (options.precision == "float") with(ByLogDeterminant{}, 0.0f);
+    else with(ByLogDeterminant{}, 0.0);
+#endif
   });
 }

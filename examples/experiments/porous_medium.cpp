@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// Porous medium: a spreading Barenblatt profile, compared with exact densities (section 4.3).
+// Porous medium: a spreading Barenblatt profile, compared with exact densities (section 4.3). The
+// energy is evaluated by change of variables or by the paper's dual networks.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -22,11 +24,28 @@
 #include "common/training.hpp"
 
 using Eigen::VectorXd, wgf::Barenblatt, wgf::Particles;
-using examples::CommonOptions, examples::Training;
+using examples::CommonOptions, examples::Training, examples::has_log_determinants;
 
 namespace {
 
 // ---- presets: networks and training ----
+struct ByLogDeterminant {  // an evenly spread population, without which its noise is the error
+  static auto icnn() { return wgf::IcnnGradient<32, 2>{}; }
+  static auto residual() { return wgf::ResidualMlp<32, 3, wgf::Silu>{.affine = true}; }
+  static Training training() {
+    return {.run = {.steps = 10,
+                    .training = {.iterations = 200,
+                                 .batch = 512,
+                                 .map_rate = 1e-2,
+                                 .final_rate_fraction = 0.01,
+                                 .first_step = 4},
+                    .population = {.size = 100'000,
+                                   .points = wgf::PointSet::quasi_random,
+                                   .stratified = true}},
+            .step_size = 0.001,
+            .dropout = 0};
+  }
+};
 struct Ours {  // the networks contain the solution: dilations, and P^{m−1} = (C − β|x|²)₊; the
                // sampling error of the population dominates, hence its size
   static auto icnn() { return wgf::IcnnGradient<32, 2>{}; }
@@ -67,7 +86,7 @@ struct Paper {  // appendix D.3, whose layers have width 10; here widths are mul
 };
 
 struct Options : CommonOptions {
-  std::string preset = "ours", map = "icnn";
+  std::string preset = "ours", method = "log_determinant", map = "icnn";
   Training training;
   int dim = 1;
   double exponent = 2, start_time = 0.002, margin = 1.25;
@@ -166,7 +185,7 @@ struct Evaluated {
 constexpr int shells = 25;
 
 /// ∫|P_k − q|. In one dimension by quadrature on the sorted points, plus the mass of q outside
-/// them; otherwise as 2 E(1 − q/P_k)₊ over the points, which are a sample of P_k.
+/// them; otherwise as 2 E(1 − q/P_k)₊ over the points, which are an evenly spread sample of P_k.
 double l1(const Evaluated& p, const Barenblatt& q) {
   if (q.dim() == 1) {
     const VectorXd x = p.points.row(0), there = density_on_line(q, x);
@@ -273,37 +292,41 @@ bool draw(const std::filesystem::path& file, const std::vector<Step>& all,
                                            exponent, n, line ? "" : "s"));
 }
 
-template <class Preset, class Map>
-void run(const Options& options, const Map& map) {
+/// \param form of the energy: wgf::LogDeterminant or a wgf::Dual
+template <class Form, class Map>
+void run(const Options& options, const Form& form, const Map& map) {
   Training training = options.training;
   training.run.steps = options.steps;
   const int n = options.dim, steps = options.steps;
   const double m = options.exponent, a = training.step_size;
   examples::Report report("porous_medium", options);
+  report.setting("method", options.method);
   examples::report_training(report, options.preset, training);
   report.setting("dim", n);
   report.setting("m", m);
   report.setting("t0", options.start_time);
-  report.setting("margin", options.margin);
   report.setting("samples", options.samples);
-  auto dual = Preset::dual(training.dropout);
-  dual.margin = options.margin;
   report.setting("map", wgf::describe(map));
-  report.setting("dual", examples::describe_dual(dual));
+  if constexpr (!std::is_same_v<Form, wgf::LogDeterminant>) {
+    report.setting("margin", options.margin);
+    report.setting("dual", examples::describe_dual(form));
+  }
   const wgf::PorousMedium process(n, m);
   const auto start = Barenblatt::at(n, m, options.start_time);
   examples::OutputFolder out(options.out);
 
-  const wgf::JkoSolver solver{wgf::generalized_entropy(m, dual), map, wgf::Backward{.step_size = a},
+  const wgf::JkoSolver solver{wgf::generalized_entropy(m, form), map, wgf::Backward{.step_size = a},
                               examples::backend(options)};
+  const double cpu_before = examples::cpu_seconds();
   const auto flow = examples::train(solver, start, training.run, options, report).flow;
+  report.metric("cpu_seconds", examples::cpu_seconds() - cpu_before);
 
   std::vector<Step> all;
   std::vector<VectorXd> quantiles;
   std::vector<double> to_iterate, to_pde, to_each_other;
   const auto path = report.timed("metrics", [&] {
     Particles x = n == 1 ? Particles(start.radius() * sines(4000, false).transpose())
-                         : flow.draw_initial(20'000, examples::derived_seed(options, 1));
+                         : start.quasi_random(20'000, examples::derived_seed(options, 1));
     VectorXd log_density = flow.initial_log_density(x);
     for (int k = 0; k <= steps; ++k) {
       if (k > 0) try {
@@ -322,7 +345,7 @@ void run(const Options& options, const Map& map) {
     if (n == 1)
       quantiles = wgf::QuantileJko({.exponent = m}, a)
                       .run(wgf::QuantileJko::quantiles(Quantiles(start), 2000), steps);
-    return flow.trajectory(flow.draw_initial(options.samples, examples::derived_seed(options, 0)));
+    return flow.trajectory(start.quasi_random(options.samples, examples::derived_seed(options, 0)));
   });
 
   examples::Summary summary(report);
@@ -346,12 +369,14 @@ void run(const Options& options, const Map& map) {
   }
   summary.metric("rms_radius_error", "relative error of the rms radius",
                  rms_radius(path.back()) / last.rms_radius() - 1,
-                 fmt::format("sampling noise: {:.1g}", 0.5 / std::sqrt(options.samples)));
+                 fmt::format("of the samples of P_0: {:.1g}",
+                             rms_radius(path.front()) / start.rms_radius() - 1));
   summary.metric("w2_over_radius",
                  n == 1 ? "W2 to the exact iterate, relative to its radius"
                         : "W2 of |x| to the exact iterate, relative to its radius",
                  wasserstein(path.back(), last) / last.radius(),
-                 fmt::format("sampling noise: {:.1g}", 0.3 / std::sqrt(options.samples)));
+                 fmt::format("of the samples of P_0: {:.1g}",
+                             wasserstein(path.front(), start) / start.radius()));
   summary.training_seconds();
   report.list("l1_jko_by_step", to_iterate);
   report.list("l1_pde_by_step", to_pde);
@@ -375,8 +400,17 @@ int main(int argc, char** argv) {
       "porous_medium");
   Options options;
   options.out = "out/porous_medium";
-  const examples::Presets presets{{"ours", Ours::training()}, {"paper", Paper::training()}};
-  examples::add_presets(line, options, presets, options.preset, options.training);
+  const examples::Presets presets{
+      {"ours", has_log_determinants ? ByLogDeterminant::training() : Ours::training()},
+      {"paper", Paper::training()}};
+  examples::add_presets(line, options, presets, options.preset, options.training)
+      .each([&](const std::string& preset) {
+        if (preset == "paper") options.method = "dual";
+      });
+  examples::add_method(line, options.method, has_log_determinants)
+      .each([&](const std::string& method) {
+        if (method == "dual" && options.preset == "ours") options.training = Ours::training();
+      });
   line.add("--dim", &options.dim,
            "dimension n; above 1 the step size and t0 are halved and the margin is 1.15")
       .at_least(1)
@@ -389,18 +423,34 @@ int main(int argc, char** argv) {
   examples::add_common_options(line, options);
   line.add("--m", &options.exponent, "exponent m of the equation, above 1").between(1, 10, true);
   line.add("--t0", &options.start_time, "P_0 is the Barenblatt profile at time t0").positive();
-  line.add("--margin", &options.margin, "width of the reference box relative to that of P_k")
-      .at_least(1);
+  std::string of_dual;  // an option given that goes with it
+  line.add("--margin", &options.margin,
+           "of the dual: width of the reference box relative to that of P_k")
+      .at_least(1)
+      .each([&](const std::string&) { of_dual = "--margin"; });
   line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
   examples::add_training_options(line, options.training);
-  examples::add_dropout(line, options.training);
+  examples::add_dropout(line, options.training).each([&](const std::string&) {
+    of_dual = "--dropout";
+  });
+  line.when_parsed([&] {
+    if (options.preset == "paper") of_dual = "--preset paper";
+    examples::check_method(options.method, of_dual, "dual");
+  });
   return examples::run_main(line, options, argc, argv, [&] {
-    const auto with = [&](auto preset) {
-      using Preset = decltype(preset);
-      if (options.map == "icnn") run<Preset>(options, Preset::icnn());
-      else run<Preset>(options, Preset::residual());
+    const auto with = [&](auto preset, const auto& form) {
+      if (options.map == "icnn") run(options, form, preset.icnn());
+      else run(options, form, preset.residual());
     };
-    if (options.preset == "paper") with(Paper{});
-    else with(Ours{});
+    const auto by_dual = [&](auto preset) {
+      auto dual = preset.dual(options.training.dropout);
+      dual.margin = options.margin;
+      with(preset, dual);
+    };
+    if (options.preset == "paper") by_dual(Paper{});
+    else if (options.method == "dual") by_dual(Ours{});
+#ifndef WGF_EXAMPLES_ON_TORCH
+    else with(ByLogDeterminant{}, wgf::LogDeterminant{});
+#endif
   });
 }
