@@ -24,13 +24,13 @@ using examples::CommonOptions, examples::Training, examples::has_log_determinant
 namespace {
 
 // ---- presets: networks and training ----
-struct ByLogDeterminant {  // batches have the moments of their law, and so the training has no
-                           // noise
+// Batches of more than 2d points have the moments of their law, so that the training has no noise.
+struct ByLogDeterminant {
   static auto map() { return wgf::Affine{}; }
   static auto form() { return wgf::LogDeterminant{}; }
   static Training training() {
     return {.run = {.steps = 18,
-                    .training = {.iterations = 600,
+                    .training = {.iterations = 300,
                                  .batch = 200,
                                  .map_rate = 1e-2,
                                  .final_rate_fraction = 1e-5,
@@ -139,7 +139,7 @@ examples::Curve ellipse(const wgf::Gaussian& p, double radius, std::string label
 }
 
 Eigen::VectorXd positive(const Eigen::ArrayXd& y) {
-  return y.max(1e-16);
+  return y.max(1e-20);
 }  // for a logarithmic axis
 
 template <class Flow>
