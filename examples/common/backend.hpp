@@ -16,14 +16,12 @@
 namespace examples {
 
 #ifdef WGF_EXAMPLES_ON_TORCH
-constexpr bool has_log_determinants = false;
 template <class Scalar = float>
 auto backend(const CommonOptions& options, std::uint64_t seed) {
   return wgf::LibTorchBackend<Scalar>{
       .seed = seed, .device = options.device, .threads = options.threads};
 }
 #else
-constexpr bool has_log_determinants = true;
 template <class Scalar = float>
 auto backend(const CommonOptions& options, std::uint64_t seed) {
   return wgf::EigenBackend<Scalar>{.seed = seed, .threads = options.threads};

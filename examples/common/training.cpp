@@ -124,14 +124,11 @@ void add_training_options(CommandLine& line, Training& training) {
     });
   });
 }
-Option add_method(CommandLine& line, std::string& method, bool has_log_determinants) {
-  std::vector<std::string> methods{"dual"};
-  if (has_log_determinants) methods.insert(methods.begin(), "log_determinant");
-  else method = "dual";
+Option add_method(CommandLine& line, std::string& method) {
   return line
       .add("--method", &method,
            "the entropy by change of variables (log_determinant) or by dual networks (dual)")
-      .one_of(methods);
+      .one_of({"log_determinant", "dual"});
 }
 void check_method(const std::string& chosen, const std::string& given, const std::string& method) {
   if (!given.empty() && chosen != method)

@@ -50,7 +50,7 @@ void add_training_options(CommandLine& line, Training& training);
 /// Adds --method, for programs that evaluate an entropy by change of variables (log_determinant) or
 /// by dual networks (dual). \param method the default; dual is the only choice where the backend
 /// has no log-determinants
-Option add_method(CommandLine& line, std::string& method, bool has_log_determinants);
+Option add_method(CommandLine& line, std::string& method);
 /// \throws UsageError if an option was given that goes with the other method.
 /// \param given that option, or empty \param method the one that it goes with
 void check_method(const std::string& chosen, const std::string& given, const std::string& method);

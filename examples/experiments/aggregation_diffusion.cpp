@@ -21,7 +21,7 @@
 #include "common/report.hpp"
 #include "common/training.hpp"
 
-using examples::CommonOptions, examples::Training, examples::has_log_determinants;
+using examples::CommonOptions, examples::Training;
 
 namespace {
 
@@ -299,16 +299,14 @@ int main(int argc, char** argv) {
       "aggregation_diffusion");
   Options options;
   options.out = "out/aggregation_diffusion";
-  const Training backward =
-      has_log_determinants ? backward_by_log_determinant() : backward_by_dual();
+  const Training backward = backward_by_log_determinant();
   const examples::Presets schemes{{"backward", backward},
                                   {"forward_backward", forward_backward(backward)}};
   examples::add_presets(line, options, schemes, options.scheme, options.training, "--scheme",
                         "backward, or forward_backward (interaction explicit); selects a preset");
-  examples::add_method(line, options.method, has_log_determinants)
-      .each([&](const std::string& method) {
-        options.method = method, options.training = training(options);
-      });
+  examples::add_method(line, options.method).each([&](const std::string& method) {
+    options.method = method, options.training = training(options);
+  });
   examples::add_common_options(line, options);
   line.add(
           "--map", &options.map,

@@ -19,7 +19,7 @@
 #include "common/report.hpp"
 #include "common/training.hpp"
 
-using examples::CommonOptions, examples::Training, examples::has_log_determinants;
+using examples::CommonOptions, examples::Training;
 
 namespace {
 
@@ -320,18 +320,16 @@ int main(int argc, char** argv) {
       "ornstein_uhlenbeck");
   Options options;
   options.out = "out/ornstein_uhlenbeck";
-  const examples::Presets presets{
-      {"ours", has_log_determinants ? ByLogDeterminant::training() : Ours::training(true)},
-      {"independent", Ours::training(false)},
-      {"paper", Paper::training()}};
+  const examples::Presets presets{{"ours", ByLogDeterminant::training()},
+                                  {"independent", Ours::training(false)},
+                                  {"paper", Paper::training()}};
   examples::add_presets(line, options, presets, options.preset, options.training)
       .each([&](const std::string& preset) {
         if (preset != "ours") options.method = "dual";
       });
-  examples::add_method(line, options.method, has_log_determinants)
-      .each([&](const std::string& method) {
-        if (method == "dual" && options.preset == "ours") options.training = Ours::training(true);
-      });
+  examples::add_method(line, options.method).each([&](const std::string& method) {
+    if (method == "dual" && options.preset == "ours") options.training = Ours::training(true);
+  });
   std::string of_log_determinant;  // an option given that goes with it
   line.add("--precision", &options.precision,
            "of the training by log-determinants: double, or float as the dual has")

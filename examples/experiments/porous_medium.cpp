@@ -24,7 +24,7 @@
 #include "common/training.hpp"
 
 using Eigen::VectorXd, wgf::Barenblatt, wgf::Particles;
-using examples::CommonOptions, examples::Training, examples::has_log_determinants;
+using examples::CommonOptions, examples::Training;
 
 namespace {
 
@@ -400,17 +400,15 @@ int main(int argc, char** argv) {
       "porous_medium");
   Options options;
   options.out = "out/porous_medium";
-  const examples::Presets presets{
-      {"ours", has_log_determinants ? ByLogDeterminant::training() : Ours::training()},
-      {"paper", Paper::training()}};
+  const examples::Presets presets{{"ours", ByLogDeterminant::training()},
+                                  {"paper", Paper::training()}};
   examples::add_presets(line, options, presets, options.preset, options.training)
       .each([&](const std::string& preset) {
         if (preset == "paper") options.method = "dual";
       });
-  examples::add_method(line, options.method, has_log_determinants)
-      .each([&](const std::string& method) {
-        if (method == "dual" && options.preset == "ours") options.training = Ours::training();
-      });
+  examples::add_method(line, options.method).each([&](const std::string& method) {
+    if (method == "dual" && options.preset == "ours") options.training = Ours::training();
+  });
   line.add("--dim", &options.dim,
            "dimension n; above 1 the step size and t0 are halved and the margin is 1.15")
       .at_least(1)
