@@ -49,6 +49,9 @@ def main():
         for (d,), run in log_det[name].items():
             flat[f"log_det_{name}_d{d}_us"] = round(run["us"], 3)
             flat[f"log_det_{name}_d{d}_over_floor"] = round(run["over_floor"], 3)
+    for name in ("residual_probe", "icnn_probe"):
+        for (d,), run in log_det[name].items():
+            flat[f"log_det_{name}_d{d}_us"] = round(run["us"], 3)
     for name, key in (("ou_2", "peer_ou_d2_ratio"), ("ou_8", "peer_ou_d8_ratio"), ("ou_32", "peer_ou_d32_ratio"), ("small_2", "peer_small_ratio")):
         flat[key] = peers["peers"].get(name, {}).get("ratio")
         flat[key.replace("ratio", "ms")] = peers["peers"].get(name, {}).get("pytorch_ms")

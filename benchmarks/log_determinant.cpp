@@ -2,7 +2,8 @@
 // Time for one particle of log det ∇T and its gradient in the parameters, as such and over the
 // floor that the machine's fused multiply-adds set: the time that the products, counted as they are
 // written at the top of tangents.hpp and convex_tangents.hpp, would take at the peak measured in
-// the same run.
+// the same run. And the time of the estimate by probes, which depends on the map: it takes more
+// products the more the singular values of ∇T spread.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -37,8 +38,9 @@ double multiply_adds(double d) {
   }
 }
 
+/// \param probes 0: exact
 template <class Map>
-void run(benchmark::State& state, const Map& map) {
+void run(benchmark::State& state, const Map& map, int probes = 0) {
   constexpr long n = 256;  // passes of milliseconds: the best of many is one without interruption
   const int dim = static_cast<int>(state.range(0));
   const auto normals = [](int rows, long cols, std::uint64_t seed) {
@@ -55,9 +57,13 @@ void run(benchmark::State& state, const Map& map) {
   runtime.upload(normals(dim, n, 3), x);
 
   double best = 1e9, total = 0, peak = floor_of_machine::flops(1);
+  std::uint32_t draw = 0;
   for (auto _ : state) {
     const double begin = floor_of_machine::now();
+    ++draw;
     runtime.parallel(n, [&](wgf::eigen::Slice s) {
+      if (probes > 0)
+        return net.accumulate_log_determinants(s, x(s), wgf::Probes{probes, 1e-3, 7, draw}, 1.0);
       net.accumulate_log_determinants(s, x(s), [&](int, double log_det) {
         total += log_det;
         return 1.0;
@@ -71,6 +77,7 @@ void run(benchmark::State& state, const Map& map) {
   peak = std::max(peak, floor_of_machine::flops(1));  // before and after, as in iteration.cpp
   const double floor = 2 * multiply_adds<Map>(dim) / peak;
   state.counters["us"] = 1e6 * best;
+  if (probes > 0) return;
   state.counters["floor_us"] = 1e6 * floor;
   state.counters["over_floor"] = best / floor;
   state.counters["fma_gflops"] = 1e-9 * peak;
@@ -82,12 +89,19 @@ void residual_affine(benchmark::State& state) {
 }
 void icnn(benchmark::State& state) { run(state, wgf::IcnnGradient<64, 2>{}); }
 
+void residual_probe(benchmark::State& state) {
+  run(state, wgf::ResidualMlp<64, 4, wgf::Silu>{}, 1);
+}
+void icnn_probe(benchmark::State& state) { run(state, wgf::IcnnGradient<64, 2>{}, 1); }
+
 void dimensions(benchmark::internal::Benchmark* b) {
-  b->ArgName("d")->Arg(2)->Arg(8)->Arg(32)->UseManualTime()->Unit(benchmark::kMillisecond);
+  b->ArgName("d")->Arg(2)->Arg(8)->Arg(32)->Arg(64)->UseManualTime()->Unit(benchmark::kMillisecond);
 }
 BENCHMARK(residual)->Apply(dimensions)->Iterations(200);
 BENCHMARK(residual_affine)->Apply(dimensions)->Iterations(200);
 BENCHMARK(icnn)->Apply(dimensions)->Iterations(200);
+BENCHMARK(residual_probe)->Apply(dimensions)->Iterations(200);
+BENCHMARK(icnn_probe)->Apply(dimensions)->Iterations(200);
 
 }  // namespace
 

@@ -138,5 +138,8 @@ TEST_CASE("no allocation inside the loop with log-determinants") {
         0);
   CHECK(allocations_of_loop(wgf::IcnnGradient<16, 2>{}, gaussian, wgf::LogDeterminant{}, 1,
                             false) == 0);
+  const wgf::LogDeterminant probes{.probes = 2};
+  CHECK(allocations_of_loop(wgf::ResidualMlp<16, 3, wgf::Silu>{}, gaussian, probes, 1, true) == 0);
+  CHECK(allocations_of_loop(wgf::IcnnGradient<16, 2>{}, gaussian, probes, 1, false) == 0);
 }
 #endif

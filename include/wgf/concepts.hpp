@@ -143,6 +143,24 @@ concept LogDeterminantsBySlice =
 template <class N, class R>
 concept HasLogDeterminants = LogDeterminantsByPoint<N, R> || LogDeterminantsBySlice<N, R>;
 
+/// Random probes that estimate log-determinants.
+struct Probes {
+  int count;             ///< for each point
+  double tolerance;      ///< of the linear systems, relative to the right-hand side
+  std::uint32_t stream;  ///< of their random numbers
+  std::uint32_t draw;    ///< index of their random numbers
+};
+/// Network that can also estimate log det ∇T and its gradient by probes. See
+/// eigen::MlpNetwork::estimate_log_determinants.
+template <class N, class R>
+concept HasProbedLogDeterminants =
+    LogDeterminantsByPoint<N, R> &&
+    requires(std::remove_cvref_t<N>& net, typename R::Slice s, const typename R::PointsView& x,
+             const Probes& probes) {
+      net.estimate_log_determinants(s, x(s), probes, [](int, double) {});
+      net.accumulate_log_determinants(s, x(s), probes, 1.0);
+    };
+
 /// Runtime: a running backend. It owns memory, threads, random numbers and the arithmetic of
 /// networks. The algorithm works on slices of a batch (tiles on a CPU, the whole batch on a GPU).
 /// Per-point arithmetic is unqualified (exp(u), u * v, ones_like(u)) and applies to the result of a
@@ -253,6 +271,7 @@ concept DualTerm = requires(T& t, const R& r, typename R::Slice s, typename R::P
 template <class R>
 struct Batch {
   typename R::PointsView points, log_densities{};
+  std::uint32_t draw = 0;  ///< index of the iteration's random numbers
 };
 
 /// Map term, bound to a runtime: a functional of the map itself, computed from x, T and what T

@@ -11,6 +11,9 @@ using wgf::test::NaN, wgf::test::inf;
 
 namespace {
 const Gaussian normal = Gaussian::isotropic(2, 1);
+struct SquaredDensity {
+  auto energy(const auto& p) const { return p * p; }
+};
 struct BadKernel {  // with a gradient and a Hessian of a coordinate too few
   double value(const VectorXd&) const { return 0; }
   VectorXd gradient(const VectorXd& x) const { return x.head(1); }
@@ -43,6 +46,22 @@ TEST_CASE("errors of functionals") {
   REFUSED(std::invalid_argument,
           "wgf::generalized_entropy: the box's margin must be at least 1, got 0.500000",
           generalized_entropy(2, Dual<>{.margin = 0.5}));
+  REFUSED(std::invalid_argument, "wgf::LogDeterminant: probes must not be negative, got -1",
+          entropy(LogDeterminant{.probes = -1}));
+  REFUSED(std::invalid_argument,
+          "wgf::LogDeterminant: tolerance must be between 0 and 1, got 0.000000",
+          kl(normal, LogDeterminant{.probes = 1, .tolerance = 0}));
+  REFUSED(std::invalid_argument,
+          "wgf::LogDeterminant: tolerance must be between 0 and 1, got nan",
+          kl(normal, LogDeterminant{.probes = 1, .tolerance = NaN}));
+  REFUSED(std::invalid_argument,
+          "wgf::LogDeterminant: probes are for entropy and kl; other energies are nonlinear in the "
+          "log-determinant, so that its noise would bias them",
+          generalized_entropy(2, LogDeterminant{.probes = 1}));
+  REFUSED(std::invalid_argument,
+          "wgf::LogDeterminant: probes are for entropy and kl; other energies are nonlinear in the "
+          "log-determinant, so that its noise would bias them",
+          internal_energy(SquaredDensity{}, LogDeterminant{.probes = 1}));
   REFUSED(std::invalid_argument, "wgf::divergence_to: the samples must be finite, and at least one",
           divergence_to(Particles(2, 0), KullbackLeibler{}));
   REFUSED(std::invalid_argument, "wgf::divergence_to: the samples must be finite, and at least one",

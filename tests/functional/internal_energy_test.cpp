@@ -59,6 +59,17 @@ RunOptions short_run(bool stratified = false) {
           .training = {.iterations = 60, .batch = 250, .map_rate = 3e-3},
           .population = {.size = 1000, .stratified = stratified}};
 }
+/// n normals with exactly the mean and the covariance of N(0, I), so that the moments of their
+/// image have no sampling noise.
+MatrixXd exact_normals(int d, long n) {
+  MatrixXd x = standard_normals(d, n, 7);
+  x.colwise() -= x.rowwise().mean();
+  return Eigen::LLT<MatrixXd>(x * x.transpose() / n).matrixL().solve(x);
+}
+Gaussian moments_of(const MatrixXd& y) {
+  const MatrixXd centred = y.colwise() - y.rowwise().mean();
+  return {y.rowwise().mean(), centred * centred.transpose() / static_cast<double>(y.cols())};
+}
 /// The log-densities that the population carries must be those of the flow at its particles: these
 /// come from inverting all maps.
 template <class Solver>
@@ -130,21 +141,55 @@ TEST_CASE("LogDeterminant: iterates of Ornstein-Uhlenbeck by gradients of convex
     options.training.batch = 500;
     options.population = {.size = 16'000, .points = PointSet::quasi_random, .stratified = true};
     const auto flow = solver.run(standard(d), options);
-    // Normals with exactly the mean and the covariance of P_0, so that the moments of their image
-    // have no sampling noise.
-    MatrixXd x = standard_normals(d, n, 7);
-    x.colwise() -= x.rowwise().mean();
-    x = Eigen::LLT<MatrixXd>(x * x.transpose() / n).matrixL().solve(x).eval();
-    const MatrixXd y = flow.push(x), centred = y.colwise() - y.rowwise().mean();
-    const Gaussian exact = process.jko(3, a),
-                   found(y.rowwise().mean(), centred * centred.transpose() / n);
-    CHECK(sym_kl(found, exact) < (d == 1 ? 3e-7 : 3e-6));
+    const MatrixXd y = flow.push(exact_normals(d, n));
+    const Gaussian exact = process.jko(3, a);
+    CHECK(sym_kl(moments_of(y), exact) < (d == 1 ? 3e-7 : 3e-6));
     const VectorXd log_p = flow.log_density(y);
     double squares = 0;
     for (long i = 0; i < n; ++i)
       squares += std::pow(log_p[i] - exact.log_density(VectorXd(y.col(i))), 2);
     CHECK(std::sqrt(squares / n) < 3e-3);
   }
+}
+TEST_CASE("LogDeterminant by probes: iterates of Ornstein-Uhlenbeck") {
+  const int d = 6;
+  const double a = 0.05;
+  const auto process = OrnsteinUhlenbeck::random(d, 3);
+  RunOptions options = precise(3);
+  options.training.batch = 500;
+  options.population = {.size = 16'000, .points = PointSet::quasi_random, .stratified = true};
+  const auto check = [&](const auto& map, double most) {
+    for (const int probes : {0, 1, 4}) {
+      const JkoSolver solver{kl(process.target(), LogDeterminant{.probes = probes}), map,
+                             Backward{a}, backend};
+      const auto flow = solver.run(standard(d), options);
+      const double error =
+          sym_kl(moments_of(flow.push(exact_normals(d, 20'000))), process.jko(3, a));
+      UNSCOPED_INFO("probes " << probes << ": " << error);
+      CHECK(error < most);
+      CHECK(error < 1e-9);
+    }
+  };
+  check(Convex{}, 1e-3);
+  check(ResidualMlp<16, 3, Silu>{.affine = true}, 1e-3);
+}
+TEST_CASE("LogDeterminant by probes: reported values are those of the exact form, to their noise") {
+  const auto functional_of_step = [&](int probes, const auto& map) {
+    const JkoSolver solver{kl(target, LogDeterminant{.probes = probes}), map, Backward{0.1},
+                           backend};
+    RunOptions options = short_run();
+    options.training.batch = 1000;
+    double functional = 0;
+    auto state = solver.start(pair(), options);
+    while (!state.finished())
+      solver.step(state, [&](const Progress& p) { functional = p.functional(); });
+    return functional;
+  };
+  for (const int probes : {0, 1, 20}) {
+    UNSCOPED_INFO(probes << " " << functional_of_step(probes, Convex{}) << " "
+                         << functional_of_step(probes, Residual{}));
+  }
+  CHECK(false);
 }
 TEST_CASE("LogDeterminant: the heat equation, whitened far from the origin, and not whitened") {
   const MatrixXd covariance = (MatrixXd(2, 2) << 1, 0.3, 0.3, 0.6).finished();
@@ -194,6 +239,19 @@ TEST_CASE("the population carries log P_k: other schemes and sums of terms") {
   check_carried(JkoSolver{functional + 0.1 * entropy(Mlp<16, 2, Silu>{}), Residual{}, Backward{0.1},
                           backend});
 }
+TEST_CASE("the population carries log P_k exactly, although the map is trained by probes") {
+  const auto functional = kl(target, LogDeterminant{.probes = 1});
+  check_carried(JkoSolver{functional, Residual{}, Midpoint{0.1}, backend});
+  check_carried(JkoSolver{functional, Convex{}, Backward{0.1}, backend}, short_run(true));
+  check_carried(JkoSolver{functional, Affine{}, Backward{0.1}, backend});
+}
+TEST_CASE("affine maps ignore probes") {
+  const auto run = [](int probes) {
+    return JkoSolver{kl(target, LogDeterminant{.probes = probes}), Affine{}, Backward{0.1}, backend}
+        .run(pair(), short_run());
+  };
+  CHECK(same_flow(run(0), run(1)));
+}
 TEST_CASE("batches have the log-densities of their points") {
   for (const bool stratified : {false, true}) {
     Seen seen;
@@ -216,6 +274,24 @@ TEST_CASE("LogDeterminant: the same bits on any threads, and after a resume") {
   CHECK(same_flow(whole, solver(3).run(pair(), short_run())));
   solver(2).run(pair(), short_run(), SaveAt{folder / "run.ckpt", 1, 25});
   CHECK(same_flow(whole, solver(1).resume(folder / "run.ckpt", pair(), short_run())));
+}
+TEST_CASE("LogDeterminant by probes: the same bits on any threads, and after a resume") {
+  const Folder folder("log_determinant_probes");
+  const auto solver = [](int threads, const auto& map, int probes = 2) {
+    return JkoSolver{kl(target, LogDeterminant{.probes = probes}), map, Backward{0.1},
+                     EigenBackend<float>{.seed = 3, .threads = threads}};
+  };
+  const auto check = [&](const auto& map) {
+    const auto file = folder / "run.ckpt";
+    const auto whole = solver(1, map).run(pair(), short_run());
+    CHECK(same_flow(whole, solver(3, map).run(pair(), short_run())));
+    solver(2, map).run(pair(), short_run(), SaveAt{file, 1, 25});
+    CHECK(same_flow(whole, solver(1, map).resume(file, pair(), short_run())));
+    CHECK_THROWS_AS(solver(1, map, 3).resume(file, pair(), short_run()), FileError);
+    CHECK_FALSE(same_flow(whole, solver(1, map, 3).run(pair(), short_run())));
+  };
+  check(Residual{});
+  check(Convex{});
 }
 TEST_CASE("a map that folds is damped until it does not") {
   const RunOptions wild{.steps = 4,

@@ -112,7 +112,7 @@ Functional<A...> operator*(double weight, Functional<A...> a) {
 template <class Form = Dual<>>
 auto entropy(const Form& form = {}) {
   if constexpr (std::same_as<Form, LogDeterminant>)
-    return functional(InternalEnergy<detail::EntropyPerParticle>{});
+    return functional(InternalEnergy<detail::EntropyPerParticle>{{}, form});
   else return functional(Entropy<decltype(detail::as_dual(form))>{detail::as_dual(form)});
 }
 
@@ -124,7 +124,7 @@ template <class Form = Dual<>>
 auto generalized_entropy(double m, const Form& form = {}) {
   if constexpr (std::same_as<Form, LogDeterminant>) {
     detail::check_exponent(m);
-    return functional(InternalEnergy<detail::PowerPerParticle>{{m}});
+    return functional(InternalEnergy<detail::PowerPerParticle>{{m}, form});
   } else {
     using D = decltype(detail::as_dual(form));
     static_assert(
@@ -137,12 +137,12 @@ auto generalized_entropy(double m, const Form& form = {}) {
 /// An internal energy ∫U(P), by change of variables.
 /// \param density U, see EnergyDensity.
 template <class U>
-auto internal_energy(const U& density, LogDeterminant) {
+auto internal_energy(const U& density, const LogDeterminant& form) {
   using Object = decltype(adapted(density));
   static_assert(EnergyDensity<Object>,
                 "wgf::internal_energy: an energy density has a member `auto energy(const auto& p) "
                 "const`, U(p) for a generic p; see docs/functionals.md");
-  return functional(InternalEnergy<detail::EnergyPerParticle<Object>>{{adapted(density)}});
+  return functional(InternalEnergy<detail::EnergyPerParticle<Object>>{{adapted(density)}, form});
 }
 
 /// D_f(P‖Q) from a law Q given by samples (d × N).

@@ -26,7 +26,18 @@ namespace wgf {
 /// A residual map should have a smooth activation (Silu, Softplus): the derivative of PRelu is
 /// piecewise constant, so that its log-determinant tells the training nothing about the kinks. With
 /// IcnnGradient it is that of a convex function's Hessian (Mokrov et al., NeurIPS 2021).
-struct LogDeterminant {};
+///
+/// With `probes` > 0 the map is trained with an unbiased estimate of the entropy's gradient instead
+/// (Alvarez-Melis, Schiff and Mroueh, 2021; Huang et al., 2021), which takes some ten products with
+/// ∇T a probe instead of d: for high dimension. Reported values of the entropy are estimates, too.
+/// The densities that the population carries, and those of the flow, stay exact. Other energies are
+/// refused: a noisy determinant would bias their gradients. Where a residual map folds, log |det
+/// ∇T| is estimated, which the exact form leaves out. Affine maps, whose determinant is free, and
+/// LibTorchBackend ignore this: they are exact.
+struct LogDeterminant {
+  int probes = 0;           ///< random probes for each particle and iteration; 0: exact
+  double tolerance = 1e-3;  ///< of the probes' linear systems, relative
+};
 
 /// U(p) of a user's internal energy ∫U(P): `auto energy(const auto& p) const`, written for a
 /// generic p > 0 with arithmetic, exp, log, sqrt and pow (unqualified). Its derivative is computed
@@ -88,7 +99,9 @@ struct EnergyPerParticle {
 template <class Energy, class R>
 class BoundInternalEnergy {
  public:
-  explicit BoundInternalEnergy(const Energy& energy) : energy_(energy) {}
+  /// \param stream random stream of the probes; that of reported values is the next one
+  BoundInternalEnergy(const Energy& energy, const LogDeterminant& form, std::uint32_t stream)
+      : energy_(energy), form_(form), stream_(stream) {}
 
   void begin_step(const R&, const StepContext<R>&, double weight) { weight_ = weight; }
   /// Σ φ over the points of the slice at which the map does not fold.
@@ -98,9 +111,15 @@ class BoundInternalEnergy {
     double total = 0;
     if constexpr (LogDeterminantsByPoint<Map, R>) {
       const auto log_p = batch.log_densities(s);
-      map.log_determinants(s, batch.points(s), 1.0, [&](int i, double log_det) {
+      const auto add = [&](int i, double log_det) {
         if (std::isfinite(log_det)) total += energy_.value(image_density(log_p, i, log_det));
-      });
+      };
+      if constexpr (estimates<Map>)
+        if (form_.probes > 0) {
+          map.estimate_log_determinants(s, batch.points(s), probes(batch, 1), add);
+          return total;
+        }
+      map.log_determinants(s, batch.points(s), 1.0, add);
     } else if constexpr (LogDeterminantsBySlice<Map, R>) {
       const auto log_det = map.log_determinants(s, batch.points(s), 1.0);
       const auto values = energy_.value(as_numbers(batch.log_densities(s)) - log_det);
@@ -112,6 +131,9 @@ class BoundInternalEnergy {
   void accumulate(typename R::Slice s, const Batch<R>& batch, Map& map, double factor) const {
     check_map<Map>();
     const double scale = -factor * weight_;
+    if constexpr (estimates<Map>)
+      if (form_.probes > 0)
+        return map.accumulate_log_determinants(s, batch.points(s), probes(batch, 0), scale);
     if constexpr (LogDeterminantsByPoint<Map, R>) {
       const auto log_p = batch.log_densities(s);
       map.accumulate_log_determinants(s, batch.points(s), [&](int i, double log_det) {
@@ -126,6 +148,12 @@ class BoundInternalEnergy {
 
  private:
   template <class Map>
+  static constexpr bool estimates =
+      std::same_as<Energy, detail::EntropyPerParticle> && HasProbedLogDeterminants<Map, R>;
+  Probes probes(const Batch<R>& batch, std::uint32_t purpose) const {
+    return {form_.probes, form_.tolerance, stream_ + purpose, batch.draw};
+  }
+  template <class Map>
   static constexpr void check_map() {
     static_assert(HasLogDeterminants<Map, R>,
                   "wgf::LogDeterminant: this backend has no log-determinants of this map; on "
@@ -137,6 +165,8 @@ class BoundInternalEnergy {
     return static_cast<double>(log_p(0, i)) - log_det;
   }
   Energy energy_;
+  LogDeterminant form_;
+  std::uint32_t stream_;
   double weight_ = 1;
 };
 
@@ -144,11 +174,26 @@ class BoundInternalEnergy {
 template <class Energy>
 struct InternalEnergy {
   Energy energy;
+  LogDeterminant form{};
   static constexpr bool needs_density = true;
 
+  /// \throws std::invalid_argument for a negative number of probes, for probes with another energy
+  /// than the entropy, or for a tolerance that is not between 0 and 1.
+  void check() const {
+    if (form.probes < 0)
+      throw std::invalid_argument("wgf::LogDeterminant: probes must not be negative, got " +
+                                  std::to_string(form.probes));
+    if (form.probes > 0 && !std::same_as<Energy, detail::EntropyPerParticle>)
+      throw std::invalid_argument(
+          "wgf::LogDeterminant: probes are for entropy and kl; other energies are nonlinear in the "
+          "log-determinant, so that its noise would bias them");
+    if (!(form.tolerance > 0 && form.tolerance < 1))
+      throw std::invalid_argument("wgf::LogDeterminant: tolerance must be between 0 and 1, got " +
+                                  std::to_string(form.tolerance));
+  }
   template <class R>
-  BoundInternalEnergy<Energy, R> bind(const R&, int, long, std::uint32_t) const {
-    return BoundInternalEnergy<Energy, R>(energy);
+  BoundInternalEnergy<Energy, R> bind(const R&, int, long, std::uint32_t stream) const {
+    return {energy, form, stream};
   }
 };
 

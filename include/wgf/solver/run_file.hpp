@@ -53,6 +53,10 @@ std::string describe_term(const Weighted<Term>& t, const Particles& points) {
   if constexpr (requires { t.term.energy.value(0.0); })
     for (const double log_p : {-1.0, 0.0, 1.0})
       text += (log_p < 0 ? " with energies " : ", ") + shortest(t.term.energy.value(log_p));
+  if constexpr (requires { t.term.form.probes; })
+    if (t.term.form.probes > 0)
+      text += " with " + std::to_string(t.term.form.probes) + " probes to " +
+              shortest(t.term.form.tolerance);
   if constexpr (has_target<Term>)
     for (Eigen::Index i = 0; i < points.cols(); ++i) {
       char value[32] = "none";

@@ -93,7 +93,9 @@ class MinMaxTraining {
     const int k = next_++;
     draw_ = task_.first_draw + static_cast<std::uint32_t>(k);
     const bool averages = k >= averaged_from_;
-    const Batch<R> batch = loop_->batch(population_->batch(task_.first_draw, k));
+    Batch<R> drawn = population_->batch(task_.first_draw, k);
+    drawn.draw = draw_;
+    const Batch<R> batch = loop_->batch(drawn);
     loop_->run(k - task_.begin, averages, [&](const auto& rate_factor) {
       push_batch(batch.points);
       fit_duals(batch.points, rate_factor);

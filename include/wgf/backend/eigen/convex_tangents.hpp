@@ -93,6 +93,7 @@ template <class Scalar, int Depth>
 struct ConvexLayers {
   std::array<ConvexLayer<Scalar>, Depth> layer;
   const Scalar *bias, *top, *quadratic;  // all b_l, one after the other; w; S
+  const Scalar* to_points;               // all A_l, one below the other
   Scalar *dbias, *dtop, *dquadratic;     // null: no gradients are wanted
   Scalar input_scale;
 };
@@ -118,16 +119,18 @@ class ConvexTangents {
  public:
   using Layers = ConvexLayers<Scalar, Depth>;
 
-  explicit ConvexTangents(int dim)
+  explicit ConvexTangents(int dim) : ConvexTangents(dim, dim, std::max(1, 96 / (1 + dim))) {}
+  /// For `group` points at a time, with this number of tangents each.
+  ConvexTangents(int dim, int tangents, int group)
       : dim_(dim),
         padded_(padded<Scalar>(dim)),
-        group_(std::max(1, 96 / (1 + dim))),
+        group_(group),
         x_(size(group_, padded_)),
-        matrix_(size(group_ * dim, padded_)),
-        y_(size(group_ * (1 + dim), units)),
-        adjoint_(size(group_ * (1 + dim), units)),
-        back_(size(group_ * (1 + dim), W)),
-        hdot_(size(group_ * dim, units)),
+        matrix_(size(group_ * tangents, padded_)),
+        y_(size(group_ * (1 + tangents), units)),
+        adjoint_(size(group_ * (1 + tangents), units)),
+        back_(size(group_ * (1 + tangents), W)),
+        hdot_(size(group_ * tangents, units)),
         slope_(size(group_, units)),
         delta_(size(group_, units)),
         curvature_(size(group_, units)),
@@ -147,10 +150,8 @@ class ConvexTangents {
            Weigh&& weigh) {
     for (int first = 0; first < n; first += group_) {
       const int count = std::min(group_, n - first);
-      for (int r = 0; r < count; ++r)
-        for (int c = 0; c < padded_; ++c)
-          x_.data()[r * padded_ + c] = net.input_scale * x[(first + r) * ldx + c];
-      forward(net, count);
+      set_points(net, x + first * ldx, ldx, count);
+      forward_tangents<true>(net, count, dim_, nullptr);
       bool any = false;
       for (int i = 0; i < count; ++i) {
         set_matrix(net, i, extrapolation);
@@ -160,35 +161,90 @@ class ConvexTangents {
         any = any || std::isfinite(log_det);
         set_upstream(i, std::isfinite(log_det) ? extrapolation * factor : 0, net.dquadratic);
       }
-      if (any) backward(net, count);
+      if (!any) continue;
+      start_adjoints(count);
+      backward<true>(net, count, dim_, nullptr);
     }
   }
 
+  // ---- products with M = ∇T, for probes.hpp; rows i·k + j of u, v and Mu belong to point i
+
+  static constexpr bool symmetric = true;
+  /// Starts with these points, of which there must not be more than in a group.
+  void set_points(const Layers& net, const Scalar* x, std::ptrdiff_t ldx, int count) {
+    for (int r = 0; r < count; ++r)
+      for (int c = 0; c < padded_; ++c)
+        x_.data()[r * padded_ + c] = net.input_scale * x[r * ldx + c];
+    forward_points(net, count);
+  }
+  /// k products for each point: v + S v + Σ A_lᵀη_l with η_l = m_l⊙ḣ_l + p_l⊙(W_{l+1}ᵀη_{l+1}).
+  void multiply(const Layers& net, int count, int k, const Scalar* v, Scalar* product_with_v) {
+    const int rows = count * k;
+    forward_tangents<false>(net, count, k, v);
+    Scalar* const eta = adjoint_.data();
+    for (int l = last; l >= 0; --l) {
+      if (l < last)
+        product<W, Scalar>(rows, W, W, At{eta + (l + 1) * W}, net.layer[l + 1].transposed, W,
+                           FromZero<Scalar>{}, To<Scalar, W>{back_.data()});
+      for (int i = 0; i < count; ++i)
+        for (int c = 0; c < W; c += lanes<Scalar>) {
+          const int at = i * units + l * W + c;
+          const Vec<Scalar> p = load(slope_.data() + at), m = load(curvature_.data() + at);
+          for (int row = i * k; row < (i + 1) * k; ++row) {
+            const int t = row * units + l * W + c;
+            const Vec<Scalar> own = m * load(hdot_.data() + t);
+            store(eta + t, l < last ? fma(p, load(back_.data() + row * W + c), own) : own);
+          }
+        }
+    }
+    const To<Scalar> to{product_with_v, padded_};
+    product<0, Scalar>(rows, padded_, dim_, RowMajor<Scalar>{v, padded_}, net.quadratic, padded_,
+                       From<Scalar>{v, padded_}, to);
+    product<0, Scalar>(rows, padded_, units, At{eta}, net.to_points, padded_,
+                       From<Scalar>{product_with_v, padded_}, to);
+  }
+  /// Adds the gradient of Σ uᵀMv, with k pairs u, v for each point.
+  void accumulate(const Layers& net, int count, int k, const Scalar* u, const Scalar* v) {
+    Scalar* const pairs = matrix_.data();
+    for (int row = 0; row < count * k; ++row) {
+      std::copy_n(u + row * padded_, padded_, pairs + 2 * row * padded_);
+      std::copy_n(v + row * padded_, padded_, pairs + (2 * row + 1) * padded_);
+    }
+    forward_tangents<false>(net, count, 2 * k, pairs);
+    product<0, Scalar>(dim_, padded_, count * k, Transposed<Scalar>{u, padded_}, v, padded_,
+                       From<Scalar>{net.dquadratic, padded_}, To<Scalar>{net.dquadratic, padded_});
+    // G is the sum of the (u vᵀ + v uᵀ)/2.
+    Scalar* const kappa = tangents_of(adjoint_, count);
+    const Vec<Scalar> half = broadcast(Scalar(0.5));
+    for (int row = 0; row < count * k; ++row)
+      for (int c = 0; c < units; c += lanes<Scalar>) {
+        const int first = 2 * row * units + c, second = first + units;
+        store(kappa + first, half * load(hdot_.data() + second));
+        store(kappa + second, half * load(hdot_.data() + first));
+      }
+    backward<false>(net, count, 2 * k, pairs);
+  }
+
  private:
-  // In y_ and adjoint_, rows 0 … count − 1 belong to the points, row count + i·d + j to the tangent
-  // of point i in coordinate j; hdot_ has only these. A row has all units, layer by layer.
+  // In y_ and adjoint_, rows 0 … count − 1 belong to the points, row count + i·k + j to the tangent
+  // j of the k of point i; hdot_ has only these. A row has all units, layer by layer. In templates,
+  // `unit` says that the tangents are those in each coordinate: there are no directions then.
   using At = RowMajor<Scalar, units>;
 
   static std::size_t size(int rows, int cols) { return static_cast<std::size_t>(rows) * cols; }
   Scalar* tangents_of(const Buffer<Scalar>& b, int count) const { return b.data() + count * units; }
   static constexpr Vec<Scalar> one = Vec<Scalar>{} + Scalar(1);
 
-  /// z and ż, p, ḣ, δ and m.
-  void forward(const Layers& net, int count) {
-    const int tangents = count * dim_;
-    Scalar* const ydot = tangents_of(y_, count);
+  /// z, p, δ and m.
+  void forward_points(const Layers& net, int count) {
     for (int l = 0; l < Depth; ++l) {
       const ConvexLayer<Scalar>& a = net.layer[l];
       const To<Scalar, units> to{y_.data() + l * W};
       product<W, Scalar>(count, W, dim_, RowMajor<Scalar>{x_.data(), padded_}, a.points, W,
                          Bias<Scalar>{net.bias + l * W}, to);
-      if (l > 0) {
-        const int below = (l - 1) * W;
-        product<W, Scalar>(count, W, W, At{y_.data() + below}, a.weight, W,
+      if (l > 0)
+        product<W, Scalar>(count, W, W, At{y_.data() + (l - 1) * W}, a.weight, W,
                            From<Scalar, units>{to.data}, to);
-        product<W, Scalar>(tangents, W, W, At{ydot + below}, a.weight, W, FromZero<Scalar>{},
-                           To<Scalar, units>{hdot_.data() + l * W});
-      }
       for (int i = 0; i < count; ++i)
         for (int c = 0; c < W; c += lanes<Scalar>) {
           const int at = i * units + l * W + c;
@@ -196,12 +252,6 @@ class ConvexTangents {
           store(y_.data() + at, z.value), store(slope_.data() + at, z.slope);
           if (l == last)
             store(delta_.data() + at, broadcast(net.input_scale) * load(net.top + c) * z.slope);
-          for (int j = 0; j < dim_; ++j) {
-            const int t = (i * dim_ + j) * units + l * W + c;
-            const Vec<Scalar> from_x = load(a.points + j * W + c),
-                              h = l > 0 ? load(hdot_.data() + t) + from_x : from_x;
-            store(hdot_.data() + t, h), store(ydot + t, z.slope * h);
-          }
         }
     }
     for (int l = last; l > 0; --l)
@@ -211,6 +261,42 @@ class ConvexTangents {
                                                             slope_.data() + (l - 1) * W});
     for (int at = 0; at < count * units; at += lanes<Scalar>)
       store(curvature_.data() + at, load(delta_.data() + at) * (one - load(slope_.data() + at)));
+  }
+  /// ḣ and ż for k tangents of each point.
+  template <bool unit>
+  void forward_tangents(const Layers& net, int count, int k, const Scalar* directions) {
+    const int tangents = count * k;
+    Scalar* const ydot = tangents_of(y_, count);
+    for (int l = 0; l < Depth; ++l) {
+      const ConvexLayer<Scalar>& a = net.layer[l];
+      Scalar* const h = hdot_.data() + l * W;
+      const To<Scalar, units> to{h};
+      if (l > 0)
+        product<W, Scalar>(tangents, W, W, At{ydot + (l - 1) * W}, a.weight, W, FromZero<Scalar>{},
+                           to);
+      if constexpr (!unit) {
+        const RowMajor<Scalar> from{directions, padded_};
+        if (l > 0)
+          product<W, Scalar>(tangents, W, dim_, from, a.points, W, From<Scalar, units>{h}, to);
+        else product<W, Scalar>(tangents, W, dim_, from, a.points, W, FromZero<Scalar>{}, to);
+      }
+      for (int i = 0; i < count; ++i)
+        for (int c = 0; c < W; c += lanes<Scalar>) {
+          const Vec<Scalar> p = load(slope_.data() + i * units + l * W + c);
+          for (int j = 0; j < k; ++j) {
+            const int t = (i * k + j) * units + l * W + c;
+            Vec<Scalar> hdot{};
+            if constexpr (unit) {
+              const Vec<Scalar> from_x = load(a.points + j * W + c);
+              hdot = l > 0 ? load(hdot_.data() + t) + from_x : from_x;
+              store(hdot_.data() + t, hdot);
+            } else {
+              hdot = load(hdot_.data() + t);
+            }
+            store(ydot + t, p * hdot);
+          }
+        }
+    }
   }
   /// M at point i, in factor_.
   void set_matrix(const Layers& net, int i, double extrapolation) {
@@ -242,9 +328,11 @@ class ConvexTangents {
         g[j * padded_ + c] = value, dquadratic[j * padded_ + c] += value;
       }
   }
-  void backward(const Layers& net, int count) {
-    const int rows = count * (1 + dim_);
-    start_adjoints(count);
+  /// From κ = G ḣ to the gradients.
+  template <bool unit>
+  void backward(const Layers& net, int count, int k, const Scalar* directions) {
+    const int rows = count * (1 + k);
+    start_points(count, k);
     for (int l = 1; l < Depth; ++l) {
       const Scalar* const below = gamma_.data() + (l - 1) * W;
       const int at = l * W;
@@ -261,16 +349,16 @@ class ConvexTangents {
     for (int l = last; l >= 0; --l) {
       const ConvexLayer<Scalar>& a = net.layer[l];
       const Scalar* const above = adjoint_.data() + l * W;
-      add_to_points(a, count, above);
+      add_to_points<unit>(a, count, k, above, directions);
       if (l == 0) break;
       add_weights(y_.data() + (l - 1) * W, W, rows, above, a.dweight);
       product<W, Scalar>(rows, W, W, At{above}, a.transposed, W, FromZero<Scalar>{},
                          To<Scalar, W>{back_.data()});
-      through_activation((l - 1) * W, count);
+      through_activation((l - 1) * W, count, k);
     }
     Kernels<Scalar>::add_rows(adjoint_.data(), units, count, net.dbias);
   }
-  /// The initial values of κ, η and Γ.
+  /// κ = G ḣ.
   void start_adjoints(int count) {
     Scalar* const kappa = tangents_of(adjoint_, count);
     for (int i = 0; i < count; ++i)
@@ -278,23 +366,27 @@ class ConvexTangents {
                              RowMajor<Scalar>{matrix_.data() + i * dim_ * padded_, padded_},
                              hdot_.data() + i * dim_ * units, units, FromZero<Scalar>{},
                              To<Scalar, units>{kappa + i * dim_ * units});
+  }
+  /// The initial values of κ, η and Γ from κ = G ḣ.
+  void start_points(int count, int k) {
+    Scalar* const kappa = tangents_of(adjoint_, count);
     for (int i = 0; i < count; ++i)
       for (int c = 0; c < units; c += lanes<Scalar>) {
         const int at = i * units + c;
         const Vec<Scalar> p = load(slope_.data() + at), m = load(curvature_.data() + at);
         Vec<Scalar> r{};
-        for (int j = 0; j < dim_; ++j) {
-          const int t = (i * dim_ + j) * units + c;
-          const Vec<Scalar> k = load(kappa + t);
-          r = fma(k, load(hdot_.data() + t), r);
-          store(kappa + t, (m + m) * k);
+        for (int j = 0; j < k; ++j) {
+          const int t = (i * k + j) * units + c;
+          const Vec<Scalar> g = load(kappa + t);
+          r = fma(g, load(hdot_.data() + t), r);
+          store(kappa + t, (m + m) * g);
         }
         store(gamma_.data() + at, p * (one - p) * r);
         store(adjoint_.data() + at, m * (one - p - p) * r);
       }
   }
   /// Adds the gradients that come back through a layer to η and κ of the layer below, at `layer`.
-  void through_activation(int layer, int count) {
+  void through_activation(int layer, int count, int k) {
     Scalar* const kappa = tangents_of(adjoint_, count);
     const Scalar* const back = back_.data() + count * W;
     for (int i = 0; i < count; ++i)
@@ -302,11 +394,11 @@ class ConvexTangents {
         const int at = i * units + layer + c;
         const Vec<Scalar> p = load(slope_.data() + at);
         Vec<Scalar> r{};
-        for (int j = 0; j < dim_; ++j) {
-          const int row = i * dim_ + j, t = row * units + layer + c;
-          const Vec<Scalar> k = load(back + row * W + c);
-          r = fma(k, load(hdot_.data() + t), r);
-          store(kappa + t, fma(p, k, load(kappa + t)));
+        for (int j = 0; j < k; ++j) {
+          const int row = i * k + j, t = row * units + layer + c;
+          const Vec<Scalar> g = load(back + row * W + c);
+          r = fma(g, load(hdot_.data() + t), r);
+          store(kappa + t, fma(p, g, load(kappa + t)));
         }
         const Vec<Scalar> through = p * load(back_.data() + i * W + c) + p * (one - p) * r;
         store(adjoint_.data() + at, load(adjoint_.data() + at) + through);
@@ -318,19 +410,28 @@ class ConvexTangents {
                        To<Scalar, W>{gradient});
   }
   /// dA from the adjoints of a layer.
-  void add_to_points(const ConvexLayer<Scalar>& a, int count, const Scalar* above) const {
-    product<W, Scalar>(dim_, W, count, Transposed<Scalar>{x_.data(), padded_}, above, units,
-                       From<Scalar, W>{a.dpoints}, To<Scalar, W>{a.dpoints});
-    for (int j = 0; j < dim_; ++j)
-      for (int c = 0; c < W; c += lanes<Scalar>) {
-        Vec<Scalar> total = load(a.dpoints + j * W + c);
-        for (int i = 0; i < count; ++i) total += load(above + (count + i * dim_ + j) * units + c);
-        store(a.dpoints + j * W + c, total);
-      }
+  template <bool unit>
+  void add_to_points(const ConvexLayer<Scalar>& a, int count, int k, const Scalar* above,
+                     const Scalar* directions) const {
+    const From<Scalar, W> from{a.dpoints};
+    const To<Scalar, W> to{a.dpoints};
+    product<W, Scalar>(dim_, W, count, Transposed<Scalar>{x_.data(), padded_}, above, units, from,
+                       to);
+    if constexpr (!unit) {
+      product<W, Scalar>(dim_, W, count * k, Transposed<Scalar>{directions, padded_},
+                         above + count * units, units, from, to);
+    } else {
+      for (int j = 0; j < dim_; ++j)
+        for (int c = 0; c < W; c += lanes<Scalar>) {
+          Vec<Scalar> total = load(a.dpoints + j * W + c);
+          for (int i = 0; i < count; ++i) total += load(above + (count + i * dim_ + j) * units + c);
+          store(a.dpoints + j * W + c, total);
+        }
+    }
   }
 
   int dim_, padded_, group_;
-  Buffer<Scalar> x_, matrix_;          // s x; G
+  Buffer<Scalar> x_, matrix_;          // s x; G, or directions
   Buffer<Scalar> y_, adjoint_, back_;  // z and ż; η and κ; what comes back through a layer
   Buffer<Scalar> hdot_;                // ḣ
   Buffer<Scalar> slope_, delta_, curvature_, gamma_;  // p, δ, m, Γ

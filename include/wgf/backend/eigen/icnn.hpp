@@ -52,6 +52,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   friend Base;
   static constexpr int W = Spec::width, depth = Spec::depth, last = depth - 1, units = depth * W;
   using MapTangents = ConvexTangents<Scalar, W, depth>;
+  using MapProbes = ProbedTangents<Scalar, MapTangents>;
 
  public:
   /// \param batch the largest number of points in a batch
@@ -84,6 +85,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     top_tangent_ = Buffer<Scalar>(tile_row_.count * W);
     output_ = Buffer<Scalar>(row_.count * padded_), dx_ = Buffer<Scalar>(row_.count * padded_);
     tangents_.resize(static_cast<std::size_t>(team.workers.count()));
+    probes_.resize(tangents_.size());
     initialise();
   }
 
@@ -119,6 +121,18 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   void accumulate_log_determinants(Slice s, const X& x, Weigh&& weigh) {
     run_tangents(s, x, 1, parameters_.gradient(s.chunk), weigh);
   }
+  /// Calls give(i, estimate of log det ∇T(x_i)) for the points i of the slice.
+  template <class X, class Give>
+  void estimate_log_determinants(Slice s, const X& x, const Probes& probes, Give&& give) {
+    probed(s, probes).values(tangent_layers(s, nullptr), team_->random, probes, s.begin, x.data(),
+                             x.outerStride(), s.size, give);
+  }
+  /// Adds factor times the estimate of Σ ∂ log det ∇T(x_i)/∂parameters to the gradient.
+  template <class X>
+  void accumulate_log_determinants(Slice s, const X& x, const Probes& probes, double factor) {
+    probed(s, probes).gradients(tangent_layers(s, parameters_.gradient(s.chunk)), team_->random,
+                                probes, s.begin, x.data(), x.outerStride(), s.size, factor);
+  }
   /// ∇²φ at the points of the slice, for the density of T's image: column i is the d × d matrix at
   /// point i, column by column. Takes one forward pass, and one VJP per coordinate.
   template <class X>
@@ -138,12 +152,22 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   void run_tangents(Slice s, const X& x, double extrapolation, Scalar* g, Weigh&& weigh) {
     auto& tangents = tangents_[static_cast<std::size_t>(s.worker)];
     if (!tangents) tangents = std::make_unique<MapTangents>(dim_);
+    tangents->run(tangent_layers(s, g), x.data(), x.outerStride(), s.size, extrapolation, weigh);
+  }
+  MapProbes& probed(Slice s, const Probes& probes) {
+    auto& made = probes_[static_cast<std::size_t>(s.worker)];
+    if (!made || made->probes() != probes.count)
+      made = std::make_unique<MapProbes>(dim_, probes.count);
+    return *made;
+  }
+  auto tangent_layers(Slice s, Scalar* g) const {
     const Scalar* p = parameters_.data();
     const auto gradient = [g](std::size_t at) { return g ? g + at : nullptr; };
     typename MapTangents::Layers layers{{},
                                         p + bias_,
                                         p + top_,
                                         quadratic_.data(),
+                                        back_to_x_.data(),
                                         gradient(bias_),
                                         gradient(top_),
                                         g ? moments_[s.chunk].data() : nullptr,
@@ -154,7 +178,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
                          l ? back_to_z_.data() + (l - 1) * W * W : nullptr, gradient(weight_[l]),
                          gradient(points)};
     }
-    tangents->run(layers, x.data(), x.outerStride(), s.size, extrapolation, weigh);
+    return layers;
   }
   /// The number of inputs of layer l that are units of the layer below; that of all its inputs; and
   /// the stride of its rows u_l = [z_{l−1}, s x].
@@ -305,7 +329,9 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
   std::vector<Buffer<Scalar>> moments_;                // M of each chunk
   std::array<Buffer<Scalar>, depth> input_, tangent_;  // u_l, u̇_l
   Buffer<Scalar> slope_, delta_, eta_, top_tangent_, output_, dx_;
-  std::vector<std::unique_ptr<MapTangents>> tangents_;  // by worker, made when first used
+  // By worker, made when first used.
+  std::vector<std::unique_ptr<MapTangents>> tangents_;
+  std::vector<std::unique_ptr<MapProbes>> probes_;
 };
 
 template <class Spec, class Scalar>

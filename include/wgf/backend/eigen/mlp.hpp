@@ -14,6 +14,7 @@
 #include "activation.hpp"
 #include "layer_products.hpp"
 #include "parameters.hpp"
+#include "probes.hpp"
 #include "tangents.hpp"
 
 namespace wgf::eigen {
@@ -69,6 +70,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     std::size_t weight, bias, slope, transposed;
   };
   using MapTangents = Tangents<Act, Scalar, W, depth>;
+  using MapProbes = ProbedTangents<Scalar, MapTangents>;
 
  public:
   /// \param batch the largest number of points in a batch
@@ -113,6 +115,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     dx_ = Buffer<Scalar>(rows * padded_);
     seed_ = Buffer<Scalar>(rows);
     tangents_.resize(static_cast<std::size_t>(team.workers.count()));
+    probes_.resize(tangents_.size());
     initialise();
   }
 
@@ -154,6 +157,20 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   void accumulate_log_determinants(Slice s, const X& x, Weigh&& weigh) {
     run_tangents(s, x, 1, parameters_.gradient(s.chunk), weigh);
   }
+  /// Calls give(i, estimate of log |det ∇T(x_i)|) for the points i of the slice.
+  template <class X, class Give>
+    requires(!scalar)
+  void estimate_log_determinants(Slice s, const X& x, const Probes& probes, Give&& give) {
+    probed(s, probes).values(tangent_layers(nullptr), team_->random, probes, s.begin, x.data(),
+                             x.outerStride(), s.size, give);
+  }
+  /// Adds factor times the estimate of Σ ∂ log |det ∇T(x_i)|/∂parameters to the gradient.
+  template <class X>
+    requires(!scalar)
+  void accumulate_log_determinants(Slice s, const X& x, const Probes& probes, double factor) {
+    probed(s, probes).gradients(tangent_layers(parameters_.gradient(s.chunk)), team_->random,
+                                probes, s.begin, x.data(), x.outerStride(), s.size, factor);
+  }
   /// Resets the network to its initial parameters.
   void restart() { initialise(); }
 
@@ -162,23 +179,32 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   void run_tangents(Slice s, const X& x, double extrapolation, Scalar* g, Weigh&& weigh) {
     auto& tangents = tangents_[static_cast<std::size_t>(s.worker)];
     if (!tangents) tangents = std::make_unique<MapTangents>(dim_);
-    typename MapTangents::Layers layers;
+    tangents->run(tangent_layers(g), x.data(), x.outerStride(), s.size, extrapolation, weigh);
+  }
+  MapProbes& probed(Slice s, const Probes& probes) {
+    auto& made = probes_[static_cast<std::size_t>(s.worker)];
+    if (!made || made->probes() != probes.count)
+      made = std::make_unique<MapProbes>(dim_, probes.count);
+    return *made;
+  }
+  auto tangent_layers(Scalar* g) const {
+    typename MapTangents::Layers net;
     const Scalar* p = parameters_.data();
     for (std::size_t l = 0; l < layer_.size(); ++l) {
       const Layer& a = layer_[l];
       const bool learned = Act::learned && l + 1 < layer_.size();
-      layers[l] = {p + a.weight,
-                   p + a.bias,
-                   transposed_.data() + a.transposed,
-                   learned ? p[a.slope] : Scalar(0),
-                   g ? g + a.weight : nullptr,
-                   g ? g + a.bias : nullptr,
-                   g && learned ? g + a.slope : nullptr};
+      net.layer[l] = {p + a.weight,
+                      p + a.bias,
+                      transposed_.data() + a.transposed,
+                      learned ? p[a.slope] : Scalar(0),
+                      g ? g + a.weight : nullptr,
+                      g ? g + a.bias : nullptr,
+                      g && learned ? g + a.slope : nullptr};
     }
-    const AffinePart<Scalar> part{affine() ? p + matrix_ : nullptr,
-                                  affine() && g ? g + matrix_ : nullptr};
-    tangents->run(layers, part, Scalar(spec_.input_scale), x.data(), x.outerStride(), s.size,
-                  extrapolation, weigh);
+    net.affine = {affine() ? p + matrix_ : nullptr, matrix_transposed_.data(),
+                  affine() && g ? g + matrix_ : nullptr};
+    net.input_scale = Scalar(spec_.input_scale);
+    return net;
   }
   bool affine() const {
     if constexpr (requires { spec_.affine; }) return spec_.affine;
@@ -381,7 +407,9 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
   std::size_t matrix_ = 0;  // offset of the affine part, if there is one, into the parameters
   Buffer<Scalar> transposed_, matrix_transposed_, scaled_, output_, of_affine_, dx_, seed_;
   std::array<Buffer<Scalar>, last> kept_, y_, mask_;
-  std::vector<std::unique_ptr<MapTangents>> tangents_;  // by worker, made when first used
+  // By worker, made when first used.
+  std::vector<std::unique_ptr<MapTangents>> tangents_;
+  std::vector<std::unique_ptr<MapProbes>> probes_;
 };
 
 }  // namespace wgf::eigen

@@ -94,11 +94,11 @@ struct TangentLayer {
   Scalar *dweight, *dbias, *dslope;          // null: no gradients are wanted
 };
 
-/// The matrix A of the network's affine part and its gradient, each d rows A[in][out], padded; null
-/// without one.
+/// The matrix A of the network's affine part, Aᵀ, and its gradient, each d rows A[in][out], padded;
+/// null without one.
 template <class Scalar>
 struct AffinePart {
-  const Scalar* matrix;
+  const Scalar *matrix, *transposed;
   Scalar* gradient;
 };
 
@@ -109,15 +109,22 @@ class Tangents {
   static constexpr int last = Depth - 1;
 
  public:
-  using Layers = std::array<TangentLayer<Scalar>, Depth>;
+  /// The network.
+  struct Layers {
+    std::array<TangentLayer<Scalar>, Depth> layer;
+    AffinePart<Scalar> affine;
+    Scalar input_scale;
+  };
 
-  explicit Tangents(int dim)
+  explicit Tangents(int dim) : Tangents(dim, dim, std::max(1, 96 / (1 + dim))) {}
+  /// For `group` points at a time, with this number of tangents each.
+  Tangents(int dim, int tangents, int group)
       : dim_(dim),
         padded_(padded<Scalar>(dim)),
-        group_(std::max(1, 96 / (1 + dim))),
-        rows_((1 + dim) * group_),
+        group_(group),
+        rows_((1 + tangents) * group_),
         x_(static_cast<std::size_t>(group_) * padded_),
-        matrix_(static_cast<std::size_t>(group_) * dim * padded_),
+        matrix_(static_cast<std::size_t>(group_) * tangents * padded_),
         back_{Buffer<Scalar>(static_cast<std::size_t>(rows_) * W),
               Buffer<Scalar>(static_cast<std::size_t>(rows_) * W)},
         inverse_(dim) {
@@ -133,47 +140,138 @@ class Tangents {
   /// the determinant is not positive. If the layers have gradients, the numbers that it returns are
   /// the factors c_i with which Σ c_i ∂ log det M is added to them.
   template <class Weigh>
-  void run(const Layers& layers, const AffinePart<Scalar>& affine, Scalar input_scale,
-           const Scalar* x, std::ptrdiff_t ldx, int n, double extrapolation, Weigh&& weigh) {
+  void run(const Layers& net, const Scalar* x, std::ptrdiff_t ldx, int n, double extrapolation,
+           Weigh&& weigh) {
+    const AffinePart<Scalar>& affine = net.affine;
     for (int first = 0; first < n; first += group_) {
       const int count = std::min(group_, n - first);
-      for (int r = 0; r < count; ++r)
-        for (int c = 0; c < padded_; ++c)
-          x_.data()[r * padded_ + c] = input_scale * x[(first + r) * ldx + c];
-      forward(layers, input_scale, count);
+      scale_points(net, x + first * ldx, ldx, count);
+      forward(net, count);
       bool any = false;
       for (int i = 0; i < count; ++i) {
         if (affine.matrix) add(affine.matrix, derivative(i));
         const double log_det = factorise(i, extrapolation);
         const double factor = weigh(first + i, log_det);
-        if (!layers[0].dweight) continue;
+        if (!net.layer[0].dweight) continue;
         any = any || std::isfinite(log_det);
         set_upstream(i, std::isfinite(log_det) ? extrapolation * factor : 0);
         if (affine.gradient) add(derivative(i), affine.gradient);
       }
-      if (any) backward(layers, input_scale, count);
+      if (any) backward<true>(net, count, dim_, nullptr);
     }
   }
 
+  // ---- products with M = ∇T, for probes.hpp; rows i·k + j of u, v and Mv belong to point i
+
+  static constexpr bool symmetric = false;
+  /// Starts with these points, of which there must not be more than in a group.
+  void set_points(const Layers& net, const Scalar* x, std::ptrdiff_t ldx, int count) {
+    scale_points(net, x, ldx, count);
+    for (int l = 0; l < last; ++l) {
+      Hidden& h = hidden_[l];
+      const TangentLayer<Scalar>& a = net.layer[l];
+      const To<Scalar, W> to{h.z.data()};
+      if (l == 0)
+        product<W, Scalar>(count, W, dim_, RowMajor<Scalar>{x_.data(), padded_}, a.weight, W,
+                           Bias<Scalar>{a.bias}, to);
+      else
+        product<W, Scalar>(count, W, W, RowMajor<Scalar, W>{hidden_[l - 1].y.data()}, a.weight, W,
+                           Bias<Scalar>{a.bias}, to);
+      for (int at = 0; at < count * W; at += lanes<Scalar>) {
+        Vec<Scalar> d, d2;
+        store(h.y.data() + at, Act::derivatives(load(h.z.data() + at), broadcast(a.slope), d, d2));
+        store(h.slope.data() + at, d), store(h.curvature.data() + at, d2);
+      }
+    }
+  }
+  /// k products for each point.
+  void multiply(const Layers& net, int count, int k, const Scalar* v, Scalar* product_with_v) {
+    const int rows = count * k;
+    for (int l = 0; l < last; ++l) {
+      Hidden& h = hidden_[l];
+      Scalar* const zdot = h.z.data() + count * W;
+      if (l == 0)
+        product<W, Scalar>(rows, W, dim_, RowMajor<Scalar>{v, padded_}, net.layer[l].weight, W,
+                           FromZero<Scalar>{}, ToScaled<Scalar>{zdot, W, net.input_scale});
+      else
+        product<W, Scalar>(rows, W, W, RowMajor<Scalar, W>{hidden_[l - 1].y.data() + count * W},
+                           net.layer[l].weight, W, FromZero<Scalar>{}, To<Scalar, W>{zdot});
+      times_slope(h, count, k, zdot, h.y.data() + count * W);
+    }
+    const To<Scalar> to{product_with_v, padded_};
+    product<0, Scalar>(rows, padded_, W,
+                       RowMajor<Scalar, W>{hidden_[last - 1].y.data() + count * W},
+                       net.layer[last].weight, padded_, From<Scalar>{v, padded_}, to);
+    if (net.affine.matrix)
+      product<0, Scalar>(rows, padded_, dim_, RowMajor<Scalar>{v, padded_}, net.affine.matrix,
+                         padded_, From<Scalar>{product_with_v, padded_}, to);
+  }
+  /// The same with Mᵀ.
+  void multiply_transposed(const Layers& net, int count, int k, const Scalar* v,
+                           Scalar* product_with_v) {
+    const int rows = count * k;
+    Scalar *g = back_[0].data(), *next = back_[1].data();
+    product<W, Scalar>(rows, W, dim_, RowMajor<Scalar>{v, padded_}, net.layer[last].transposed, W,
+                       FromZero<Scalar>{}, To<Scalar, W>{g});
+    for (int l = last - 1; l >= 0; --l) {
+      times_slope(hidden_[l], count, k, g, g);
+      if (l == 0) break;
+      product<W, Scalar>(rows, W, W, RowMajor<Scalar, W>{g}, net.layer[l].transposed, W,
+                         FromZero<Scalar>{}, To<Scalar, W>{next});
+      std::swap(g, next);
+    }
+    product<0, Scalar>(rows, padded_, W, RowMajor<Scalar, W>{g}, net.layer[0].transposed, padded_,
+                       FromZero<Scalar>{},
+                       ToScaledPlus<Scalar>{product_with_v, padded_, net.input_scale, v});
+    if (net.affine.matrix)
+      product<0, Scalar>(rows, padded_, dim_, RowMajor<Scalar>{v, padded_}, net.affine.transposed,
+                         padded_, From<Scalar>{product_with_v, padded_},
+                         To<Scalar>{product_with_v, padded_});
+  }
+  /// Adds the gradient of Σ uᵀMv, with k pairs u, v for each point.
+  void accumulate(const Layers& net, int count, int k, const Scalar* u, const Scalar* v) {
+    multiply(net, count, k, v, matrix_.data());  // for the tangents
+    std::copy_n(u, count * k * padded_, matrix_.data());
+    if (net.affine.gradient)
+      Kernels<Scalar>::template add_weights<0>(v, padded_, dim_, u, padded_, count * k,
+                                               net.affine.gradient);
+    backward<false>(net, count, k, v);
+  }
+
  private:
-  // Rows 0 … count − 1 belong to the points, row count + i·d + j to the tangent of point i in
-  // coordinate j.
+  // Rows 0 … count − 1 belong to the points, row count + i·k + j to the tangent j of the k of point
+  // i. In templates, `unit` says that the tangents are those in each coordinate: there are no
+  // directions then.
   struct Hidden {
     Buffer<Scalar> y, z;              // y = σ(z) and ẏ; z and ż
     Buffer<Scalar> slope, curvature;  // σ'(z), σ''(z)
   };
 
-  void forward(const Layers& layers, Scalar input_scale, int count) {
+  void scale_points(const Layers& net, const Scalar* x, std::ptrdiff_t ldx, int count) {
+    for (int r = 0; r < count; ++r)
+      for (int c = 0; c < padded_; ++c)
+        x_.data()[r * padded_ + c] = net.input_scale * x[r * ldx + c];
+  }
+  /// to = σ'⊙from for k tangents of each point.
+  static void times_slope(const Hidden& h, int count, int k, const Scalar* from, Scalar* to) {
+    for (int i = 0; i < count; ++i)
+      for (int c = 0; c < W; c += lanes<Scalar>) {
+        const Vec<Scalar> d = load(h.slope.data() + i * W + c);
+        for (int row = i * k; row < (i + 1) * k; ++row)
+          store(to + row * W + c, d * load(from + row * W + c));
+      }
+  }
+  void forward(const Layers& net, int count) {
     const int tangents = count * dim_;
     for (int l = 0; l < last; ++l) {
       Hidden& h = hidden_[l];
-      const TangentLayer<Scalar>& a = layers[l];
+      const TangentLayer<Scalar>& a = net.layer[l];
       const To<Scalar, W> to{h.z.data()};
       Scalar* const zdot = h.z.data() + count * W;
       if (l == 0) {
         product<W, Scalar>(count, W, dim_, RowMajor<Scalar>{x_.data(), padded_}, a.weight, W,
                            Bias<Scalar>{a.bias}, to);
-        const Vec<Scalar> scale = broadcast(input_scale);
+        const Vec<Scalar> scale = broadcast(net.input_scale);
         for (int j = 0; j < dim_; ++j)
           for (int c = 0; c < W; c += lanes<Scalar>) {
             const Vec<Scalar> w = scale * load(a.weight + j * W + c);
@@ -199,7 +297,7 @@ class Tangents {
     }
     product<0, Scalar>(
         tangents, padded_, W, RowMajor<Scalar, W>{hidden_[last - 1].y.data() + count * W},
-        layers[last].weight, padded_, FromZero<Scalar>{}, To<Scalar>{matrix_.data(), padded_});
+        net.layer[last].weight, padded_, FromZero<Scalar>{}, To<Scalar>{matrix_.data(), padded_});
   }
   /// The derivative of T(x) − x at point i; its row j is that in x_j.
   Scalar* derivative(int i) { return matrix_.data() + i * dim_ * padded_; }
@@ -223,19 +321,21 @@ class Tangents {
       for (int c = 0; c < dim_; ++c)
         m[j * padded_ + c] = factor == 0 ? Scalar(0) : static_cast<Scalar>(factor * inverse_(c, j));
   }
-  void backward(const Layers& layers, Scalar input_scale, int count) {
+  /// From the gradients in the k derivatives of each point along its tangents, in matrix_.
+  template <bool unit>
+  void backward(const Layers& net, int count, int k, const Scalar* directions) {
     using K = Kernels<Scalar>;
-    const int tangents = count * dim_, rows = count + tangents;
+    const int tangents = count * k, rows = count + tangents;
     Scalar *g = back_[0].data(), *next = back_[1].data();
     K::template add_weights<0>(hidden_[last - 1].y.data() + count * W, W, W, matrix_.data(),
-                               padded_, tangents, layers[last].dweight);
+                               padded_, tangents, net.layer[last].dweight);
     std::fill_n(g, count * W, Scalar(0));  // T itself has no upstream gradient
     product<W, Scalar>(tangents, W, dim_, RowMajor<Scalar>{matrix_.data(), padded_},
-                       layers[last].transposed, W, FromZero<Scalar>{},
+                       net.layer[last].transposed, W, FromZero<Scalar>{},
                        To<Scalar, W>{g + count * W});
     for (int l = last - 1; l >= 0; --l) {
-      const TangentLayer<Scalar>& a = layers[l];
-      through_activation(hidden_[l], a, g, count);
+      const TangentLayer<Scalar>& a = net.layer[l];
+      through_activation(hidden_[l], a, g, count, k);
       K::add_rows(g, W, count, a.dbias);
       if (l > 0) {
         K::template add_weights<W, W>(hidden_[l - 1].y.data(), W, W, g, W, rows, a.dweight);
@@ -245,7 +345,14 @@ class Tangents {
         continue;
       }
       K::template add_weights<W>(x_.data(), padded_, dim_, g, W, count, a.dweight);
-      const Vec<Scalar> scale = broadcast(input_scale);
+      const Vec<Scalar> scale = broadcast(net.input_scale);
+      if constexpr (!unit) {
+        Scalar* const along = g + count * W;
+        for (int at = 0; at < tangents * W; at += lanes<Scalar>)
+          store(along + at, scale * load(along + at));
+        K::template add_weights<W>(directions, padded_, dim_, along, W, tangents, a.dweight);
+        continue;
+      }
       for (int j = 0; j < dim_; ++j)
         for (int c = 0; c < W; c += lanes<Scalar>) {
           Vec<Scalar> total{};
@@ -255,7 +362,8 @@ class Tangents {
     }
   }
   /// g holds the gradients in y and ẏ; they become those in z and ż.
-  void through_activation(const Hidden& h, const TangentLayer<Scalar>& a, Scalar* g, int count) {
+  void through_activation(const Hidden& h, const TangentLayer<Scalar>& a, Scalar* g, int count,
+                          int k) {
     [[maybe_unused]] Vec<Scalar> dslope{};
     for (int i = 0; i < count; ++i)
       for (int c = 0; c < W; c += lanes<Scalar>) {
@@ -264,8 +372,8 @@ class Tangents {
         const Vec<Scalar> z = load(h.z.data() + at), dy = load(g + at);
         Vec<Scalar> dz = d * dy;
         if constexpr (Act::learned) dslope = fma(dy, min_with_zero(z), dslope);
-        for (int j = 0; j < dim_; ++j) {
-          const int t = (count + i * dim_ + j) * W + c;
+        for (int j = 0; j < k; ++j) {
+          const int t = (count + i * k + j) * W + c;
           const Vec<Scalar> dt = load(g + t), product_of_tangents = dt * load(h.z.data() + t);
           dz = fma(d2, product_of_tangents, dz);
           if constexpr (Act::learned) dslope += if_negative(z, product_of_tangents, Vec<Scalar>{});

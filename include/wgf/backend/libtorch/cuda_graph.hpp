@@ -73,7 +73,7 @@ class Loop {
   template <class Batch>
   Batch batch(const Batch& drawn) {
     if (!on_gpu()) return drawn;
-    return {stored(points_, drawn.points), stored(log_densities_, drawn.log_densities)};
+    return {stored(points_, drawn.points), stored(log_densities_, drawn.log_densities), drawn.draw};
   }
   template <class Work>
   void run(int k, int phase, Work&& work) {
