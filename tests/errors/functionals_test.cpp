@@ -46,13 +46,14 @@ TEST_CASE("errors of functionals") {
   REFUSED(std::invalid_argument,
           "wgf::generalized_entropy: the box's margin must be at least 1, got 0.500000",
           generalized_entropy(2, Dual<>{.margin = 0.5}));
-  REFUSED(std::invalid_argument, "wgf::LogDeterminant: probes must not be negative, got -1",
+  REFUSED(std::invalid_argument, "wgf::LogDeterminant: probes must be between 0 and 1000, got -1",
           entropy(LogDeterminant{.probes = -1}));
+  REFUSED(std::invalid_argument, "wgf::LogDeterminant: probes must be between 0 and 1000, got 1001",
+          entropy(LogDeterminant{.probes = 1001}));
   REFUSED(std::invalid_argument,
           "wgf::LogDeterminant: tolerance must be between 0 and 1, got 0.000000",
           kl(normal, LogDeterminant{.probes = 1, .tolerance = 0}));
-  REFUSED(std::invalid_argument,
-          "wgf::LogDeterminant: tolerance must be between 0 and 1, got nan",
+  REFUSED(std::invalid_argument, "wgf::LogDeterminant: tolerance must be between 0 and 1, got nan",
           kl(normal, LogDeterminant{.probes = 1, .tolerance = NaN}));
   REFUSED(std::invalid_argument,
           "wgf::LogDeterminant: probes are for entropy and kl; other energies are nonlinear in the "

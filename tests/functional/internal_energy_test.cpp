@@ -152,29 +152,24 @@ TEST_CASE("LogDeterminant: iterates of Ornstein-Uhlenbeck by gradients of convex
   }
 }
 TEST_CASE("LogDeterminant by probes: iterates of Ornstein-Uhlenbeck") {
+  // The error is that of the strata, as without probes: SymKL 2.0e-5 and 1.6e-5 for the exact form.
   const int d = 6;
   const double a = 0.05;
   const auto process = OrnsteinUhlenbeck::random(d, 3);
   RunOptions options = precise(3);
   options.training.batch = 500;
   options.population = {.size = 16'000, .points = PointSet::quasi_random, .stratified = true};
-  const auto check = [&](const auto& map, double most) {
-    for (const int probes : {0, 1, 4}) {
-      const JkoSolver solver{kl(process.target(), LogDeterminant{.probes = probes}), map,
-                             Backward{a}, backend};
-      const auto flow = solver.run(standard(d), options);
-      const double error =
-          sym_kl(moments_of(flow.push(exact_normals(d, 20'000))), process.jko(3, a));
-      UNSCOPED_INFO("probes " << probes << ": " << error);
-      CHECK(error < most);
-      CHECK(error < 1e-9);
-    }
+  const auto error_of = [&](const auto& map) {
+    const JkoSolver solver{kl(process.target(), LogDeterminant{.probes = 1}), map, Backward{a},
+                           backend};
+    const auto flow = solver.run(standard(d), options);
+    return sym_kl(moments_of(flow.push(exact_normals(d, 20'000))), process.jko(3, a));
   };
-  check(Convex{}, 1e-3);
-  check(ResidualMlp<16, 3, Silu>{.affine = true}, 1e-3);
+  CHECK(error_of(Convex{}) < 6e-5);
+  CHECK(error_of(ResidualMlp<16, 3, Silu>{.affine = true}) < 4e-5);
 }
 TEST_CASE("LogDeterminant by probes: reported values are those of the exact form, to their noise") {
-  const auto functional_of_step = [&](int probes, const auto& map) {
+  const auto reported = [&](int probes, const auto& map) {
     const JkoSolver solver{kl(target, LogDeterminant{.probes = probes}), map, Backward{0.1},
                            backend};
     RunOptions options = short_run();
@@ -185,11 +180,13 @@ TEST_CASE("LogDeterminant by probes: reported values are those of the exact form
       solver.step(state, [&](const Progress& p) { functional = p.functional(); });
     return functional;
   };
-  for (const int probes : {0, 1, 20}) {
-    UNSCOPED_INFO(probes << " " << functional_of_step(probes, Convex{}) << " "
-                         << functional_of_step(probes, Residual{}));
-  }
-  CHECK(false);
+  const auto check = [&](const auto& map) {
+    const double exact = reported(0, map);
+    CHECK(std::abs(reported(1, map) - exact) < 0.015);
+    CHECK(std::abs(reported(20, map) - exact) < 0.005);
+  };
+  check(Convex{});
+  check(Residual{});
 }
 TEST_CASE("LogDeterminant: the heat equation, whitened far from the origin, and not whitened") {
   const MatrixXd covariance = (MatrixXd(2, 2) << 1, 0.3, 0.3, 0.6).finished();

@@ -177,11 +177,11 @@ struct InternalEnergy {
   LogDeterminant form{};
   static constexpr bool needs_density = true;
 
-  /// \throws std::invalid_argument for a negative number of probes, for probes with another energy
-  /// than the entropy, or for a tolerance that is not between 0 and 1.
+  /// \throws std::invalid_argument for a number of probes outside [0, 1000], for probes with
+  /// another energy than the entropy, or for a tolerance that is not between 0 and 1.
   void check() const {
-    if (form.probes < 0)
-      throw std::invalid_argument("wgf::LogDeterminant: probes must not be negative, got " +
+    if (form.probes < 0 || form.probes > 1000)
+      throw std::invalid_argument("wgf::LogDeterminant: probes must be between 0 and 1000, got " +
                                   std::to_string(form.probes));
     if (form.probes > 0 && !std::same_as<Energy, detail::EntropyPerParticle>)
       throw std::invalid_argument(

@@ -52,8 +52,7 @@ class Krylov {
 
   /// For at most `systems` systems.
   Krylov(int dim, int systems)
-      : dim_(dim),
-        row_(padded<Scalar>(dim)),
+      : row_(padded<Scalar>(dim)),
         most_(std::min(dim, most_iterations)),
         block_(static_cast<std::size_t>(systems) * row_),
         basis_(block_ * (most_ + 1)),
@@ -177,7 +176,7 @@ class Krylov {
     upper = c * a + sine * b, lower = c * b - sine * a;
   }
 
-  int dim_, row_, most_;
+  int row_, most_;
   std::size_t block_;
   Buffer<Scalar> basis_;  // a block for each iteration, with one row per system
   std::vector<System> systems_;
