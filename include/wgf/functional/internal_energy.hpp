@@ -28,7 +28,7 @@ namespace wgf {
 /// IcnnGradient it is that of a convex function's Hessian (Mokrov et al., NeurIPS 2021).
 ///
 /// With `probes` > 0 the map is trained with an unbiased estimate of the entropy's gradient instead
-/// (Alvarez-Melis, Schiff and Mroueh, 2021; Huang et al., 2021), which takes some ten products with
+/// (Alvarez-Melis, Schiff and Mroueh, 2021; Huang et al., 2021), which takes a few products with
 /// ∇T a probe instead of d: for high dimension. Reported values of the entropy are estimates, too.
 /// The densities that the population carries, and those of the flow, stay exact. Other energies are
 /// refused: a noisy determinant would bias their gradients. Where a residual map folds, log |det
