@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // Two posteriors as targets on all of R^d (a positive parameter is sampled by its logarithm, with
-// the log-Jacobian in the density), and tools to standardise them: Laplace approximation, Gaussian
-// variational fit, standardised coordinates.
+// the log-Jacobian in the density, and no constant is left out), and tools to standardise them:
+// Laplace approximation, Gaussian variational fit, standardised coordinates.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <numbers>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -16,10 +17,12 @@
 #include <wgf/random.hpp>
 
 #include "data.hpp"
+#include "quadrature.hpp"
 
 namespace examples {
 
 namespace detail {
+inline constexpr double log_sqrt_2pi = 0.91893853320467274178;
 /// log(1 + e^x), without overflow.
 inline double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 /// 1 / (1 + e^-x), without overflow.
@@ -27,10 +30,10 @@ inline double sigmoid(double x) {
   return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
 }
 
-/// Half-Cauchy log-density of e^s plus the log-Jacobian s, up to a constant, and its derivative:
-/// s − log(1 + (e^s/scale)²).
+/// Half-Cauchy log-density of e^s plus the log-Jacobian s, and its derivative:
+/// log(2/(π scale)) + s − log(1 + (e^s/scale)²).
 inline double log_half_cauchy(double s, double scale) {
-  return s - softplus(2 * (s - std::log(scale)));
+  return std::log(2 / (std::numbers::pi * scale)) + s - softplus(2 * (s - std::log(scale)));
 }
 inline double log_half_cauchy_derivative(double s, double scale) {
   return 1 - 2 * sigmoid(2 * (s - std::log(scale)));
@@ -79,12 +82,16 @@ class TestScores {
     gram_ = design.transpose() * design;
     fit_ = qr.solve(y);
     residual_ = (y - design * fit_).squaredNorm();
+    if (!(residual_ > 1e-24 * y.squaredNorm()))
+      throw std::invalid_argument(
+          "TestScores: the coefficients fit the data exactly, so that sigma has no posterior");
   }
 
   int dim() const { return 5; }
   double log_density(const Eigen::VectorXd& x) const {
     const Eigen::Vector4d e = x.head<4>() - fit_;
-    return -count_ * x[4] - 0.5 * (residual_ + e.dot(gram_ * e)) * std::exp(-2 * x[4]) +
+    return -count_ * (x[4] + detail::log_sqrt_2pi) -
+           0.5 * (residual_ + e.dot(gram_ * e)) * std::exp(-2 * x[4]) +
            detail::log_half_cauchy(x[4], 2.5);
   }
   Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
@@ -102,6 +109,22 @@ class TestScores {
   static std::vector<std::string> constrained_names() {
     return {"beta1", "beta2", "beta3", "beta4", "sigma"};
   }
+  /// log ∫ of the density, exact up to rounding: β | σ is Gaussian, the rest a quadrature in log σ.
+  double log_evidence() const {
+    const double normals = (count_ - 4) * detail::log_sqrt_2pi,
+                 volume = gram_.llt().matrixLLT().diagonal().array().log().sum(),
+                 centre = start()[4];
+    const auto marginal = [&](double s) {
+      return (4 - count_) * s - 0.5 * residual_ * std::exp(-2 * s) +
+             detail::log_half_cauchy(s, 2.5) - normals - volume;
+    };
+    return log_integral(marginal, std::min(centre, std::log(2.5)) - 60,
+                        std::max(centre, std::log(2.5)) + 60);
+  }
+  static constexpr const char* evidence_text =
+      "of the data, with the likelihood and the prior of sigma normalised; the prior of beta is "
+      "flat with density 1, so that log Z depends on the units of beta";
+
   /// The constrained parameters (β1, …, β4, σ), one particle per column.
   static wgf::Particles constrain(wgf::Particles x) {
     x.row(4) = x.row(4).array().exp();
@@ -141,13 +164,15 @@ class EightSchools {
     return {y, sigma};
   }
   EightSchools(const Eigen::Matrix<double, 8, 1>& y, const Eigen::Matrix<double, 8, 1>& sigma)
-      : y_(y), precision_(sigma.array().square().inverse()) {}
+      : y_(y),
+        precision_(sigma.array().square().inverse()),
+        constant_(-17 * detail::log_sqrt_2pi - sigma.array().log().sum() - std::log(5.0)) {}
 
   int dim() const { return 10; }
   double log_density(const Eigen::VectorXd& x) const {
     const double mu = x[8], tau = std::exp(x[9]);
     const Vector8 theta = x.head<8>(), e = y_ - mu - tau * theta;
-    return -0.5 * ((precision_ * e * e).sum() + (theta * theta).sum() + mu * mu / 25) +
+    return constant_ - 0.5 * ((precision_ * e * e).sum() + (theta * theta).sum() + mu * mu / 25) +
            detail::log_half_cauchy(x[9], 5);
   }
   Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
@@ -167,6 +192,24 @@ class EightSchools {
     return {"theta1", "theta2", "theta3", "theta4", "theta5",
             "theta6", "theta7", "theta8", "mu",     "tau"};
   }
+  /// log ∫ of the density, exact up to rounding: given τ all is Gaussian, y_j | μ ~ N(μ, σ_j² +
+  /// τ²). The rest is a quadrature in log τ.
+  double log_evidence() const {
+    const auto marginal = [&](double s) {
+      const Vector8 v = precision_.inverse() + std::exp(2 * s);
+      const double precision = 1.0 / 25 + v.inverse().sum(), mean = (y_ / v).sum() / precision;
+      return -8 * detail::log_sqrt_2pi -
+             0.5 * (v.log().sum() + std::log(25 * precision) + (y_.square() / v).sum() -
+                    precision * mean * mean) +
+             detail::log_half_cauchy(s, 5);
+    };
+    const double finest = 1 / precision_.maxCoeff(), widest = finest + y_.square().maxCoeff();
+    return log_integral(marginal, std::log(std::min(finest, 25.0)) / 2 - 60,
+                        std::log(std::max(widest, 25.0)) / 2 + 60);
+  }
+  static constexpr const char* evidence_text =
+      "of the data, with the likelihood and all priors normalised, whatever the coordinates";
+
   static wgf::Particles constrain(wgf::Particles x) {
     x.row(9) = x.row(9).array().exp();
     for (int j = 0; j < 8; ++j) x.row(j) = x.row(8).array() + x.row(9).array() * x.row(j).array();
@@ -182,6 +225,7 @@ class EightSchools {
  private:
   using Vector8 = Eigen::Array<double, 8, 1>;
   Vector8 y_, precision_;  // 1/σ²
+  double constant_;        // of 17 normal log-densities
 };
 
 /// Means and standard deviations of a posterior's parameters.
@@ -362,7 +406,8 @@ GaussianFit variational_fit(const Target& target, GaussianFit fit, std::uint64_t
 }
 
 /// A target in the coordinates z of a Gaussian fit, x = mean + factor z: well scaled, and standard
-/// normal if the fit is exact. Stores a copy of the target.
+/// normal if the fit is exact. The density is that of z, with the same integral as that of x.
+/// Stores a copy of the target.
 template <class Target>
 class Standardised {
  public:
@@ -372,11 +417,12 @@ class Standardised {
       throw std::invalid_argument(
           fmt::format("Standardised: the fit has dimension {}, the target {}", fit_.mean.size(),
                       target_.dim()));
+    log_determinant_ = fit_.factor.diagonal().array().abs().log().sum();
   }
 
   int dim() const { return target_.dim(); }
   double log_density(const Eigen::VectorXd& z) const {
-    return target_.log_density(fit_.mean + fit_.factor * z);
+    return target_.log_density(fit_.mean + fit_.factor * z) + log_determinant_;
   }
   Eigen::VectorXd gradient(const Eigen::VectorXd& z) const {
     return fit_.factor.transpose() * target_.gradient(fit_.mean + fit_.factor * z);
@@ -395,6 +441,7 @@ class Standardised {
  private:
   Target target_;
   GaussianFit fit_;
+  double log_determinant_;  // of the factor
 };
 
 }  // namespace examples
