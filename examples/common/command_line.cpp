@@ -96,6 +96,11 @@ Option CommandLine::add_flag(const std::string& name, std::function<void()> use,
   return Option(app_->add_flag_callback(name, std::move(use), help));
 }
 Option CommandLine::get(const std::string& name) { return Option(app_->get_option(name)); }
+std::string CommandLine::given_under(const std::string& heading) const {
+  for (const CLI::Option* option : std::as_const(*app_).get_options())
+    if (option->get_group() == heading && option->count() > 0) return option->get_name();
+  return {};
+}
 void CommandLine::when_parsed(std::function<void()> use) { uses_.push_back(std::move(use)); }
 bool CommandLine::parse(const std::vector<std::string>& arguments) {
   try {

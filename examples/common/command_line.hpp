@@ -81,6 +81,8 @@ class CommandLine {
   Option add_flag(const std::string& name, std::function<void()> use, const std::string& help);
   /// An option that was added before.
   Option get(const std::string& name);
+  /// The first option under this heading of --help that was given; empty if none was.
+  std::string given_under(const std::string& heading) const;
   /// Calls `use` when the whole command line has been read.
   void when_parsed(std::function<void()> use);
 

@@ -228,7 +228,10 @@ void Summary::put(const wgf::Diagnosis& diagnosis) {
   report_.details("diagnostics", all);
 }
 void Summary::row(const std::string& what, double value, const std::string& good) {
-  rows_.push_back({what, fmt::format("{:.4g}", value), good});
+  row(what, fmt::format("{:.4g}", value), good);
+}
+void Summary::row(const std::string& what, const std::string& value, const std::string& good) {
+  rows_.push_back({what, value, good});
 }
 void Summary::print(const std::string& title) const {
   std::size_t what = 0, value = 0;

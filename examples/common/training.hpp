@@ -144,6 +144,7 @@ class Summary {
   }
   /// A line for the screen only.
   void row(const std::string& what, double value, const std::string& good = {});
+  void row(const std::string& what, const std::string& value, const std::string& good = {});
   void print(const std::string& title) const;
 
  private:

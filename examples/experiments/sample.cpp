@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Samples a target of the sampling benchmarks in one call, and compares with its exact values.
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <functional>
-#include <memory>
 #include <numbers>
 #include <optional>
 #include <string>
@@ -15,7 +13,7 @@
 #include <wgf/exact/targets.hpp>
 #include <wgf/metric/energy_distance.hpp>
 #include <wgf/metric/mode_masses.hpp>
-#include <wgf/sampling/sample.hpp>
+#include <wgf/sampling/smc.hpp>
 #include <wgf/wgf.hpp>
 
 #include "common/chance.hpp"
@@ -24,10 +22,11 @@
 #include "common/output.hpp"
 #include "common/plot.hpp"
 #include "common/report.hpp"
+#include "common/sampling.hpp"
 #include "common/training.hpp"
 
 using Eigen::VectorXd;
-using examples::CommonOptions;
+using examples::CommonOptions, examples::Sampled;
 
 namespace {
 
@@ -37,27 +36,16 @@ struct Options : CommonOptions {
   long samples = 10'000;
 };
 
-/// A target with its exact values, whatever its type: a single flow type serves all.
+/// A target with its exact values.
 struct Benchmark {
-  int dimension = 0;
-  std::function<double(const VectorXd&)> log_q{};
-  std::function<VectorXd(const VectorXd&)> slope{};
+  examples::CountedTarget target{};
   std::function<wgf::Particles(long, std::uint64_t)> exact_samples{};  ///< empty: none are known
-  double exact_log_evidence = 0;
+  std::optional<double> exact_log_evidence{};     ///< none for data of the user's
   std::optional<wgf::GaussianMixture> mixture{};  ///< if it is one
-  /// How often log_density or gradient was called.
-  std::shared_ptr<std::atomic<long>> evaluations = std::make_shared<std::atomic<long>>(0);
-
-  int dim() const { return dimension; }
-  double log_density(const VectorXd& x) const { return ++*evaluations, log_q(x); }
-  VectorXd gradient(const VectorXd& x) const { return ++*evaluations, slope(x); }
 };
 template <class T>
-Benchmark benchmark(const T& target, double log_evidence) {
-  Benchmark b{.dimension = target.dim(),
-              .log_q = [target](const VectorXd& x) { return target.log_density(x); },
-              .slope = [target](const VectorXd& x) { return target.gradient(x); },
-              .exact_log_evidence = log_evidence};
+Benchmark benchmark(const T& target, std::optional<double> log_evidence) {
+  Benchmark b{.target = examples::counted(target), .exact_log_evidence = log_evidence};
   if constexpr (requires { target.sample(1L, std::uint64_t{1}); })
     b.exact_samples = [target](long n, std::uint64_t seed) { return target.sample(n, seed); };
   if constexpr (std::same_as<T, wgf::GaussianMixture>) b.mixture = target;
@@ -97,56 +85,16 @@ Benchmark benchmark_of(const Options& options) {
   const Eigen::Index d = table.values.rows() - 1;
   const auto posterior = wgf::LogisticRegression::standardised(table.values.topRows(d).transpose(),
                                                                table.values.row(d).transpose());
-  return benchmark(posterior, wgf::sonar_log_evidence);
+  return benchmark(posterior,
+                   options.data.empty() ? std::optional(wgf::sonar_log_evidence) : std::nullopt);
 }
 
-/// What a method returns.
-struct Result {
-  wgf::Particles draws;
-  std::string verdict;
-  std::vector<wgf::Particles> path{};
-  bool has_density = true;  ///< whether there are the following
-  double log_evidence = 0, log_evidence_error = 0, ess_fraction = 1;
-};
-
-Result by_flow(const Benchmark& target, const Options& options, examples::Report& report,
-               const examples::OutputFolder& out) {
-  const auto sampled = wgf::sample(
-      target, {.seed = options.seed,
-               .threads = options.threads,
-               .budget = options.budget,
-               .observer = [&](const wgf::SampleProgress& p) {
-                 if (!options.quiet)
-                   fmt::print(stderr, "step {:2}  {}  effective sample size {:5.1f} %  {:5.1f} s\n",
-                              p.step,
-                              p.step == 0 ? "start     "
-                              : p.has_map ? "map       "
-                                          : "rejections",
-                              100 * p.ess, p.seconds);
-               }});
-  wgf::save(sampled.flow(), out.path("flow.wgf"));
-  report.setting("policies", sampled.policies());
-  report.metric("draws_per_sample", sampled.flow().draws_per_sample());
-  report.metric("pareto_k", sampled.certificate().pareto_k);
-  return {.draws = sampled.draws(options.samples, examples::derived_seed(options, 0)),
-          .verdict = sampled.summary(),
-          .path = target.dimension == 2
-                      ? sampled.flow().sample_path(4000, examples::derived_seed(options, 0))
-                      : std::vector<wgf::Particles>{},
-          .log_evidence = sampled.log_evidence(),
-          .log_evidence_error = sampled.log_evidence_error(),
-          .ess_fraction = sampled.ess_fraction()};
-}
-/// Sequential Monte Carlo from the most useful width, as wgf::sample does it.
-wgf::SmcResult by_smc(const Benchmark& target, const Options& options, long particles) {
-  const double width = wgf::widest_useful_start(target, options.seed, options.threads);
-  return wgf::smc(target, wgf::Gaussian::isotropic(target.dimension, width),
-                  {.particles = particles, .seed = options.seed, .threads = options.threads});
-}
 /// By dual networks as in the paper, from a Gaussian with the moments of a pilot run: 20 steps,
 /// each of a tenth of its mean variance.
-Result by_dual(const Benchmark& target, const Options& options, const examples::OutputFolder& out) {
-  const wgf::Gaussian fit = wgf::Gaussian::fit(by_smc(target, options, 2000).particles);
+Sampled by_dual(const examples::CountedTarget& target, const Options& options,
+                const examples::OutputFolder& out) {
+  const wgf::Gaussian fit =
+      wgf::Gaussian::fit(examples::run_smc(target, options, {.samples = 2000}).particles);
   const wgf::Gaussian start(fit.mean(), 1.4 * fit.covariance());
   const wgf::JkoSolver solver{
       wgf::kl(target, wgf::Dual<wgf::NetworkSum<wgf::Quadratic, wgf::Mlp<64, 4, wgf::Silu>>>{}),
@@ -172,14 +120,6 @@ Result by_dual(const Benchmark& target, const Options& options, const examples::
                       ? flow.trajectory(flow.draw_initial(4000, examples::derived_seed(options, 0)))
                       : std::vector<wgf::Particles>{},
           .has_density = false};
-}
-Result by_smc(const Benchmark& target, const Options& options) {
-  const auto run = by_smc(target, options, options.samples);
-  return {
-      .draws = run.particles,
-      .verdict = fmt::format("{} temperatures, {} families", run.temperatures.size(), run.families),
-      .log_evidence = run.log_evidence,
-      .log_evidence_error = run.log_evidence_error};
 }
 
 /// The funnel's first coordinate, whose exact law is N(0, 9).
@@ -226,13 +166,16 @@ void run(const Options& options) {
   report.setting("budget", options.budget);
   report.setting("samples", options.samples);
   examples::OutputFolder out(options.out);
-  const Benchmark target = benchmark_of(options);
+  const Benchmark benchmark = benchmark_of(options);
+  const examples::CountedTarget& target = benchmark.target;
+  const examples::SamplingOptions sampling{.samples = options.samples, .budget = options.budget};
 
   const double cpu_before = examples::cpu_seconds();
-  const Result result = report.timed("sampling", [&] {
-    return options.method == "smc"    ? by_smc(target, options)
-           : options.method == "dual" ? by_dual(target, options, out)
-                                      : by_flow(target, options, report, out);
+  const Sampled result = report.timed("sampling", [&] {
+    return options.method == "smc" ? examples::sample_by_smc(target, options, sampling)
+           : options.method == "dual"
+               ? by_dual(target, options, out)
+               : examples::sample_by_flow(target, options, sampling, report, out);
   });
   report.metric("cpu_seconds", examples::cpu_seconds() - cpu_before);
   report.metric("seconds", report.seconds("sampling"));
@@ -240,18 +183,10 @@ void run(const Options& options) {
 
   examples::Summary summary(report);
   report.timed("metrics", [&] {
-    if (result.has_density) {
-      summary.metric("log_evidence", "log Z", result.log_evidence,
-                     fmt::format("{:.4f}", target.exact_log_evidence));
-      summary.metric("log_evidence_error", "its standard error, as estimated",
-                     result.log_evidence_error);
-      summary.metric("log_evidence_off", "its distance from the exact value",
-                     std::abs(result.log_evidence - target.exact_log_evidence));
-      summary.metric("ess_fraction", "effective sample size of a draw", result.ess_fraction, "1");
-    }
-    if (target.exact_samples) {
+    examples::put_evidence(result, benchmark.exact_log_evidence, report, summary);
+    if (benchmark.exact_samples) {
       const auto exact = [&](int use) {
-        return target.exact_samples(options.samples, examples::derived_seed(options, use));
+        return benchmark.exact_samples(options.samples, examples::derived_seed(options, use));
       };
       const double chance = examples::energy_distance_chance(exact);
       summary.metric("energy_distance", "energy distance to exact samples",
@@ -261,15 +196,16 @@ void run(const Options& options) {
       if (options.target == "funnel") report_neck(summary, result.draws.row(0).transpose());
       if (options.target.starts_with("many_well")) report_wells(summary, result.draws);
     }
-    if (target.mixture) {
-      const std::vector<double>& of_modes = target.mixture->weights();
+    if (benchmark.mixture) {
+      const std::vector<double>& of_modes = benchmark.mixture->weights();
       const VectorXd weights =
           Eigen::Map<const VectorXd>(of_modes.data(), static_cast<Eigen::Index>(of_modes.size()));
       const double chance = examples::mode_tv_chance(static_cast<double>(of_modes.size()),
                                                      static_cast<double>(result.draws.cols()));
-      summary.metric("mode_tv", "total variation of the modes' masses",
-                     wgf::total_variation(wgf::mode_masses(result.draws, *target.mixture), weights),
-                     "chance: " + fmt::format("{:.2g}", chance));
+      summary.metric(
+          "mode_tv", "total variation of the modes' masses",
+          wgf::total_variation(wgf::mode_masses(result.draws, *benchmark.mixture), weights),
+          "chance: " + fmt::format("{:.2g}", chance));
       report.metric("mode_tv_chance", chance);
     }
   });
@@ -281,7 +217,7 @@ void run(const Options& options) {
     for (const int k : examples::steps_to_draw(static_cast<int>(result.path.size()) - 1))
       panels.push_back({k == 0 ? "start" : fmt::format("after step {}", k),
                         {{result.path[static_cast<std::size_t>(k)]}}});
-    const auto exact = target.exact_samples(4000, examples::derived_seed(options, 3));
+    const auto exact = benchmark.exact_samples(4000, examples::derived_seed(options, 3));
     panels.push_back({"exact", {{exact, examples::colour::target}}});
     // The window is the target's: the start is much wider.
     const Eigen::Vector2d lower = exact.rowwise().minCoeff(), upper = exact.rowwise().maxCoeff();
