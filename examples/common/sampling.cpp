@@ -46,8 +46,7 @@ wgf::SmcResult run_smc(const CountedTarget& target, const CommonOptions& common,
       options.start
           ? *options.start
           : wgf::Gaussian::isotropic(target.dimension,
-                                     wgf::detail::widest_useful_start(
-                                         target, {.seed = common.seed, .threads = common.threads}));
+                                     wgf::widest_useful_start(target, common.seed, common.threads));
   return wgf::smc(target, start,
                   {.particles = options.samples, .seed = common.seed, .threads = common.threads});
 }

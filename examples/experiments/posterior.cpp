@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Posteriors of two Bayesian models, compared with reference draws by Hamiltonian Monte Carlo.
+// Posteriors of two Bayesian models, by a corrected flow in one call, by sequential Monte Carlo or
+// by the paper's dual networks, compared with reference draws by Hamiltonian Monte Carlo and with
+// the exact evidence.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -16,31 +19,43 @@
 #include "common/plot.hpp"
 #include "common/posteriors.hpp"
 #include "common/report.hpp"
+#include "common/sampling.hpp"
 #include "common/training.hpp"
 
-using examples::CommonOptions, examples::Training;
+using examples::CommonOptions, examples::CountedTarget, examples::Sampled, examples::Training;
 namespace fs = std::filesystem;
 
 namespace {
 
+#ifdef WGF_EXAMPLES_ON_TORCH
+constexpr const char* default_method = "dual";  // the others do not use LibTorch
+#else
+constexpr const char* default_method = "flow";
+#endif
+
 struct Options : CommonOptions {
-  std::string model = "test_scores";
+  std::string model = "test_scores", method = default_method;
   Training training;
   std::string data;  ///< empty: the data shipped with the program
   long samples = 50000;
+  double budget = 60;
+  // Of the dual:
   double spread = 1;     ///< standard deviation of P_0 in standardised coordinates
   double inflation = 1;  ///< of the Gaussian reference
 };
 
-// ---- the settings of each model ----
+constexpr double start_spread = 2;  // of sequential Monte Carlo in standardised coordinates
+
+// ---- the networks of the dual, and the settings of each model ----
+auto map() { return wgf::ResidualMlp<64, 3, wgf::Silu>{}; }
+auto dual(double dropout) {
+  return examples::dual_of(wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout});
+}
+
 struct TestScores {  // nearly Gaussian: standardised by a Laplace approximation
   using Posterior = examples::TestScores;
-  static auto map() { return wgf::ResidualMlp<64, 3, wgf::Silu>{}; }
-  static auto dual(double dropout) {
-    return examples::dual_of(wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout});
-  }
-  static examples::GaussianFit fit(const Posterior& posterior) {
-    return examples::laplace_fit(posterior, posterior.start());
+  static examples::GaussianFit fit(const CountedTarget& target, const Eigen::VectorXd& start) {
+    return examples::laplace_fit(target, start);
   }
   static constexpr double spread = 1, inflation = 1;
   static Training training() {
@@ -55,19 +70,14 @@ struct TestScores {  // nearly Gaussian: standardised by a Laplace approximation
   }
 };
 // log tau has a long left tail and a funnel to its right. The curvature at the mode reflects
-// neither, so the coordinates are standardised by a variational fit. Where the Gaussian reference
-// has no samples the dual network is unconstrained and the map diverges: hence a wider reference, a
-// wider P_0 and a map that learns more slowly than the dual network.
+// neither, so the coordinates are standardised by a variational fit. By the dual: where the
+// Gaussian reference has no samples the dual network is unconstrained and the map diverges: hence a
+// wider reference, a wider P_0 and a map that learns more slowly than the dual network.
 struct EightSchools {
   using Posterior = examples::EightSchools;
-  static auto map() { return wgf::ResidualMlp<64, 3, wgf::Silu>{}; }
-  static auto dual(double dropout) {
-    return examples::dual_of(wgf::Mlp<64, 3, wgf::Silu>{.dropout = dropout});
-  }
-  static examples::GaussianFit fit(const Posterior& posterior) {
+  static examples::GaussianFit fit(const CountedTarget& target, const Eigen::VectorXd& start) {
     return examples::variational_fit(
-        posterior,
-        {posterior.start(), Eigen::MatrixXd::Identity(posterior.dim(), posterior.dim())});
+        target, {start, Eigen::MatrixXd::Identity(target.dim(), target.dim())});
   }
   static constexpr double spread = 1.4, inflation = 1.4;
   static Training training() {
@@ -92,24 +102,51 @@ std::string in_greek(const std::string& name) {
   return name;
 }
 
+/// By the dual networks, in standardised coordinates. Adds its diagnostics to the summary.
+Sampled by_dual(const CountedTarget& target, const Options& options, examples::Report& report,
+                examples::Summary& summary, const examples::OutputFolder& out) {
+  Training training = options.training;
+  training.run.steps = options.steps;
+  examples::report_training(report, options.model, training);
+  auto term = dual(training.dropout);
+  term.inflation = options.inflation;
+  report.setting("spread", options.spread);
+  report.setting("inflation", options.inflation);
+  report.setting("map", wgf::describe(map()));
+  report.setting("dual", examples::describe_dual(term));
+  const wgf::JkoSolver solver{wgf::kl(target, term), map(),
+                              wgf::Backward{.step_size = training.step_size},
+                              examples::backend(options)};
+  const auto trained =
+      examples::train(solver, wgf::Gaussian::isotropic(target.dim(), options.spread), training.run,
+                      options, report);
+  wgf::save(trained.flow, out.path("flow.wgf"));
+  const auto diagnosis = summary.diagnose(trained, target, options);
+  Sampled result{.draws = trained.flow.sample(options.samples, examples::derived_seed(options, 0)),
+                 .verdict = diagnosis.overall,
+                 .has_density = diagnosis.importance && diagnosis.importance->unknown.empty()};
+  if (result.has_density) {
+    const auto& weights = *diagnosis.importance;
+    result.log_evidence = weights.log_normaliser;
+    result.log_evidence_error = weights.standard_error;
+    result.ess_fraction = weights.effective_sample_size / static_cast<double>(weights.size());
+  }
+  return result;
+}
+
 template <class Model>
 void run(const Options& options) {
   using Posterior = typename Model::Posterior;
-  Training training = options.training;
-  training.run.steps = options.steps;
   const fs::path data = options.data.empty() ? examples::shipped_data(options.model, "data.json")
                                              : fs::path(options.data);
+  const bool flow = options.method == "flow", smc = options.method == "smc";
   examples::Report report("posterior", options);
-  examples::report_training(report, options.model, training);
   report.setting("model", options.model);
+  report.setting("method", options.method);
   report.setting("data", data.lexically_normal().string());
   report.setting("samples", options.samples);
-  report.setting("spread", options.spread);
-  report.setting("inflation", options.inflation);
-  auto dual = Model::dual(training.dropout);
-  dual.inflation = options.inflation;
-  report.setting("map", wgf::describe(Model::map()));
-  report.setting("dual", examples::describe_dual(dual));
+  report.setting("log_evidence_of", Posterior::evidence_text);
+  if (flow) report.setting("budget", options.budget);
 
   const auto posterior = Posterior::read(data);
   std::optional<examples::Reference> reference;  // other data have none
@@ -117,24 +154,34 @@ void run(const Options& options) {
     reference = examples::Reference::read<Posterior>(data.parent_path());
   examples::OutputFolder out(options.out);
 
-  // In the coordinates z of a Gaussian fit, x = mean + factor z, the posterior has unit scale.
-  const examples::Standardised target(
-      posterior, report.timed("gaussian_fit", [&] { return Model::fit(posterior); }));
-  const wgf::JkoSolver solver{wgf::kl(target, dual), Model::map(),
-                              wgf::Backward{.step_size = training.step_size},
-                              examples::backend(options)};
-  const auto trained =
-      examples::train(solver, wgf::Gaussian::isotropic(target.dim(), options.spread), training.run,
-                      options, report);
-  const auto& flow = trained.flow;
+  const double exact = posterior.log_evidence(), cpu_before = examples::cpu_seconds();
+  examples::Summary summary(report);
 
-  const wgf::Particles sampled =
-      target.to_sampled(flow.sample(options.samples, examples::derived_seed(options, 0)));
+  // In the coordinates z of a Gaussian fit, x = mean + factor z, the posterior has unit scale.
+  const CountedTarget counted = examples::counted(posterior);
+  const examples::Standardised target(counted, report.timed("gaussian_fit", [&] {
+    return Model::fit(counted, posterior.start());
+  }));
+  const CountedTarget standardised = examples::counted(target);
+  const examples::SamplingOptions sampling{
+      .samples = options.samples,
+      .budget = options.budget,
+      .start = wgf::Gaussian::isotropic(target.dim(), start_spread)};
+  const Sampled sampled_z = report.timed("sampling", [&] {
+    return flow  ? examples::sample_by_flow(standardised, options, sampling, report, out)
+           : smc ? examples::sample_by_smc(standardised, options, sampling)
+                 : by_dual(standardised, options, report, summary, out);
+  });
+  if (options.resume.empty()) {  // else they were in part those of another run
+    report.metric("cpu_seconds", examples::cpu_seconds() - cpu_before);
+    report.metric("target_evaluations", static_cast<double>(counted.evaluations->load()));
+  }
+
+  const wgf::Particles sampled = target.to_sampled(sampled_z.draws);
   const wgf::Particles x = Posterior::constrain(sampled);
   const auto names = Posterior::constrained_names();
   report.setting("columns", names);
 
-  examples::Summary summary(report);
   auto parameters = nlohmann::ordered_json::object();
   double mean_error = 0, sd_error = 0;
   const auto compare = [&](const std::string& scale, const wgf::Particles& draws,
@@ -166,20 +213,25 @@ void run(const Options& options) {
   } else {
     for (std::size_t i = 0; i < names.size(); ++i) {
       const nlohmann::ordered_json& p = parameters["constrained"][names[i]];
-      summary.row(names[i], p["mean"], fmt::format("sd {:.4g}", p["sd"].get<double>()));
+      summary.row(names[i], p["mean"].get<double>(),
+                  fmt::format("sd {:.4g}", p["sd"].get<double>()));
     }
     report.note("no reference_moments.json beside the data: no comparison");
   }
-  summary.diagnose(trained, target, options);
-  summary.training_seconds();
+  examples::put_evidence(sampled_z, exact, report, summary);
+  if (flow || smc)
+    summary.metric("seconds", "seconds, with those of the Gaussian fit",
+                   report.seconds("gaussian_fit") + report.seconds("sampling"));
+  else summary.training_seconds();
+  report.details("verdict", sampled_z.verdict);
   report.details("parameters", parameters);
 
   wgf::write_npy(out.path("samples.npy"), x);
-  wgf::save(flow, out.path("flow.wgf"));
-  wgf::Particles coordinates(
-      target.dim(), target.dim() + 1);  // the flow is in z: x = first row + (the other rows) z
-  coordinates << target.fit().mean, target.fit().factor.transpose();
-  wgf::write_npy(out.path("coordinates.npy"), coordinates);
+  if (!smc) {  // the flow is in z: x = first row + (the other rows) z
+    wgf::Particles coordinates(target.dim(), target.dim() + 1);
+    coordinates << target.fit().mean, target.fit().factor.transpose();
+    wgf::write_npy(out.path("coordinates.npy"), coordinates);
+  }
   const bool picture = report.timed("picture", [&] {
     std::vector<examples::MarginalPanel> panels;
     for (Eigen::Index i = 0; i < x.rows(); ++i)
@@ -192,16 +244,21 @@ void run(const Options& options) {
     if (!reference) style.reference_label = "(no reference draws)";
     return examples::draw_marginals(out.path("picture.png"), panels, style);
   });
-  summary.print(fmt::format("posterior of {}, {} steps", options.model, options.steps));
-  examples::publish(out, report, picture, ", coordinates.npy");
+  const std::string way = flow  ? "a corrected flow"
+                          : smc ? "sequential Monte Carlo"
+                                : fmt::format("the dual, {} steps", options.steps);
+  summary.print(fmt::format("posterior of {} by {}: {}", options.model, way, sampled_z.verdict));
+  fmt::print("log Z is the log evidence {}\n", Posterior::evidence_text);
+  examples::publish(out, report, picture, smc ? "" : ", coordinates.npy",
+                    smc ? "samples.npy" : "samples.npy, flow.wgf");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   examples::CommandLine line(
-      "Samples the posterior of a Bayesian model by the Wasserstein gradient flow of KL, and "
-      "compares it with reference draws.",
+      "Samples the posterior of a Bayesian model by a Wasserstein gradient flow or by sequential "
+      "Monte Carlo, and compares it with reference draws and the exact evidence.",
       "posterior");
   Options options;
   options.out = "out/posterior";
@@ -214,19 +271,40 @@ int main(int argc, char** argv) {
         options.spread = schools ? EightSchools::spread : TestScores::spread;
         options.inflation = schools ? EightSchools::inflation : TestScores::inflation;
       });
+  line.add("--method", &options.method,
+           "flow: wgf::sample; smc: wgf::smc; dual: the paper's dual networks")
+      .one_of({"flow", "smc", "dual"});
   examples::add_common_options(line, options);
   line.add(
       "--data", &options.data,
       "data in the format of data.json; reference draws are read from the same folder if present");
   line.add("--samples", &options.samples, "number of samples to evaluate and write").at_least(2);
+  std::string of_flow, of_dual;  // options given that belong to a method
+  line.add("--budget", &options.budget,
+           "of the flow: seconds after which it begins no further step")
+      .positive()
+      .each([&](const std::string&) { of_flow = "--budget"; });
   line.add("--spread", &options.spread, "standard deviation of P_0 in standardised coordinates")
-      .positive();
+      .positive()
+      .group("Training");
   examples::add_training_options(line, options.training);
   examples::add_dropout(line, options.training);
   line.add("--inflation", &options.inflation,
            "standard deviation of the Gaussian reference relative to that of P_k")
       .positive()
       .group("Training");
+  line.get("--steps").each([&](const std::string&) { of_dual = "--steps"; });
+#ifdef WGF_EXAMPLES_ON_TORCH
+  line.get("--device").each([&](const std::string&) { of_dual = "--device"; });
+#endif
+  line.when_parsed([&] {
+    for (const char* heading : {"Training", "Checkpoints"})
+      if (of_dual.empty()) of_dual = line.given_under(heading);
+    if (options.method != "dual" && !of_dual.empty())
+      throw examples::UsageError(of_dual + ": goes with --method dual");
+    if (options.method != "flow" && !of_flow.empty())
+      throw examples::UsageError(of_flow + ": goes with --method flow");
+  });
   return examples::run_main(line, options, argc, argv, [&] {
     if (options.model == "eight_schools") run<EightSchools>(options);
     else run<TestScores>(options);
