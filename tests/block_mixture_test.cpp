@@ -59,7 +59,7 @@ TEST_CASE("a mixture of one block is the mixture, bit for bit") {
   CHECK(one.quasi_random(50, 3) == plane().quasi_random(50, 3));
 }
 TEST_CASE("equal blocks are drawn independently, and quasi-random points are even in each") {
-  const BlockMixture two({{{0}, line(-2, 3)}, {{1}, line(-2, 3)}});
+  const BlockMixture two({{{0}, line(-2, 3)}, {{1}, line(-2, 3)}, {{2}, line(-2, 3)}});
   constexpr long n = 4000;
   for (const bool even : {false, true}) {
     CAPTURE(even);
@@ -68,6 +68,14 @@ TEST_CASE("equal blocks are drawn independently, and quasi-random points are eve
     const Particles z = x.colwise() - mean;
     // The standard error of a correlation is 0.016.
     CHECK(std::abs(z.row(0).dot(z.row(1)) / (z.row(0).norm() * z.row(1).norm())) < 0.06);
+    // Nor do draws with the next seed share numbers with these.
+    const Particles next = even ? two.quasi_random(n, 8) : two.sample(n, 8);
+    for (int i = 0; i < 3; ++i)
+      for (int j = 0; j < 3; ++j) {
+        const Particles a = x.row(i).array() - x.row(i).mean(),
+                        b = next.row(j).array() - next.row(j).mean();
+        CHECK(std::abs(a.row(0).dot(b.row(0)) / (a.norm() * b.norm())) < 0.06);
+      }
     // sd/√n is 0.037 for random draws.
     if (even) CHECK((mean - two.mean()).cwiseAbs().maxCoeff() < 2e-3);
   }

@@ -46,7 +46,7 @@ wgf::SmcResult run_smc(const CountedTarget& target, const CommonOptions& common,
       options.start
           ? *options.start
           : wgf::Gaussian::isotropic(target.dimension,
-                                     wgf::widest_useful_start(target, common.seed, common.threads));
+                                     wgf::most_useful_width(target, common.seed, common.threads));
   return wgf::smc(target, start,
                   {.particles = options.samples, .seed = common.seed, .threads = common.threads});
 }
@@ -72,7 +72,8 @@ void put_evidence(const Sampled& result, std::optional<double> exact, Report& re
   if (exact)
     summary.metric("log_evidence_off", "its distance from the exact value",
                    std::abs(result.log_evidence - *exact));
-  summary.metric("ess_fraction", "effective sample size of a draw", result.ess_fraction, "1");
+  if (result.ess_fraction)
+    summary.metric("ess_fraction", "effective sample size of a draw", *result.ess_fraction, "1");
 }
 
 }  // namespace examples

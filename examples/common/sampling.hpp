@@ -50,7 +50,8 @@ struct Sampled {
   std::string verdict;
   std::vector<wgf::Particles> path{};  ///< of a flow in the plane, after each step
   bool has_density = true;             ///< whether there are the following
-  double log_evidence = 0, log_evidence_error = 0, ess_fraction = 1;
+  double log_evidence = 0, log_evidence_error = 0;
+  std::optional<double> ess_fraction{};  ///< of a draw, where draws are independent
 };
 
 /// What the methods need besides the options of every program.
@@ -66,8 +67,9 @@ Sampled sample_by_flow(const CountedTarget& target, const CommonOptions& common,
 /// Draws by wgf::smc, from the most useful width, as wgf::sample finds it.
 Sampled sample_by_smc(const CountedTarget& target, const CommonOptions& common,
                       const SamplingOptions& options);
-/// Adds log_evidence, its stated error and ess_fraction to report and screen, and with a known
-/// value log_evidence_off, the distance from it. Does nothing for a method without a density.
+/// Adds log_evidence, its stated error and ess_fraction, if there is one, to report and screen, and
+/// with a known value log_evidence_off, the distance from it. Does nothing for a method without a
+/// density.
 void put_evidence(const Sampled& result, std::optional<double> exact, Report& report,
                   Summary& summary);
 /// The run of sample_by_smc.

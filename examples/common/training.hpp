@@ -48,8 +48,7 @@ Option add_presets(CommandLine& line, CommonOptions& options, const Presets& pre
 /// requirement and help.
 void add_training_options(CommandLine& line, Training& training);
 /// Adds --method, for programs that evaluate an entropy by change of variables (log_determinant) or
-/// by dual networks (dual). \param method the default; dual is the only choice where the backend
-/// has no log-determinants
+/// by dual networks (dual). \param method the default
 Option add_method(CommandLine& line, std::string& method);
 /// \throws UsageError if an option was given that goes with the other method.
 /// \param given that option, or empty \param method the one that it goes with

@@ -325,8 +325,6 @@ int main(int argc, char** argv) {
   line.when_parsed([&] { examples::check_method(options.method, of_dual, "dual"); });
   return examples::run_main(line, options, argc, argv, [&] {
     if (options.method == "dual") run_scheme(options, dual(options));
-#ifndef WGF_EXAMPLES_ON_TORCH
     else run_scheme(options, wgf::LogDeterminant{});
-#endif
   });
 }

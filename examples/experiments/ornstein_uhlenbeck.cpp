@@ -364,9 +364,7 @@ int main(int argc, char** argv) {
     };
     if (options.preset == "paper") with(Paper{}, 0.0f);
     else if (options.method == "dual") with(Ours{}, 0.0f);
-#ifndef WGF_EXAMPLES_ON_TORCH
     else if (options.precision == "float") with(ByLogDeterminant{}, 0.0f);
     else with(ByLogDeterminant{}, 0.0);
-#endif
   });
 }

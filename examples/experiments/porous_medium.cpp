@@ -447,8 +447,6 @@ int main(int argc, char** argv) {
     };
     if (options.preset == "paper") by_dual(Paper{});
     else if (options.method == "dual") by_dual(Ours{});
-#ifndef WGF_EXAMPLES_ON_TORCH
     else with(ByLogDeterminant{}, wgf::LogDeterminant{});
-#endif
   });
 }

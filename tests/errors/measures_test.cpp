@@ -82,13 +82,10 @@ TEST_CASE("errors of BlockMixture and its fit") {
           "wgf::BlockMixture: a block's law must have as many dimensions as the block has "
           "coordinates, got 1 and 2",
           BlockMixture({{{0, 1}, line}}));
-  REFUSED(std::invalid_argument,
-          "wgf::BlockMixture: every coordinate from 0 to 2 - 1 must be in one block, got 0 twice "
-          "or out of range",
+  REFUSED(std::invalid_argument, "wgf::BlockMixture: coordinate 0 is in two blocks",
           BlockMixture({{{0}, line}, {{0}, line}}));
   REFUSED(std::invalid_argument,
-          "wgf::BlockMixture: every coordinate from 0 to 1 - 1 must be in one block, got 1 twice "
-          "or out of range",
+          "wgf::BlockMixture: the coordinates of the blocks must be those from 0 to 0, got 1",
           BlockMixture({{{1}, line}}));
   REFUSED(std::invalid_argument,
           "wgf::BlockMixture::sample: at least one sample must be asked for, got 0",

@@ -186,4 +186,14 @@ TEST_CASE("errors of rejections") {
   const Eigen::VectorXd none = Eigen::VectorXd::Constant(3, -inf);
   REFUSED(std::runtime_error, "the target's density is zero, or infinite, at all particles",
           detail::rejection_of(none, 0.2));
+  const Gaussian wide = Gaussian::isotropic(1, 1);
+  struct Nowhere {
+    int dim() const { return 1; }
+    double log_density(const Eigen::VectorXd&) const { return -inf; }
+    Eigen::VectorXd gradient(const Eigen::VectorXd& x) const { return 0 * x; }
+  } nowhere;
+  detail::Cloud cloud{wide.sample(10, 1), Eigen::VectorXd::Zero(10)};
+  Reweighting r;
+  REFUSED(std::runtime_error, "wgf::Reweighted: the target's density is zero at all particles",
+          detail::reweight(nowhere, r, cloud, 0, 1, 1));
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <wgf/functional/tempered.hpp>
 #include <wgf/solver/checkpoint.hpp>
 
 #include "files.hpp"
@@ -164,4 +165,14 @@ TEST_CASE("errors of checkpoints") {
       [&] { solver(ResidualMlp<16, 2>{.input_scale = 2}).resume("run.ckpt", normal, tiny); });
   CHECK(other.find("wgf::JkoSolver::resume: run.ckpt: it was saved by a run with another map: ") ==
         0);
+}
+
+TEST_CASE("errors of solvers with tempered targets") {
+  const Gaussian normal = Gaussian::isotropic(2, 1);
+  const JkoSolver other{kl(tempered(normal, Gaussian::isotropic(2, 3), {0.5, 1}, 0.1), Quadratic{}),
+                        Affine{}, Backward{.step_size = 0.2}, EigenBackend<double>{}};
+  REFUSED(std::invalid_argument,
+          "wgf::JkoSolver: the target was tempered for steps of size 0.100000, the scheme has step "
+          "size 0.200000",
+          other.start(normal));
 }

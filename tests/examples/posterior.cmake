@@ -3,13 +3,13 @@ include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 set(dual --method dual)
 set(tiny ${dual} --steps 1 --iterations 3 --first-step 1 --population-size 2000 --samples 200 --batch 64)
 set(errors max_mean_error max_sd_error max_mean_error_sampled max_sd_error_sampled max_mean_error_constrained max_sd_error_constrained)
-set(evidence log_evidence log_evidence_error log_evidence_off ess_fraction)
+set(evidence log_evidence log_evidence_error log_evidence_off)
 set(cost seconds cpu_seconds target_evaluations)
 set(metrics ${errors} ${evidence} ${cost})
 set(shipped ${CMAKE_CURRENT_LIST_DIR}/../../examples/data)
 
 help(--model --data --method --budget --samples --spread --inflation)
-writes(arguments --budget 1e-9 --samples 200 shape 200,5 metrics ${metrics} draws_per_sample pareto_k
+writes(arguments --budget 1e-9 --samples 200 shape 200,5 metrics ${metrics} ess_fraction draws_per_sample pareto_k
        settings model=test_scores method=flow samples=200 files coordinates.npy)
 writes(arguments ${tiny} shape 200,5 metrics ${errors} ${cost} settings model=test_scores method=dual steps=1 files coordinates.npy)
 writes(arguments ${tiny} --model eight_schools shape 200,10 metrics ${errors} ${cost} settings model=eight_schools files coordinates.npy)
@@ -69,7 +69,7 @@ fails("the coefficients fit the data exactly" --data ${data}/data.json)
 file(WRITE ${data}/data.json "{${line}[2, 2, 3, 5, 9]}")
 fails("5 data with 4 columns do not determine 4 coefficients" --data ${data}/data.json)
 file(WRITE ${data}/data.json "{${line}[1, 2, 3, 5, 9]}")
-writes(arguments --budget 1e-9 --samples 200 --data ${data}/data.json shape 200,5 metrics ${evidence} ${cost} files coordinates.npy)
+writes(arguments --budget 1e-9 --samples 200 --data ${data}/data.json shape 200,5 metrics ${evidence} ess_fraction ${cost} files coordinates.npy)
 
 foreach(case IN ITEMS
     "theta1,theta2|no rows"

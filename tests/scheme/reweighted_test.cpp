@@ -102,6 +102,11 @@ TEST_CASE("weights alone: log Z, the effective sample size and the moments of a 
     CHECK(std::abs(fresh.log_evidence - c) < 4 * r.error);
     CHECK(fresh.log_evidence_error == Approx(r.error).epsilon(0.1));
     CHECK(fresh.log_evidence != r.log_evidence);
+    // Nor do fresh particles share random numbers with those of the run, whatever their seed.
+    for (const std::uint64_t seed : {0, 1, 2}) {
+      const Particles y = state.flow().sample(n, seed);
+      CHECK(std::abs(x.row(0).dot(y.row(0))) < 0.03 * x.row(0).norm() * y.row(0).norm());
+    }
     CHECK(fresh.ess_fractions.at(0) == Approx(ess).margin(0.02));
   }
 }

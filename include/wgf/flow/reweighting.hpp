@@ -47,12 +47,15 @@ struct Reweighting {
 struct ReweightedSample {
   Particles particles;            ///< d × n, equally weighted, not independent
   Eigen::VectorXd log_densities;  ///< n: after the last stage's reweighting log π − log Z
-  double log_evidence = 0;  ///< log Z of the last reweighted stage's target; Z is unbiased for
-                            ///< step sizes that are not adapted
+  /// log Z of the last reweighted stage's target. The bias of Z is of order 1/n, as step sizes and
+  /// metrics of the moves are adapted to the particles; where maps fold, Z is too large by up to
+  /// the share of the particles at which they do.
+  double log_evidence = 0;
   /// An estimate of its standard deviation from the genealogy, as SmcResult::log_evidence_error.
   double log_evidence_error = 0;
   long families = 0;  ///< of the first particles, those with descendants of positive weight
   std::vector<double> ess_fractions{};  ///< of each reweighting
+  long folded = 0;                      ///< particles, of all stages, at which a map folds
 };
 
 namespace detail {
@@ -122,7 +125,7 @@ std::pair<Eigen::ArrayXd, std::vector<Eigen::Index>> reweight(const T& target, R
   log = log.isNaN().select(-infinity, log);
   const double largest = log.maxCoeff();
   if (!std::isfinite(largest))
-    throw std::runtime_error("the target's density is zero, or infinite, at all particles");
+    throw std::runtime_error("wgf::Reweighted: the target's density is zero at all particles");
   Eigen::ArrayXd weights = (log - largest).exp();
   const double sum = weights.sum();
   weights /= sum;
@@ -137,9 +140,10 @@ std::pair<Eigen::ArrayXd, std::vector<Eigen::Index>> reweight(const T& target, R
   int moves = 0;
   std::visit(
       [&](const auto& policy) {
-        particles.set_metric(policy.metric, weights.matrix());
+        // In this order, so that no half has its metric from its own parents.
         particles.select(parents);
         const Eigen::VectorXd equal = Eigen::VectorXd::Constant(n, 1 / count);
+        particles.set_metric(policy.metric, equal);
         for (moves = 0; moves < policy.moves; ++moves)
           acceptance += particles.move(policy, 1, equal);
       },
@@ -210,7 +214,9 @@ ReweightedSample draw_reweighted(const Flow& flow, long n, std::uint64_t seed, V
     std::tie(cloud.x, cloud.log_densities) = flow.push_maps_with_log_density(
         std::move(cloud.x), std::move(cloud.log_densities), k, k + 1, true);
     const auto folds = cloud.log_densities.array().isNaN();
-    if (const long folded = folds.count(); folded > (stage.reweighting ? n / 100 : 0)) {
+    const long folded = folds.count();
+    result.folded += folded;
+    if (folded > (stage.reweighting ? n / 100 : 0)) {
       Eigen::Index i = 0;
       while (!folds[i]) ++i;
       throw InversionError(k + 1, before.col(i),
@@ -218,10 +224,11 @@ ReweightedSample draw_reweighted(const Flow& flow, long n, std::uint64_t seed, V
     }
     if (stage.reweighting) {
       Reweighting r = *stage.reweighting;
-      const auto [weights, parents] = reweight(
-          target_of_stage(flow, k), r, cloud, r.step_size,
-          mixed_seed(mixed_seed(seed + resampling_stream + 1) + static_cast<std::uint64_t>(k)),
-          threads_of(flow.backend));
+      const auto [weights, parents] =
+          reweight(target_of_stage(flow, k), r, cloud, r.step_size,
+                   mixed_seed(mixed_seed(mixed_seed(seed) + resampling_stream) +
+                              static_cast<std::uint64_t>(k)),
+                   threads_of(flow.backend));
       Eigen::ArrayXd family = Eigen::ArrayXd::Zero(n);
       std::vector<Eigen::Index> now;
       for (Eigen::Index i = 0; i < n; ++i) {

@@ -27,7 +27,8 @@ namespace wgf {
 /// piecewise constant, so that its log-determinant tells the training nothing about the kinks. With
 /// IcnnGradient it is that of a convex function's Hessian (Mokrov et al., NeurIPS 2021).
 ///
-/// With `probes` > 0 the map is trained with an unbiased estimate of the entropy's gradient instead
+/// With `probes` > 0 the map is trained with an estimate of the entropy's gradient instead, which
+/// is unbiased up to the tolerance of its linear systems, if 64 iterations reach it
 /// (Alvarez-Melis, Schiff and Mroueh, 2021; Huang et al., 2021), which takes a few products with
 /// ∇T a probe instead of d: for high dimension. Reported values of the entropy are estimates, too.
 /// The densities that the population carries, and those of the flow, stay exact. Other energies are

@@ -106,6 +106,7 @@ class Tempered {
 ///
 /// \param target log q up to a constant, with or without its gradient: see Target.
 /// \param p_0 a density with log_density and gradient, such as Gaussian or GaussianMixture.
+/// A solver whose scheme has another step size refuses it.
 /// \throws std::invalid_argument for densities of different dimensions, temperatures that do not
 /// increase strictly within (0, 1], none of them, or a step size that is not positive.
 template <class T, class P>

@@ -39,10 +39,13 @@ class BlockMixture {
     std::vector<bool> found(d, false);
     for (const Block& b : blocks_)
       for (const int j : b.coordinates) {
-        if (j < 0 || static_cast<std::size_t>(j) >= d || found[static_cast<std::size_t>(j)])
-          throw std::invalid_argument("wgf::BlockMixture: every coordinate from 0 to " +
-                                      std::to_string(d) + " - 1 must be in one block, got " +
-                                      std::to_string(j) + " twice or out of range");
+        if (j < 0 || static_cast<std::size_t>(j) >= d)
+          throw std::invalid_argument(
+              "wgf::BlockMixture: the coordinates of the blocks must be those from 0 to " +
+              std::to_string(d - 1) + ", got " + std::to_string(j));
+        if (found[static_cast<std::size_t>(j)])
+          throw std::invalid_argument("wgf::BlockMixture: coordinate " + std::to_string(j) +
+                                      " is in two blocks");
         found[static_cast<std::size_t>(j)] = true;
       }
     dim_ = static_cast<int>(d);
@@ -138,7 +141,7 @@ class BlockMixture {
   Particles assembled(long n, std::uint64_t seed, Draw&& draw) const {
     Particles x(dim_, n);
     for (std::size_t k = 0; k < blocks_.size(); ++k)
-      put(draw(blocks_[k].law, n, k == 0 ? seed : detail::mixed_seed(seed + k)),
+      put(draw(blocks_[k].law, n, k == 0 ? seed : detail::mixed_seed(detail::mixed_seed(seed) + k)),
           blocks_[k].coordinates, x);
     return x;
   }

@@ -39,7 +39,7 @@ struct SampleOptions {
   std::uint64_t seed = 0;
   int threads = 0;  ///< 0: all cores
   /// Seconds after which no further step is begun; a result that is cut off by it depends on the
-  /// machine.
+  /// machine. No pilot run is repeated after a quarter of them.
   double budget = 60;
   double ess = 0.99;         ///< the run ends when the relative effective sample size reaches this
   long population = 20'000;  ///< particles of the flow
@@ -104,11 +104,12 @@ class SampleResult {
   using Flow = typename Solver::Flow;
 
   SampleResult(Flow flow, ImportanceSampling certificate, MissedMass missed_mass, SmcResult pilot,
-               double goal, std::string policies, double seconds)
+               detail::Evidence most_of_pilots, double goal, std::string policies, double seconds)
       : flow_(std::move(flow)),
         certificate_(std::move(certificate)),
         missed_mass_(std::move(missed_mass)),
         pilot_(std::move(pilot)),
+        most_of_pilots_(most_of_pilots),
         goal_(goal),
         policies_(std::move(policies)),
         seconds_(seconds) {}
@@ -140,14 +141,14 @@ class SampleResult {
   const MissedMass& missed_mass() const { return missed_mass_; }
   /// The corrected flow: save, load, densities.
   const Flow& flow() const { return flow_; }
-  /// The pilot run, another estimate of the same.
+  /// The pilot run to which P_0 was fitted.
   const SmcResult& pilot() const { return pilot_; }
   /// The steps that were chosen, in words.
   const std::string& policies() const { return policies_; }
   double seconds() const { return seconds_; }
   /// ok if nine tenths of the goal were reached, the weights have no fault, a wider law finds no
-  /// mass that the draws miss, and the pilot run's log Z agrees. Weights that are nearly equal but
-  /// for a few large ones are inconclusive.
+  /// mass that the draws miss, and no pilot run has found another log Z. Weights that are nearly
+  /// equal but for a few large ones are inconclusive.
   Verdict verdict() const {
     if (!is_known()) return Verdict::inconclusive;
     if (!agrees() || misses_mass()) return Verdict::problem;
@@ -165,7 +166,7 @@ class SampleResult {
           "with a few large ones (k̂ = %.2f): far tails may be too thin",
           100 * ess_fraction(), log_evidence(), log_evidence_error(), certificate_.pareto_k);
     if (!agrees())
-      text += "; the pilot run found log Z = " + detail::shortest(pilot_.log_evidence) +
+      text += "; a pilot run found log Z = " + detail::shortest(most_of_pilots_.log) +
               ", the flow " + detail::shortest(log_evidence()) +
               ": one of them has missed a part of the target";
     if (misses_mass()) text += "; " + missed_mass_.summary();
@@ -187,13 +188,14 @@ class SampleResult {
   bool is_known() const { return certificate_.unknown.empty(); }
   bool agrees() const {
     if (!is_known()) return true;
-    const double error = std::hypot(log_evidence_error(), pilot_.log_evidence_error);
-    return std::abs(log_evidence() - pilot_.log_evidence) < 5 * error + 0.1;
+    const double error = std::hypot(log_evidence_error(), most_of_pilots_.error);
+    return std::abs(log_evidence() - most_of_pilots_.log) < 5 * error + 0.1;
   }
   Flow flow_;
   ImportanceSampling certificate_;
   MissedMass missed_mass_;
   SmcResult pilot_;
+  detail::Evidence most_of_pilots_;
   double goal_;
   std::string policies_;
   double seconds_;
@@ -228,7 +230,7 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   const Gaussian wide =
       options.start
           ? *options.start
-          : Gaussian::isotropic(d, widest_useful_start(density, options.seed, options.threads));
+          : Gaussian::isotropic(d, most_useful_width(density, options.seed, options.threads));
   const detail::SampleStart found =
       detail::find_start(density, wide, options.pilot, options.seed, options.threads,
                          [&] { return seconds() < 0.25 * options.budget; });
@@ -321,8 +323,8 @@ auto sample(const T& target, const SampleOptions& options = {}) {
   if (missed.unknown.empty())
     missed = missed_mass(certificate, certificate.particles, density,
                          {.seed = detail::mixed_seed(options.seed + 4)});
-  return Result(state.flow(), std::move(certificate), std::move(missed), found.pilot, options.ess,
-                std::move(policies), seconds());
+  return Result(state.flow(), std::move(certificate), std::move(missed), found.pilot, found.most,
+                options.ess, std::move(policies), seconds());
 }
 
 }  // namespace wgf

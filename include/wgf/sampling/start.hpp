@@ -21,7 +21,7 @@ namespace wgf {
 /// The width s of N(0, s² I), among 1, 3, 10, …, 1000, from which small runs of sequential Monte
 /// Carlo find the most mass.
 template <class T>
-double widest_useful_start(const T& target, std::uint64_t seed, int threads) {
+double most_useful_width(const T& target, std::uint64_t seed, int threads) {
   double best = 1, most = -std::numeric_limits<double>::infinity();
   for (const double s : {1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0}) {
     SmcOptions small{.particles = 500, .seed = seed, .max_temperatures = 200};
@@ -83,6 +83,10 @@ inline BlockMixture widened(const BlockMixture& fit, const Particles& particles,
   return BlockMixture(std::move(blocks));
 }
 
+/// log Z and its standard error.
+struct Evidence {
+  double log = 0, error = 0;
+};
 /// P_0 of sample(), and the run to which it was fitted.
 struct SampleStart {
   SmcResult pilot;
@@ -90,6 +94,7 @@ struct SampleStart {
   BlockMixture law;  ///< the fit, widened
   double ess;        ///< the relative effective sample size of draws from the law
   int runs = 1;      ///< of sequential Monte Carlo
+  Evidence most{};   ///< the largest that a run has found
 
   /// In words, as a part of a sentence.
   std::string description() const {
@@ -101,11 +106,12 @@ struct SampleStart {
     return text("a mixture of %zu Gaussians%s fitted to %s, covariances times %.3g", components,
                 blocks == 1 ? ""
                             : text(" in %zu independent blocks of coordinates,", blocks).c_str(),
-                runs == 1 ? "a pilot run" : text("the last of %d pilot runs", runs).c_str(),
+                runs == 1 ? "a pilot run" : text("one of %d pilot runs", runs).c_str(),
                 widening.factor) +
            (widening.share > 0
-                ? text(", with a share of %.3g of N(m, 9 C), the moments m, C of the run",
-                       widening.share)
+                ? text(", with a share of %.3g%s of N(m, 9 C), the moments m, C of the run",
+                       widening.share / static_cast<double>(blocks),
+                       blocks == 1 ? "" : " in each block")
                 : "");
   }
 };
@@ -132,24 +138,44 @@ SampleStart start_from(const T& target, SmcResult pilot, std::uint64_t seed) {
 
 /// Sequential Monte Carlo from `wide`, then from the laws that were fitted to its particles, with
 /// twice as many particles and ten times as many moves, until such a law has an effective sample
-/// size of a half or `may_go_on` says no.
+/// size of a half or `may_go_on` says no. Of the runs that do not miss mass which another one has
+/// found, that with the largest effective sample size is taken.
 template <class T, class MayGoOn>
 SampleStart find_start(const T& target, const Gaussian& wide, long particles, std::uint64_t seed,
                        int threads, MayGoOn&& may_go_on) {
-  constexpr int most_runs = 5;
+  constexpr std::size_t most_runs = 5;
   SmcOptions with{.particles = particles, .seed = seed + 1};
   with.threads = threads;
-  SampleStart start = start_from(target, smc(target, wide, with), seed);
+  std::vector<SampleStart> found{start_from(target, smc(target, wide, with), seed)};
   with.move = Hmc{.moves = 20}, with.particles = 2 * particles;
   Widening slightly(target.dim());
   slightly.share = 0;
-  while (start.ess < 0.5 && start.runs < most_runs && may_go_on()) {
-    with.seed = mixed_seed(seed + 100 + static_cast<std::uint64_t>(start.runs));
-    const int runs = start.runs + 1;
-    start = start_from(
-        target, smc(target, widened(start.fit, start.pilot.particles, slightly), with), seed);
-    start.runs = runs;
+  while (found.back().ess < 0.5 && found.size() < most_runs && may_go_on()) {
+    with.seed = mixed_seed(seed + 100 + found.size());
+    const SampleStart& last = found.back();
+    try {
+      found.push_back(start_from(
+          target, smc(target, widened(last.fit, last.pilot.particles, slightly), with), seed));
+    } catch (const std::runtime_error&) {  // the runs before are worth keeping
+      break;
+    } catch (const std::invalid_argument&) {
+      break;
+    }
   }
+  const auto evidence = [](const SampleStart& s) {
+    return Evidence{s.pilot.log_evidence, s.pilot.log_evidence_error};
+  };
+  Evidence most = evidence(found.front());
+  for (const SampleStart& s : found)
+    if (evidence(s).log > most.log) most = evidence(s);
+  const SampleStart* best = nullptr;
+  for (const SampleStart& s : found) {
+    const bool misses =
+        evidence(s).log < most.log - 0.05 - 2 * std::hypot(evidence(s).error, most.error);
+    if (!misses && (!best || s.ess > best->ess)) best = &s;
+  }
+  SampleStart start = *best;  // there is one: the run with the largest log Z misses nothing
+  start.runs = static_cast<int>(found.size()), start.most = most;
   return start;
 }
 

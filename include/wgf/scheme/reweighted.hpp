@@ -47,7 +47,8 @@ struct Reweighted {
   /// a, in place of that of `scheme`.
   double step_size = 0.1;
   std::variant<Hmc, Mala> move = Hmc{};
-  /// The number of steps with a map; those after them have none.
+  /// The number of steps with a map; those after them have none. Steps are counted from the
+  /// beginning of the flow, also when a run continues one.
   int maps = std::numeric_limits<int>::max();
   Inner scheme{};
 

@@ -142,6 +142,7 @@ class JkoSolver {
     options.check();
     scheme_.check();
     method_.check();
+    check_tempered();
     if constexpr (std::same_as<Initial, Flow>) {
       if (describe(initial.map) != describe(map_))
         throw std::invalid_argument("wgf::JkoSolver: the flow to continue has the map " +
@@ -187,6 +188,18 @@ class JkoSolver {
       throw FlowError<Flow>(error, std::move(state.flow_));
     }
     return std::move(state.flow_);
+  }
+
+  /// \throws std::invalid_argument for a tempered target whose steps have another size.
+  void check_tempered() const {
+    hana::for_each(functional_.terms, [&](const auto& t) {
+      if constexpr (requires { t.term.target.temperatures(); })
+        if (t.term.target.step_size() != scheme_.step_size)
+          throw std::invalid_argument("wgf::JkoSolver: the target was tempered for steps of size " +
+                                      std::to_string(t.term.target.step_size()) +
+                                      ", the scheme has step size " +
+                                      std::to_string(scheme_.step_size));
+    });
   }
 
   FunctionalPolicy functional_;
