@@ -93,9 +93,9 @@ TEST_CASE("sample: independent wells, more modes than a mixture has components")
           Approx(wells.right_share()).margin(0.016));
 }
 TEST_CASE("sample: what no mixture fits is reached by maps") {
-  // Four pairs x ~ N(0, 1), y ~ N(x², ¼²), turned so that no coordinates are independent: a mixture
-  // would need the fourth power of the components that one pair needs.
-  constexpr int pairs = 4, dim = 2 * pairs;
+  // Three pairs x ~ N(0, 1), y ~ N(x², ¼²), turned so that no coordinates are independent: a
+  // mixture would need the cube of the components that one pair needs.
+  constexpr int pairs = 3, dim = 2 * pairs;
   constexpr double sd = 0.25;
   MatrixXd turned(dim, dim);  // the cosine transform, which is orthogonal
   for (int i = 0; i < dim; ++i)
@@ -120,7 +120,8 @@ TEST_CASE("sample: what no mixture fits is reached by maps") {
                             }
                             return turned.transpose() * g;
                           }};
-  const auto result = sample(bananas, {.seed = 1, .budget = 300, .ess = 0.5, .population = 10000});
+  const auto result =
+      sample(bananas, {.seed = 1, .budget = 1000, .ess = 0.3, .population = 5000, .pilot = 500});
   CAPTURE(result.summary(), result.policies());
   CHECK(result.policies().find("a map") != std::string::npos);
   CHECK(result.ess_fraction() > 0.2);
@@ -133,16 +134,16 @@ TEST_CASE("sample: what no mixture fits is reached by maps") {
   }
 }
 TEST_CASE("sample: a mode that the pilot run does not reach is missed, and the verdict says so") {
-  const GaussianMixture law({1, 1}, {Gaussian::isotropic(VectorXd{{-5, 0}}, 1),
-                                     Gaussian::isotropic(VectorXd{{5, 0}}, 1)});
-  const auto result =
-      sample(Scaled{law}.target(),
-             {.seed = 1, .start = Gaussian(VectorXd{{5, 0}}, MatrixXd::Identity(2, 2))});
-  CAPTURE(result.summary());
-  CHECK(result.ess_fraction() > 0.9);  // of the mode that was found
+  const GaussianMixture law({1, 1}, {Gaussian::isotropic(VectorXd{{-6, 0}}, 1),
+                                     Gaussian::isotropic(VectorXd{{6, 0}}, 1)});
+  // Without a step after the pilot run: the wide part of P_0 would find the mode in the end.
+  const auto result = sample(
+      Scaled{law}.target(),
+      {.seed = 1, .budget = 1e-9, .start = Gaussian(VectorXd{{6, 0}}, MatrixXd::Identity(2, 2))});
+  CAPTURE(result.summary(), result.missed_mass().share, result.missed_mass().error);
   CHECK(std::abs(result.log_evidence() + std::log(2)) < 0.05);
+  CHECK(result.missed_mass().verdict() == Verdict::problem);
   CHECK(result.verdict() == Verdict::problem);
-  CHECK(std::abs(result.missed_mass().share - 0.5) < 4 * result.missed_mass().error);
 }
 TEST_CASE("sample: the same on any threads") {
   const auto q = Scaled{eight_modes()}.target();
