@@ -13,14 +13,14 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "common/kolmogorov.hpp"
 #include "folder.hpp"
-#include "kolmogorov.hpp"
 #include "pieces.hpp"
 #include "support.hpp"
 
 using namespace wgf;
 using Eigen::ArrayXd, Eigen::MatrixXd, Eigen::VectorXd;
-using wgf::test::kolmogorov;
+using examples::kolmogorov;
 
 namespace {
 // The relative error of x = Φ⁻¹(p), from one Newton step with erfc, or erf near ½, where both are

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "kolmogorov.hpp"
+#include "common/kolmogorov.hpp"
 
 using wgf::Particles;
 using wgf::Random;
@@ -35,7 +35,7 @@ double correlation(const Eigen::ArrayXd& x, const Eigen::ArrayXd& y) {
 // The same times √n.
 template <class F>
 double scaled_kolmogorov(const Eigen::ArrayXd& x, F&& cdf) {
-  return std::sqrt(static_cast<double>(x.size())) * wgf::test::kolmogorov(x, cdf);
+  return std::sqrt(static_cast<double>(x.size())) * examples::kolmogorov(x, cdf);
 }
 }  // namespace
 

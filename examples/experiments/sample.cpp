@@ -18,6 +18,7 @@
 
 #include "common/chance.hpp"
 #include "common/data.hpp"
+#include "common/kolmogorov.hpp"
 #include "common/options.hpp"
 #include "common/output.hpp"
 #include "common/plot.hpp"
@@ -132,14 +133,11 @@ void report_neck(examples::Summary& summary, Eigen::ArrayXd neck) {
                  std::sqrt((neck - neck.mean()).square().mean()), "3");
   summary.metric("neck_q05_off", "its 5 % quantile, less the exact one", at(0.05) + quantile, "0");
   summary.metric("neck_q95_off", "its 95 % quantile, less the exact one", at(0.95) - quantile, "0");
-  double largest = 0;
-  for (Eigen::Index i = 0; i < neck.size(); ++i) {
-    const double below = 0.5 * std::erfc(-neck[i] / (sd * std::numbers::sqrt2)),
-                 index = static_cast<double>(i);
-    largest = std::max({largest, below - index / n, (index + 1) / n - below});
-  }
-  summary.metric("neck_ks", "its Kolmogorov-Smirnov distance", largest,
-                 fmt::format("chance: {:.2g}", 0.8687 / std::sqrt(n)));
+  summary.metric(
+      "neck_ks", "its Kolmogorov-Smirnov distance",
+      examples::kolmogorov(
+          neck, [](double x) { return 0.5 * std::erfc(-x / (sd * std::numbers::sqrt2)); }),
+      fmt::format("chance: {:.2g}", 0.8687 / std::sqrt(n)));
 }
 /// The masses of the right wells, one in each copy of many wells.
 void report_wells(examples::Summary& summary, const wgf::Particles& x) {

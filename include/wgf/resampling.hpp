@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Resampling of weighted particles.
+// Resampling of weighted particles, and their genealogy.
+#include <cmath>
 #include <cstddef>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include <Eigen/Core>
@@ -23,6 +26,38 @@ inline std::vector<Eigen::Index> systematic(const Eigen::ArrayXd& weights, long 
     parents[static_cast<std::size_t>(i)] = from;
   }
   return parents;
+}
+
+/// The first particle from which each of n resampled particles descends.
+class Genealogy {
+ public:
+  explicit Genealogy(Eigen::Index n) : roots_(static_cast<std::size_t>(n)) {
+    std::iota(roots_.begin(), roots_.end(), Eigen::Index{0});
+  }
+  /// Particle i becomes a descendant of particle parents[i].
+  void select(const std::vector<Eigen::Index>& parents) {
+    std::vector<Eigen::Index> roots;
+    for (const Eigen::Index parent : parents)
+      roots.push_back(roots_[static_cast<std::size_t>(parent)]);
+    roots_ = std::move(roots);
+  }
+  /// The total weight of the descendants of each first particle. \param weights of the n particles
+  Eigen::ArrayXd families(const Eigen::ArrayXd& weights) const {
+    Eigen::ArrayXd family = Eigen::ArrayXd::Zero(weights.size());
+    for (Eigen::Index i = 0; i < weights.size(); ++i)
+      family[roots_[static_cast<std::size_t>(i)]] += weights[i];
+    return family;
+  }
+
+ private:
+  std::vector<Eigen::Index> roots_;
+};
+
+/// The standard error of the mean of n ≥ 2 independent numbers, relative to the mean.
+/// \param shares of the numbers in their sum
+inline double relative_error(const Eigen::ArrayXd& shares) {
+  const double count = static_cast<double>(shares.size());
+  return std::sqrt((shares - 1 / count).square().sum() * count / (count - 1));
 }
 
 }  // namespace wgf::detail

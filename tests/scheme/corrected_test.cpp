@@ -10,6 +10,7 @@
 
 #include "../catch.hpp"
 #include "../pieces.hpp"
+#include "../two_modes.hpp"
 
 using namespace wgf;
 using namespace wgf::test;
@@ -17,16 +18,6 @@ using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
 namespace {
-/// Two modes far apart, the first with the given mass.
-GaussianMixture modes(double first) {
-  const MatrixXd covariance = 0.04 * MatrixXd::Identity(1, 1);
-  return {{first, 1 - first},
-          {Gaussian(VectorXd::Constant(1, -3), covariance),
-           Gaussian(VectorXd::Constant(1, 3), covariance)}};
-}
-double first_mass(const Particles& x) {
-  return static_cast<double>((x.array() < 0).count()) / static_cast<double>(x.size());
-}
 /// KL to a normalised target, from samples of a flow and their log-densities.
 template <class Flow, class Target>
 double divergence(const Flow& flow, const Target& q, long n) {

@@ -17,6 +17,7 @@
 #include "../catch.hpp"
 #include "../pieces.hpp"
 #include "../support.hpp"
+#include "../two_modes.hpp"
 
 using namespace wgf;
 using namespace wgf::test;
@@ -33,15 +34,6 @@ struct Scaled {
   double log_density(const VectorXd& x) const { return log_constant + law.log_density(x); }
   VectorXd gradient(const VectorXd& x) const { return law.gradient(x); }
 };
-GaussianMixture modes(double first) {
-  const MatrixXd covariance = 0.04 * MatrixXd::Identity(1, 1);
-  return {{first, 1 - first},
-          {Gaussian(VectorXd::Constant(1, -3), covariance),
-           Gaussian(VectorXd::Constant(1, 3), covariance)}};
-}
-double first_mass(const Particles& x) {
-  return static_cast<double>((x.array() < 0).count()) / static_cast<double>(x.size());
-}
 const Gaussian wide = Gaussian::isotropic(2, 2.0);
 const Gaussian narrow(Eigen::Vector2d(2, -1), (MatrixXd(2, 2) << 0.5, 0.2, 0.2, 0.3).finished());
 const std::vector<double> temperatures{0.1, 0.3, 0.6, 1};

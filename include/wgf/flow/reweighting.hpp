@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -131,7 +130,7 @@ std::pair<Eigen::ArrayXd, std::vector<Eigen::Index>> reweight(const T& target, R
   weights /= sum;
   r.log_evidence = largest + std::log(sum / count);
   r.ess_fraction = 1 / (count * weights.square().sum());
-  r.error = std::sqrt((weights - 1 / count).square().sum() * count / (count - 1));
+  r.error = relative_error(weights);
 
   auto parents = systematic(weights, static_cast<long>(n),
                             Random{seed}.shared_uniform(resampling_stream, 0, 0));
@@ -205,9 +204,7 @@ ReweightedSample draw_reweighted(const Flow& flow, long n, std::uint64_t seed, V
   ReweightedSample result;
   Cloud cloud;
   std::tie(cloud.x, cloud.log_densities) = flow.sample_with_log_density(n, seed, first);
-  const double count = static_cast<double>(n);
-  std::vector<Eigen::Index> roots(static_cast<std::size_t>(n));
-  std::iota(roots.begin(), roots.end(), 0);
+  Genealogy genealogy(n);
   for (int k = first; k < flow.size(); ++k) {
     const auto& stage = flow.stages[static_cast<std::size_t>(k)];
     const Particles before = cloud.x;
@@ -229,16 +226,10 @@ ReweightedSample draw_reweighted(const Flow& flow, long n, std::uint64_t seed, V
                    mixed_seed(mixed_seed(mixed_seed(seed) + resampling_stream) +
                               static_cast<std::uint64_t>(k)),
                    threads_of(flow.backend));
-      Eigen::ArrayXd family = Eigen::ArrayXd::Zero(n);
-      std::vector<Eigen::Index> now;
-      for (Eigen::Index i = 0; i < n; ++i) {
-        family[roots[static_cast<std::size_t>(i)]] += weights[i];
-        now.push_back(roots[static_cast<std::size_t>(parents[static_cast<std::size_t>(i)])]);
-      }
-      roots = std::move(now);
+      const Eigen::ArrayXd family = genealogy.families(weights);
+      genealogy.select(parents);
       result.log_evidence = r.log_evidence;
-      result.log_evidence_error =
-          std::sqrt((family - 1 / count).square().sum() * count / (count - 1));
+      result.log_evidence_error = relative_error(family);
       result.families = static_cast<long>((family > 0).count());
       result.ess_fractions.push_back(r.ess_fraction);
     }

@@ -16,6 +16,18 @@
 
 namespace wgf {
 
+namespace detail {
+/// These coordinates of a point, or of all columns.
+template <class X>
+X rows(const X& x, const std::vector<int>& coordinates) {
+  X chosen(static_cast<Eigen::Index>(coordinates.size()), x.cols());
+  for (Eigen::Index i = 0; i < x.cols(); ++i)
+    for (Eigen::Index j = 0; j < chosen.rows(); ++j)
+      chosen(j, i) = x(coordinates[static_cast<std::size_t>(j)], i);
+  return chosen;
+}
+}  // namespace detail
+
 /// The product of Gaussian mixtures of blocks of coordinates.
 class BlockMixture {
  public:
@@ -93,14 +105,15 @@ class BlockMixture {
   double log_density(const Eigen::VectorXd& x) const {
     detail::check_point_size(x.size(), dim_, "wgf::BlockMixture::log_density");
     double log = 0;
-    for (const Block& b : blocks_) log += b.law.log_density(rows(x, b.coordinates));
+    for (const Block& b : blocks_) log += b.law.log_density(detail::rows(x, b.coordinates));
     return log;
   }
   /// ∇ log density.
   Eigen::VectorXd gradient(const Eigen::VectorXd& x) const {
     detail::check_point_size(x.size(), dim_, "wgf::BlockMixture::gradient");
     Eigen::VectorXd g(dim_);
-    for (const Block& b : blocks_) put(b.law.gradient(rows(x, b.coordinates)), b.coordinates, g);
+    for (const Block& b : blocks_)
+      put(b.law.gradient(detail::rows(x, b.coordinates)), b.coordinates, g);
     return g;
   }
   /// Writes the gradients at all columns of x to `out`, which is resized to the shape of x.
@@ -109,7 +122,7 @@ class BlockMixture {
     out.resize(x.rows(), x.cols());
     Particles of_block;
     for (const Block& b : blocks_) {
-      b.law.gradients(rows(x, b.coordinates), of_block);
+      b.law.gradients(detail::rows(x, b.coordinates), of_block);
       put(of_block, b.coordinates, out);
     }
   }
@@ -119,15 +132,6 @@ class BlockMixture {
     std::vector<int> coordinates;
     for (int j = 0; j < d; ++j) coordinates.push_back(j);
     return coordinates;
-  }
-  /// The coordinates of a block, of a point or of all columns.
-  template <class X>
-  static X rows(const X& x, const std::vector<int>& coordinates) {
-    X of_block(static_cast<Eigen::Index>(coordinates.size()), x.cols());
-    for (Eigen::Index i = 0; i < x.cols(); ++i)
-      for (Eigen::Index j = 0; j < of_block.rows(); ++j)
-        of_block(j, i) = x(coordinates[static_cast<std::size_t>(j)], i);
-    return of_block;
   }
   template <class X>
   static void put(const X& of_block, const std::vector<int>& coordinates, X& x) {

@@ -81,15 +81,11 @@ inline BlockMixture fit_block_mixture(const Particles& x,
   detail::check_particles_to_fit(x, "wgf::fit_block_mixture");
   std::vector<BlockMixture::Block> fitted;
   for (const std::vector<int>& coordinates : blocks) {
-    Particles of_block(static_cast<Eigen::Index>(coordinates.size()), x.cols());
-    for (Eigen::Index j = 0; j < of_block.rows(); ++j) {
-      const int from = coordinates[static_cast<std::size_t>(j)];
-      if (from < 0 || from >= x.rows())
+    for (const int j : coordinates)
+      if (j < 0 || j >= x.rows())
         throw std::invalid_argument("wgf::fit_block_mixture: there is no coordinate " +
-                                    std::to_string(from));
-      of_block.row(j) = x.row(from);
-    }
-    fitted.push_back({coordinates, fit_mixture(of_block, options)});
+                                    std::to_string(j));
+    fitted.push_back({coordinates, fit_mixture(detail::rows(x, coordinates), options)});
   }
   return BlockMixture(std::move(fitted));
 }

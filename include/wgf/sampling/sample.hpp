@@ -201,15 +201,15 @@ class SampleResult {
   double seconds_;
 };
 
-/// Samples from an unnormalised log-density. A pilot run of sequential Monte Carlo finds the modes;
-/// from a mixture fitted to its particles, somewhat wider, a corrected flow continues. Where the
-/// effective sample size of the start is small, maps are trained as long as each lowers the KL
-/// divergence, the first one with a step size of the order of the target's local variance, each
-/// later one with twice the one before. Then steps have rejections only, until the effective sample
-/// size reaches its goal or a draw would become too expensive.
-/// \param target log q, with or without gradient: see Target.
-/// \throws std::invalid_argument for options out of range, a pilot of fewer than 4 particles a
-/// dimension, a target that is nowhere positive, or one whose pilot particles fit_mixture refuses;
+/// Samples from an unnormalised log-density. A pilot run of sequential Monte Carlo finds the modes,
+/// and is repeated where a mixture of its particles fits badly; from this mixture, somewhat wider,
+/// a corrected flow continues. Where the effective sample size of the start is small, maps are
+/// trained as long as each lowers the KL divergence, the first one with a step size of the order of
+/// the target's local variance, each later one with twice the one before. Then steps have
+/// rejections only, until the effective sample size reaches its goal or a draw would become too
+/// expensive. \param target log q, with or without gradient: see Target. \throws
+/// std::invalid_argument for options out of range, a pilot of fewer than 4 particles a dimension, a
+/// target that is nowhere positive, or one whose pilot particles fit_mixture refuses;
 /// std::runtime_error if the pilot run does not reach the target.
 template <class T>
 auto sample(const T& target, const SampleOptions& options = {}) {

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -152,8 +151,7 @@ SmcResult smc(const T& target, const P& start, const SmcOptions& options = {}) {
 
   SmcResult result;
   Eigen::ArrayXd weights = Eigen::ArrayXd::Constant(n, 1 / count);
-  std::vector<Eigen::Index> ancestors(static_cast<std::size_t>(n));
-  std::iota(ancestors.begin(), ancestors.end(), 0);
+  detail::Genealogy genealogy(n);
   for (double beta = 0; beta < 1;) {
     if (result.temperatures.size() == static_cast<std::size_t>(options.max_temperatures))
       throw std::runtime_error(
@@ -182,11 +180,8 @@ SmcResult smc(const T& target, const P& start, const SmcOptions& options = {}) {
 
     const bool last = beta == 1;
     if (last) {
-      Eigen::ArrayXd family = Eigen::ArrayXd::Zero(n);
-      for (Eigen::Index i = 0; i < n; ++i)
-        family[ancestors[static_cast<std::size_t>(i)]] += weights[i];
-      result.log_evidence_error =
-          std::sqrt((family - 1 / count).square().sum() * count / (count - 1));
+      const Eigen::ArrayXd family = genealogy.families(weights);
+      result.log_evidence_error = detail::relative_error(family);
       result.families = static_cast<long>((family > 0).count());
     }
     const auto move = [&](const auto& policy) {
@@ -198,10 +193,7 @@ SmcResult smc(const T& target, const P& start, const SmcOptions& options = {}) {
             Random{options.seed}.shared_uniform(
                 stream, static_cast<std::uint32_t>(result.temperatures.size()), 0));
         particles.select(parents);
-        std::vector<Eigen::Index> roots;
-        for (const Eigen::Index parent : parents)
-          roots.push_back(ancestors[static_cast<std::size_t>(parent)]);
-        ancestors = std::move(roots);
+        genealogy.select(parents);
         weights.setConstant(1 / count);
         ++result.resamplings;
       }

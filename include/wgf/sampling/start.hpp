@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -72,10 +73,7 @@ inline BlockMixture widened(const BlockMixture& fit, const Particles& particles,
       shares.push_back((1 - share) * block.law.weights()[k]);
     }
     if (share > 0) {
-      Particles of_block(static_cast<Eigen::Index>(block.coordinates.size()), particles.cols());
-      for (Eigen::Index j = 0; j < of_block.rows(); ++j)
-        of_block.row(j) = particles.row(block.coordinates[static_cast<std::size_t>(j)]);
-      const Gaussian whole = Gaussian::fit(of_block);
+      const Gaussian whole = Gaussian::fit(rows(particles, block.coordinates));
       parts.emplace_back(whole.mean(), 9 * whole.covariance()), shares.push_back(share);
     }
     blocks.push_back({block.coordinates, GaussianMixture(shares, parts)});
@@ -121,7 +119,7 @@ template <class T>
 SampleStart start_from(const T& target, SmcResult pilot, std::uint64_t seed) {
   constexpr long draws = 4000;
   std::vector<std::vector<int>> before;
-  std::vector<SampleStart> best;
+  std::optional<SampleStart> best;
   for (const double dependence : {0.0, 0.15, 0.3, 2.0}) {
     std::vector<std::vector<int>> blocks = dependent_blocks(pilot.particles, dependence);
     if (blocks == before) continue;
@@ -129,11 +127,10 @@ SampleStart start_from(const T& target, SmcResult pilot, std::uint64_t seed) {
     BlockMixture law = widened(fit, pilot.particles, Widening(target.dim()));
     const Particles x = law.sample(draws, mixed_seed(seed + 3));
     const double ess = relative_ess(log_densities(target, x) - log_densities(law, x));
-    if (best.empty() || ess > best.front().ess)
-      best.assign(1, {pilot, std::move(fit), std::move(law), ess});
+    if (!best || ess > best->ess) best = SampleStart{pilot, std::move(fit), std::move(law), ess};
     before = std::move(blocks);
   }
-  return best.front();
+  return *best;
 }
 
 /// Sequential Monte Carlo from `wide`, then from the laws that were fitted to its particles, with

@@ -155,10 +155,7 @@ class IcnnNetwork : public ParametricNetwork<IcnnNetwork<Spec, Scalar>, Scalar>,
     tangents->run(tangent_layers(s, g), x.data(), x.outerStride(), s.size, extrapolation, weigh);
   }
   MapProbes& probed(Slice s, const Probes& probes) {
-    auto& made = probes_[static_cast<std::size_t>(s.worker)];
-    if (!made || made->probes() != probes.count)
-      made = std::make_unique<MapProbes>(dim_, probes.count);
-    return *made;
+    return MapProbes::of_worker(probes_, s.worker, dim_, probes.count);
   }
   auto tangent_layers(Slice s, Scalar* g) const {
     const Scalar* p = parameters_.data();

@@ -182,10 +182,7 @@ class MlpNetwork : public ParametricNetwork<MlpNetwork<Spec, Scalar>, Scalar>, K
     tangents->run(tangent_layers(g), x.data(), x.outerStride(), s.size, extrapolation, weigh);
   }
   MapProbes& probed(Slice s, const Probes& probes) {
-    auto& made = probes_[static_cast<std::size_t>(s.worker)];
-    if (!made || made->probes() != probes.count)
-      made = std::make_unique<MapProbes>(dim_, probes.count);
-    return *made;
+    return MapProbes::of_worker(probes_, s.worker, dim_, probes.count);
   }
   auto tangent_layers(Scalar* g) const {
     typename MapTangents::Layers net;

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include <Eigen/Eigenvalues>
@@ -201,7 +202,13 @@ class ProbedTangents {
     for (Buffer<Scalar>* b : {&signs_, &solutions_, &products_})
       *b = Buffer<Scalar>(static_cast<std::size_t>(group_) * probes * row_);
   }
-  int probes() const { return probes_; }
+  /// Those of a worker, made when first used with this number of probes.
+  static ProbedTangents& of_worker(std::vector<std::unique_ptr<ProbedTangents>>& made, int worker,
+                                   int dim, int probes) {
+    auto& own = made[static_cast<std::size_t>(worker)];
+    if (!own || own->probes_ != probes) own = std::make_unique<ProbedTangents>(dim, probes);
+    return *own;
+  }
 
   /// Calls give(i, estimate of log |det M|) for the n rows of x, with M = ∇T(x_i); the first is the
   /// point `begin` of the batch.

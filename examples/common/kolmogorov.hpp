@@ -6,7 +6,7 @@
 
 #include <Eigen/Core>
 
-namespace wgf::test {
+namespace examples {
 
 /// The greatest distance between the distribution function of a sample and F. Times √n it is above
 /// 1.95 with probability 0.001 (Kolmogorov).
@@ -22,4 +22,4 @@ double kolmogorov(Eigen::ArrayXd x, F&& cdf) {
   return worst;
 }
 
-}  // namespace wgf::test
+}  // namespace examples
